@@ -1,0 +1,29 @@
+"""Low-rank structures of a matrix at a parameter budget: global, diagonal, localized, adaptive.
+
+A family is a grid plus a rank map. The best approximation for both is the truncated SVD of each
+block, so one decomposition a grid answers every budget.
+
+Examples
+--------
+>>> import numpy as np
+>>> from lolora_core import approximate, budget_for_rank
+>>> budget = budget_for_rank((8, 8), 2)
+>>> approximate(np.eye(8), "adaptive", budget=budget, grid=4).num_parameters
+32
+"""
+
+from lolora_core.approximation import Approximation, approximate
+from lolora_core.decomposition import Decomposition, decompose
+from lolora_core.families import FAMILIES, Family
+from lolora_core.grid import Grid, budget_for_rank
+
+__all__ = [
+    "FAMILIES",
+    "Approximation",
+    "Decomposition",
+    "Family",
+    "Grid",
+    "approximate",
+    "budget_for_rank",
+    "decompose",
+]

@@ -1,0 +1,366 @@
+"""An approximation of a target: ranks, factors, dense form, errors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from typing import NamedTuple, SupportsIndex
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lolora_core.decomposition import (
+    BlockSVD,
+    Decomposition,
+    Method,
+    block_norms,
+    block_svd,
+    scatter_blocks,
+)
+from lolora_core.families import resolve_family
+from lolora_core.grid import BlockGroup, Grid, GridLike
+from lolora_core.validation import Matrix, as_matrix, check_budget, compute_dtype
+
+__all__ = ["Approximation", "approximate"]
+
+_FORMAT = "lolora-approximation-1"
+
+
+class _Part(NamedTuple):
+    """Factors of blocks of one shape, padded with zeros to the largest rank among them."""
+
+    group: BlockGroup
+    u: Float[Tensor, "b h r"]
+    s: Float[Tensor, "b r"]
+    vh: Float[Tensor, "b r w"]
+
+    def product(self) -> Float[Tensor, "b h w"]:
+        return (self.u * self.s[:, None, :]) @ self.vh
+
+
+def _parts(svd: BlockSVD, rank_map: Int[np.ndarray, "K_r K_c"]) -> tuple[_Part, ...]:
+    parts = []
+    for group, u, s, vh, _ in svd.groups:
+        ranks = rank_map[group.rows, group.cols]
+        top = int(ranks.max(initial=0))
+        if top == 0:
+            continue
+        keep = torch.as_tensor(np.arange(top) < ranks[:, None], device=s.device)
+        parts.append(_Part(group, u[..., :top], s[:, :top] * keep, vh[:, :top, :]))
+    return tuple(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Approximation:
+    """Ŵ, block by block: Ŵ_ij = B_ij·A_ij with B_ij (h_i×r_ij) and A_ij (r_ij×w_j).
+
+    Made by `approximate`, `Decomposition.approximate` or `load`.
+
+    Attributes
+    ----------
+    family : str
+        Name of the family.
+    budget : int
+        Parameters that were allowed.
+    grid : Grid
+        The grid of the rank map; 1×1 for `global`.
+    rank_map : ndarray of int, shape (K_r, K_c)
+        r_ij. For `global` its one entry is also `global_rank`.
+    dtype : torch.dtype
+        Of the target, and so of `dense()`.
+    """
+
+    family: str
+    budget: int
+    grid: Grid
+    rank_map: Int[np.ndarray, "K_r K_c"]
+    dtype: torch.dtype
+    device: torch.device
+    _parts: tuple[_Part, ...]
+    _target: Tensor | None = None
+    _error: float | None = None
+
+    @classmethod
+    def from_svd(
+        cls,
+        family: str,
+        budget: int,
+        svd: BlockSVD,
+        rank_map: Int[np.ndarray, "K_r K_c"],
+        target: Float[Tensor, "m n"],
+    ) -> Approximation:
+        """Truncate the decomposition of every block to its rank; no factor is copied."""
+        read = svd.exact and not target.is_meta
+        error = svd.spectra.relative_error(rank_map) if read else None
+        return cls(
+            family,
+            budget,
+            svd.grid,
+            rank_map,
+            target.dtype,
+            target.device,
+            _parts(svd, rank_map),
+            target,
+            error,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, n) of the target."""
+        return self.grid.shape
+
+    @property
+    def global_rank(self) -> int:
+        """Rank of the term that spans the whole matrix; 0 where there is none."""
+        return int(self.rank_map[0, 0]) if resolve_family(self.family).whole else 0
+
+    @property
+    def num_parameters(self) -> int:
+        """Σ r_ij·(h_i + w_j), the trainable parameters that are used."""
+        return int((self.rank_map * self.grid.costs).sum())
+
+    @property
+    def unused_parameters(self) -> int:
+        """Parameters of the budget that integer ranks, or full rank, leave over."""
+        return self.budget - self.num_parameters
+
+    @cached_property
+    def relative_error(self) -> float:
+        """‖W − Ŵ‖_F/‖W‖_F, before rounding to a half-precision dtype; 0 for the zero matrix.
+
+        Read from the discarded singular values after an exact decomposition; measured on the
+        dense residual after a randomized one.
+        """
+        if self._error is not None:
+            return self._error
+        return float(np.sqrt((self.block_errors(self.grid) ** 2).sum()))
+
+    @property
+    def energy(self) -> float:
+        """Share of ‖W‖²_F that is captured, 1 − relative_error²."""
+        return 1 - self.relative_error**2
+
+    def _dense(self) -> Float[Tensor, "m n"]:
+        out = torch.zeros(self.shape, dtype=compute_dtype(self.dtype), device=self.device)
+        for part in self._parts:
+            scatter_blocks(out, part.group, part.product())
+        return out
+
+    def dense(self) -> Float[Tensor, "m n"]:
+        """Return Ŵ, shape (m, n), in the dtype and on the device of the target.
+
+        Examples
+        --------
+        >>> approximate(np.ones((4, 4)), "global", budget=8).dense().sum().round(decimals=6)
+        tensor(16., dtype=torch.float64)
+        """
+        return self._dense().to(self.dtype)
+
+    def block_errors(
+        self, grid: GridLike | None = None, target: Matrix | None = None
+    ) -> Float64[np.ndarray, "K_r K_c"]:
+        """Return the residual norm of every block of `grid` over ‖W‖_F.
+
+        The squares sum to relative_error².
+
+        Parameters
+        ----------
+        grid : int, (int, int) or Grid, optional
+            Any grid of the matrix; by default the approximation's own.
+        target : Tensor or ndarray, optional
+            W, needed only where the approximation was loaded from a file.
+
+        Raises
+        ------
+        ValueError
+            Loaded from a file and no target given.
+
+        Examples
+        --------
+        >>> approximate(np.eye(4), "diagonal", budget=8, grid=2).block_errors(2).round(3)
+        array([[0.5, 0. ],
+               [0. , 0.5]])
+        """
+        reference = self._target if target is None else as_matrix(target)
+        if reference is None:
+            raise ValueError("this approximation was loaded without its target: pass target=W")
+        if tuple(reference.shape) != self.shape:
+            raise ValueError(
+                f"target must have the shape {self.shape}; its shape is {tuple(reference.shape)}"
+            )
+        cut = self.grid if grid is None else Grid.resolve(grid, self.shape)
+        work = reference.to(compute_dtype(reference.dtype))
+        norm = float(np.sqrt((block_norms(work, self.grid.whole()) ** 2).sum()))
+        if norm == 0:
+            return np.zeros(cut.blocks)
+        return block_norms(work - self._dense().to(work.dtype), cut) / norm
+
+    def factors(self) -> dict[tuple[int, int], tuple[Tensor, Tensor]]:
+        """Return the factors of every block that has a rank.
+
+        Returns
+        -------
+        dict
+            ``{(i, j): (B_ij, A_ij)}`` with B_ij of shape (h_i, r_ij) and A_ij of shape
+            (r_ij, w_j), so that B_ij @ A_ij approximates block (i, j). The singular values are
+            shared evenly, B = U·√S and A = √S·Vh; blocks of rank 0 are left out.
+
+        Examples
+        --------
+        >>> pairs = approximate(np.eye(4), "localized", budget=16, grid=2).factors()
+        >>> {block: (tuple(b.shape), tuple(a.shape)) for block, (b, a) in pairs.items()}[0, 1]
+        ((2, 1), (1, 2))
+        """
+        pairs = {}
+        for part in self._parts:
+            root = part.s.sqrt()
+            left, right = part.u * root[:, None, :], root[:, :, None] * part.vh
+            for at, (i, j) in enumerate(zip(part.group.rows, part.group.cols, strict=True)):
+                rank = int(self.rank_map[i, j])
+                if rank:
+                    pairs[int(i), int(j)] = (left[at, :, :rank], right[at, :rank, :])
+        return dict(sorted(pairs.items()))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the factors, the grid and the rank map to a safetensors file.
+
+        Tensors ``B.i.j`` and ``A.i.j`` hold the factors of block (i, j); ``rank_map``,
+        ``row_edges`` and ``col_edges`` the structure; the rest stands in the metadata.
+        """
+        tensors = {
+            "rank_map": torch.as_tensor(self.rank_map, dtype=torch.int64),
+            "row_edges": torch.as_tensor(self.grid.row_edges, dtype=torch.int64),
+            "col_edges": torch.as_tensor(self.grid.col_edges, dtype=torch.int64),
+        }
+        for (i, j), (b, a) in self.factors().items():
+            tensors[f"B.{i}.{j}"] = b.contiguous()
+            tensors[f"A.{i}.{j}"] = a.contiguous()
+        metadata = {
+            "format": _FORMAT,
+            "family": self.family,
+            "budget": str(self.budget),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "relative_error": json.dumps(self.relative_error),
+        }
+        save_file(tensors, path, metadata=metadata)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, device: str = "cpu") -> Approximation:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            Not such a file.
+        """
+        try:
+            with safe_open(path, framework="pt", device=device) as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != _FORMAT:
+                    raise ValueError(f"{path} is not a saved approximation")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as problem:
+            raise ValueError(f"{path} is not a readable safetensors file: {problem}") from None
+        return _from_tensors(tensors, metadata, torch.device(device))
+
+
+def _from_tensors(
+    tensors: dict[str, Tensor], metadata: dict[str, str], device: torch.device
+) -> Approximation:
+    grid = Grid(tuple(tensors["row_edges"].tolist()), tuple(tensors["col_edges"].tolist()))
+    rank_map = tensors["rank_map"].numpy(force=True)
+    dtype = getattr(torch, metadata["dtype"])
+    parts = []
+    for group in grid.groups(rank_map > 0):
+        count, top = len(group.rows), int(rank_map[group.rows, group.cols].max())
+        work = {"dtype": compute_dtype(dtype), "device": device}
+        left = torch.zeros(count, group.height, top, **work)
+        right = torch.zeros(count, top, group.width, **work)
+        for at, (i, j) in enumerate(zip(group.rows, group.cols, strict=True)):
+            rank = int(rank_map[i, j])
+            left[at, :, :rank] = tensors[f"B.{i}.{j}"]
+            right[at, :rank, :] = tensors[f"A.{i}.{j}"]
+        parts.append(_Part(group, left, torch.ones(count, top, **work), right))
+    return Approximation(
+        metadata["family"],
+        int(metadata["budget"]),
+        grid,
+        rank_map,
+        dtype,
+        device,
+        tuple(parts),
+        None,
+        json.loads(metadata["relative_error"]),
+    )
+
+
+def approximate(
+    target: Matrix,
+    family: str,
+    *,
+    budget: SupportsIndex,
+    grid: GridLike = 1,
+    method: Method = "auto",
+) -> Approximation:
+    """Return the best approximation of a target within a family and a budget.
+
+    The truncated SVD of each block is optimal for a given rank map (Eckart–Young, block by
+    block): ‖W − Ŵ‖²_F is the sum of the discarded σ² over all blocks.
+
+    Parameters
+    ----------
+    target : Tensor or ndarray, shape (m, n)
+        Real and finite; float16, bfloat16 (computed in float32), float32 or float64.
+    family : str
+        A name in `FAMILIES`.
+    budget : int
+        Trainable parameters P ≥ 0; never exceeded. See `budget_for_rank`.
+    grid : int, (int, int) or Grid
+        K, (K_r, K_c) or any cut; `global` does not use it.
+    method : {"auto", "exact", "randomized"}
+        See `block_svd`; only the blocks and the ranks that are needed are decomposed. `adaptive`
+        reads whole spectra, so "auto" means "exact" for it; "randomized" reads as many singular
+        values of each block as the budget could pay for.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad input; the message names the argument, the value and what is allowed.
+
+    References
+    ----------
+    Localized LoRA, arXiv 2506.00236.
+
+    Examples
+    --------
+    >>> a = approximate(np.eye(8), "localized", budget=64, grid=2)
+    >>> a.rank_map
+    array([[2, 2],
+           [2, 2]])
+    >>> round(a.relative_error, 4), a.unused_parameters
+    (0.7071, 0)
+    """
+    matrix = as_matrix(target)
+    chosen = resolve_family(family)
+    cut = chosen.grid(Grid.resolve(grid, tuple(matrix.shape)))
+    limit = check_budget(budget)
+    if chosen.needs_spectra:
+        way: Method = "exact" if method == "auto" else method
+        most = limit // int(cut.costs.min())
+        return Decomposition(matrix, cut, way, most).approximate(chosen, budget=limit)
+    rank_map = chosen.ranks(cut, limit, None)
+    svd = block_svd(
+        matrix, cut, method=method, max_rank=int(rank_map.max()), wanted=_needed(rank_map)
+    )
+    return Approximation.from_svd(chosen.name, limit, svd, rank_map, matrix)
+
+
+def _needed(rank_map: Int[np.ndarray, "K_r K_c"]) -> np.ndarray | None:
+    needed = rank_map > 0
+    return None if needed.all() else needed

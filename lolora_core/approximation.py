@@ -279,14 +279,14 @@ def _from_tensors(
     parts = []
     for group in grid.groups(rank_map > 0):
         count, top = len(group.rows), int(rank_map[group.rows, group.cols].max())
-        work = {"dtype": compute_dtype(dtype), "device": device}
-        left = torch.zeros(count, group.height, top, **work)
-        right = torch.zeros(count, top, group.width, **work)
+        ones = torch.ones(count, top, dtype=compute_dtype(dtype), device=device)
+        left = ones.new_zeros(count, group.height, top)
+        right = ones.new_zeros(count, top, group.width)
         for at, (i, j) in enumerate(zip(group.rows, group.cols, strict=True)):
             rank = int(rank_map[i, j])
             left[at, :, :rank] = tensors[f"B.{i}.{j}"]
             right[at, :rank, :] = tensors[f"A.{i}.{j}"]
-        parts.append(_Part(group, left, torch.ones(count, top, **work), right))
+        parts.append(_Part(group, left, ones, right))
     return Approximation(
         metadata["family"],
         int(metadata["budget"]),

@@ -284,7 +284,8 @@ def block_svd(
             assert max_rank is not None
             held.append(GroupSVD(group, *randomized_svd(blocks, max_rank), False))
         else:
-            held.append(GroupSVD(group, *torch.linalg.svd(blocks, full_matrices=False), True))
+            u, s, vh = torch.linalg.svd(blocks, full_matrices=False)
+            held.append(GroupSVD(group, u, s, vh, True))
     partial = wanted is not None or not all(group.exact for group in held)
     energies = None if work.is_meta or not partial else block_norms(work, grid) ** 2
     return BlockSVD(grid, tuple(held), energies)

@@ -205,6 +205,4 @@ def resolve_family(name: str) -> Family:
     try:
         return FAMILIES[name]
     except (KeyError, TypeError):
-        raise ValueError(
-            f"family must be one of {', '.join(FAMILIES)}; it is {name!r}"
-        ) from None
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}; it is {name!r}") from None

@@ -60,7 +60,7 @@ def energy(target: Picture, approximation: Picture) -> float:
 
 
 def max_absolute_error(target: Picture, approximation: Picture) -> float:
-    """max |W − Ŵ|, in the unit of the entries.
+    """Max |W − Ŵ|, in the unit of the entries.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def mse(target: Picture, approximation: Picture) -> float:
 
 
 def value_span(target: Picture) -> float:
-    """max W − min W: the data range for PSNR and SSIM where no other is known.
+    """Max W − min W: the data range for PSNR and SSIM where no other is known.
 
     Examples
     --------
@@ -106,8 +106,8 @@ def psnr(target: Picture, approximation: Picture, data_range: float) -> float:
 
     Examples
     --------
-    >>> psnr(np.array([[0.0, 1.0]]), np.array([[0.0, 0.9]]), data_range=1.0)
-    23.01029995663981
+    >>> round(psnr(np.array([[0.0, 1.0]]), np.array([[0.0, 0.9]]), data_range=1.0), 4)
+    23.0103
     """
     error = mse(target, approximation)
     if error == 0:

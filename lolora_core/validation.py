@@ -1,4 +1,4 @@
-"""Checks on what comes in from outside: one sentence that names the argument and what is allowed."""
+"""Checks on what comes in from outside; each message names the argument and what is allowed."""
 
 from __future__ import annotations
 
@@ -131,7 +131,5 @@ def check_budget(budget: SupportsIndex) -> int:
             f"budget counts trainable parameters and must be an integer; it is {budget!r}"
         ) from None
     if value < 0:
-        raise ValueError(
-            f"budget counts trainable parameters and must be 0 or more; it is {value}"
-        )
+        raise ValueError(f"budget counts trainable parameters and must be 0 or more; it is {value}")
     return value

@@ -26,7 +26,9 @@ Picture = Tensor | np.ndarray
 
 
 def _pair(target: Picture, approximation: Picture) -> tuple[Tensor, Tensor]:
-    first, second = torch.as_tensor(target), torch.as_tensor(approximation)
+    first, second = (
+        x if isinstance(x, Tensor) else torch.tensor(x) for x in (target, approximation)
+    )
     if first.shape != second.shape:
         raise ValueError(
             "target and approximation must have the same shape; they have "
@@ -91,7 +93,7 @@ def value_span(target: Picture) -> float:
     >>> value_span(np.array([[-1.0, 3.0]]))
     4.0
     """
-    w = torch.as_tensor(target)
+    w = np.asarray(target) if isinstance(target, np.ndarray) else target
     return float(w.max() - w.min())
 
 

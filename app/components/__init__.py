@@ -1,0 +1,1 @@
+"""Streamlit components written for this app."""

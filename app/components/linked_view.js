@@ -1,0 +1,511 @@
+// The linked pictures on the page: one state object per mounted component.
+
+const GAP = 14;
+const VIEW_NAMES = {
+  reconstruction: "reconstruction",
+  signed: "signed error",
+  absolute: "absolute error",
+  blocks: "error per block",
+};
+const states = new WeakMap();
+
+function element(tag, className = "", attributes = {}, children = []) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function createState(parent) {
+  const button = (text, label) => {
+    const node = element("button", "", { type: "button", "aria-label": label, title: label });
+    node.textContent = text;
+    return node;
+  };
+  const parts = {
+    caption: element("span", "caption"),
+    hint: element("span", "hint"),
+    out: button("−", "Zoom out"),
+    factor: element("output", "factor"),
+    in: button("+", "Zoom in"),
+    reset: button("Reset", "Reset the zoom"),
+    pictures: element("div", "pictures", {
+      tabindex: "0",
+      role: "application",
+      "aria-label":
+        "Linked pictures of the target and every family. Arrow keys move the picked block, " +
+        "plus and minus zoom, Escape resets the zoom.",
+    }),
+    readout: element("div", "readout", { "aria-live": "off" }),
+    scaleText: element("div", "scale-text"),
+    bar: element("canvas", "bar", { width: "256", height: "1", "aria-hidden": "true" }),
+    ticks: element("div", "ticks", {}, [element("span"), element("span"), element("span")]),
+    notes: element("div", "notes"),
+    announce: element("div", "hidden", { "aria-live": "polite" }),
+  };
+  setText(parts.hint, "Click picks a block; Ctrl + wheel, pinch or double click zooms; drag moves");
+  const zoomTools = element("div", "tools", { role: "group", "aria-label": "Zoom" },
+    [parts.out, parts.factor, parts.in, parts.reset]);
+  const toolbar = element("div", "toolbar", {}, [parts.caption, parts.hint, zoomTools]);
+  const colours = element("div", "colours", {}, [parts.bar, parts.ticks]);
+  const scale = element("div", "scale", {}, [parts.scaleText, colours]);
+  const root = element("div", "linked", {}, [
+    toolbar, parts.pictures, parts.readout, scale, parts.notes, parts.announce,
+  ]);
+  parent.append(root);
+  return {
+    root, parts, colours, panels: [], header: null, target: null, box: null, luts: null,
+    view: { zoom: 1, u: 0, v: 0 }, hover: null, selected: null, count: 0, setStateValue: null,
+    arraysToken: "", paintKey: "", width: 0, ratio: 0, timing: {}, frame: 0, sendTimer: 0,
+    pointers: new Map(), gesture: null, generation: 0, primary: "#0072b2", font: "sans-serif",
+  };
+}
+
+// ---- data -------------------------------------------------------------------------------
+
+function receive(state, bytes) {
+  const started = performance.now();
+  const { header, read } = parsePayload(bytes);
+  const [rows, cols, channels = 1] = header.target.shape;
+  const before = state.header;
+  Object.assign(state, { header, rows, cols, channels });
+  if (before && (before.target.shape[0] !== rows || before.target.shape[1] !== cols)) {
+    state.view = { zoom: 1, u: 0, v: 0 };
+    state.hover = null;
+  }
+  const names = header.panels.map((panel) => panel.name);
+  if (names.join("\n") !== state.panels.slice(1).map((panel) => panel.name).join("\n")) {
+    buildPanels(state, names);
+    state.arraysToken = "";
+  }
+  if (state.arraysToken !== header.arraysToken) {
+    state.arraysToken = header.arraysToken;
+    state.target = read(header.target);
+    state.luts = Object.fromEntries(
+      Object.entries(header.luts).map(([name, entry]) => [name, packLut(read(entry))]));
+    header.panels.forEach((entry, i) => {
+      const panel = state.panels[i + 1];
+      panel.error = entry.error ? decodeHalf(read(entry.error), entry.error.exponent) : null;
+      panel.blocks = entry.blockErrors ? read(entry.blockErrors) : null;
+    });
+    state.paintKey = "";
+  }
+  // What Python says about the picked block may be older than what the visitor picked since.
+  if (header.picks >= state.count) {
+    state.count = header.picks;
+    state.selected = header.selected;
+  }
+  state.timing.decode = performance.now() - started;
+}
+
+function buildPanels(state, names) {
+  const items = ["", ...names].map((name) => {
+    const swatch = element("span", "swatch");
+    const title = element("span", "title");
+    const best = element("span", "best");
+    const subtitle = element("div", "subtitle");
+    const base = element("canvas", "base", { role: "img" });
+    const overlay = element("canvas", "overlay", { "aria-hidden": "true" });
+    const message = element("p", "message");
+    const picture = element("div", "picture", {}, [base, overlay, message]);
+    const foot = element("div", "foot");
+    const heading = element("div", "heading", {}, [swatch, title, best]);
+    const figure = element("figure", "panel", { "data-panel": name || "target" },
+      [heading, subtitle, picture, foot]);
+    const readName = element("span", "read-name");
+    const readSwatch = element("span", "swatch");
+    const lines = [element("span", "value"), element("span", "value")];
+    const cell = element("div", "reading", { "data-panel": name || "target" },
+      [element("div", "read-head", {}, [readSwatch, readName]), ...lines]);
+    return {
+      name, swatch, title, best, subtitle, base, overlay, message, picture, foot, figure,
+      readName, readSwatch, lines, cell, source: document.createElement("canvas"),
+      error: null, blocks: null, levels: null, outside: 0,
+    };
+  });
+  state.panels = items;
+  state.parts.pictures.replaceChildren(...items.map((panel) => panel.figure));
+  state.parts.readout.replaceChildren(...items.map((panel) => panel.cell));
+  state.width = 0;
+}
+
+// ---- painting: matrices to pixels, once per change of data or view ----------------------
+
+function paint(state) {
+  const { header, rows, cols, channels } = state;
+  const key = [state.arraysToken, header.view, header.image, header.valueRange, header.limit,
+    header.blockLimit].join(" ");
+  if (key === state.paintKey) return;
+  state.paintKey = key;
+  const started = performance.now();
+  const { limit, blockLimit } = header;
+  const valueLut = header.image ? greyLut() : state.luts.values;
+  state.valueLut = valueLut;
+  const rowIndex = indexOfEdges(header.rowEdges);
+  const colIndex = indexOfEdges(header.colEdges);
+  state.panels.forEach((panel, i) => {
+    if (i && !panel.error) return;
+    const image = new ImageData(cols, rows);
+    const pixels = new Uint32Array(image.data.buffer);
+    if (i === 0 || header.view === "reconstruction") {
+      const values = i ? difference(state.target, panel.error) : state.target;
+      panel.outside = channels === 3
+        ? paintColour(values, pixels, ...header.valueRange)
+        : paintScalar(values, pixels, valueLut, ...header.valueRange, 128);
+    } else if (header.view === "signed") {
+      const values = reduceError(panel.error, channels, true);
+      panel.outside = paintScalar(values, pixels, state.luts.signed, -limit, limit, 128);
+    } else if (header.view === "absolute") {
+      const values = reduceError(panel.error, channels, false);
+      panel.outside = paintScalar(values, pixels, state.luts.absolute, 0, limit, 0);
+    } else {
+      const values = spreadBlocks(panel.blocks, rowIndex, colIndex, header.colEdges.length - 1);
+      panel.outside = paintScalar(values, pixels, state.luts.absolute, 0, blockLimit, 0);
+    }
+    // Assigning a size clears a canvas, so only when it differs.
+    if (panel.source.width !== cols || panel.source.height !== rows) {
+      panel.source.width = cols;
+      panel.source.height = rows;
+    }
+    panel.source.getContext("2d").putImageData(image, 0, 0);
+  });
+  state.timing.paint = performance.now() - started;
+}
+
+// ---- words ------------------------------------------------------------------------------
+
+function describe(state) {
+  const { header, rows, cols, channels, parts } = state;
+  const range = header.valueRange.map(formatEnd).join(" … ");
+  state.panels.forEach((panel, i) => {
+    const words = i ? header.panels[i - 1] : { title: "target", subtitle: `${rows} × ${cols}` };
+    panel.words = words;
+    const viewName = i ? VIEW_NAMES[header.view] : "values";
+    panel.swatch.style.backgroundColor = panel.readSwatch.style.backgroundColor =
+      i ? words.colour : "#888888";
+    setText(panel.title, words.title);
+    setText(panel.best, words.best ? "best" : "");
+    setText(panel.subtitle, words.subtitle);
+    setText(panel.message, i && !panel.error ? words.message || "no result" : "");
+    panel.base.setAttribute("aria-label", `${words.title}, ${words.subtitle}, ${viewName}`);
+    const shown = i === 0 || panel.error;
+    setText(panel.foot,
+      shown && panel.outside > 0 ? `${formatShare(panel.outside)} outside the scale` : "");
+  });
+
+  const over = channels === 3
+    ? { signed: " (mean of the channels)", absolute: " (root mean square of the channels)" } : {};
+  const error = { signed: "signed error W − Ŵ", absolute: "absolute error |W − Ŵ|" }[header.view];
+  const isError = header.view !== "reconstruction";
+  let ends = header.valueRange;
+  let text = `values, one scale for the target and all families: ${range}`;
+  let lut = state.valueLut;
+  if (channels === 3 && !isError) text = `colours as in the image, each channel ${range}`;
+  if (error) {
+    ends = [header.view === "signed" ? -header.limit : 0, header.limit];
+    text = `${error}${over[header.view] || ""}, one scale for all families: ` +
+      ends.map(formatEnd).join(" … ");
+    lut = state.luts[header.view];
+  } else if (header.view === "blocks") {
+    ends = [0, header.blockLimit];
+    text = "error per block ‖W − Ŵ‖ / ‖W‖ (numerator: this block only), one scale for all " +
+      `families: ${ends.map(formatEnd).join(" … ")}`;
+    lut = state.luts.absolute;
+  }
+  setText(parts.scaleText, text);
+  state.colours.hidden = channels === 3 && !isError;
+  const pen = parts.bar.getContext("2d");
+  const strip = new ImageData(LEVELS, 1);
+  new Uint32Array(strip.data.buffer).set(lut);
+  pen.putImageData(strip, 0, 0);
+  [ends[0], (ends[0] + ends[1]) / 2, ends[1]].forEach((value, i) =>
+    setText(parts.ticks.children[i], formatEnd(value)));
+  const blocks = state.panels.filter((panel) => panel.error && panel.blocks);
+  state.largestBlock = Math.max(0, ...blocks.map((panel) => panel.blocks.reduce((a, b) => Math.max(a, b))));
+  state.errorView = isError;
+  state.root.classList.toggle("rgb", channels === 3);
+}
+
+function describeView(state) {
+  const { header, parts, box, view } = state;
+  const { sx, sy } = mapping(box, view, state.rows, state.cols);
+  const percent = 100 * Math.min(sx, sy) * state.ratio;
+  const shown = percent >= 9.95 ? Math.round(percent) : percent.toPrecision(2);
+  setText(parts.caption, `shown at ${shown} %${percent < 99.5 ? ", cells averaged" : ""}`);
+  setText(parts.factor, `${view.zoom < 9.95 ? view.zoom.toFixed(1) : Math.round(view.zoom)}×`);
+  parts.out.disabled = parts.reset.disabled = view.zoom <= 1;
+  parts.in.disabled = view.zoom >= state.mostZoom;
+  parts.pictures.classList.toggle("zoomed", view.zoom > 1);
+  const notes = [];
+  if (state.errorView) {
+    notes.push(`The target keeps its own colours, ${header.valueRange.map(formatEnd).join(" … ")}.`);
+  }
+  if (header.showBlockErrors && state.largestBlock > 0) {
+    notes.push("Square area = the block’s squared error; largest " +
+      `${formatEnd(state.largestBlock)} of ‖W‖.`);
+  }
+  if (header.showGrid && !state.gridDrawn) notes.push("Zoom in to see the grid lines.");
+  if (box.stretched) notes.push("Cells are stretched, because the matrix is so long.");
+  setText(parts.notes, notes.join(" "));
+  state.root.dataset.zoom = String(view.zoom);
+}
+
+// ---- reading values ---------------------------------------------------------------------
+
+function valuesAt(state, panel, row, col) {
+  const start = (row * state.cols + col) * state.channels;
+  const pick = (array) => Array.from(array.subarray(start, start + state.channels));
+  const target = pick(state.target);
+  if (!panel.name) return { values: target };
+  if (!panel.error) return null;
+  const errors = pick(panel.error);
+  return { values: target.map((value, c) => value - errors[c]), errors };
+}
+
+function showReadings(state) {
+  const { hover, header, panels } = state;
+  const join = (values, plus) => values.map((value) => formatNumber(value, plus)).join(" ");
+  for (const panel of panels) {
+    const found = hover ? valuesAt(state, panel, hover.row, hover.col) : null;
+    const value = found ? join(found.values, false) : "–";
+    if (panel.name) {
+      setText(panel.readName, panel.words.title);
+      setText(panel.lines[0], `value ${value}`);
+      setText(panel.lines[1], `error ${found ? join(found.errors, true) : "–"}`);
+    } else {
+      setText(panel.readName, hover ? `(${hover.row}, ${hover.col})` : "(row, column)");
+      setText(panel.lines[0], `target ${value}`);
+      setText(panel.lines[1], hover ? `block (${blockOf(header.rowEdges, hover.row)}, ` +
+        `${blockOf(header.colEdges, hover.col)})` : "point at a picture");
+    }
+  }
+}
+
+function blockOf(edges, index) {
+  let k = 0;
+  while (edges[k + 1] <= index) k++;
+  return k;
+}
+
+// ---- acts -------------------------------------------------------------------------------
+
+function schedule(state, work) {
+  state.pending = state.pending === "all" ? "all" : work;
+  if (state.frame) return;
+  state.frame = requestAnimationFrame(() => {
+    state.frame = 0;
+    const all = state.pending === "all";
+    state.pending = "";
+    if (!state.header || !state.box) return;
+    if (all) drawAll(state);
+    else drawOverlays(state);
+    showReadings(state);
+  });
+}
+
+function setView(state, view) {
+  state.view = clampView(view, state.mostZoom);
+  schedule(state, "all");
+}
+
+function setHover(state, cell) {
+  const same = (cell && cell.row) === (state.hover && state.hover.row)
+    && (cell && cell.col) === (state.hover && state.hover.col);
+  if (same) return;
+  state.hover = cell;
+  schedule(state, "overlay");
+}
+
+function pickBlock(state, row, col, delay) {
+  if (state.selected && state.selected[0] === row && state.selected[1] === col) return;
+  state.selected = [row, col];
+  state.count += 1;
+  drawOverlays(state);
+  setText(state.parts.announce, `Block ${row}, ${col} picked`);
+  clearTimeout(state.sendTimer);
+  state.sendTimer = setTimeout(() => {
+    state.setStateValue("block", { row, col, count: state.count });
+  }, delay);
+}
+
+function moveBlock(state, down, right) {
+  const { header, rows, cols, view } = state;
+  const [row, col] = state.selected || [0, 0];
+  const next = state.selected
+    ? [clamp(row + down, 0, header.rowEdges.length - 2), clamp(col + right, 0, header.colEdges.length - 2)]
+    : [0, 0];
+  const middle = (edges, k, size) => (edges[k] + edges[k + 1]) / 2 / size;
+  const fx = middle(header.colEdges, next[1], cols);
+  const fy = middle(header.rowEdges, next[0], rows);
+  const visible = (f, start) => f >= start && f <= start + 1 / view.zoom;
+  if (!visible(fx, view.u) || !visible(fy, view.v)) {
+    setView(state, { zoom: view.zoom, u: fx - 0.5 / view.zoom, v: fy - 0.5 / view.zoom });
+  }
+  pickBlock(state, ...next, 120);
+}
+
+function onKey(state, event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || !state.box) return;
+  const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  const middleZoom = (factor) =>
+    setView(state, zoomAbout(state.view, factor, 0.5, 0.5, state.mostZoom));
+  if (moves[event.key]) moveBlock(state, ...moves[event.key]);
+  else if (event.key === "+" || event.key === "=") middleZoom(1.5);
+  else if (event.key === "-") middleZoom(1 / 1.5);
+  else if (event.key === "Escape" && state.view.zoom > 1) setView(state, { zoom: 1, u: 0, v: 0 });
+  else return;
+  event.preventDefault();
+}
+
+// The pointer's place inside the picture it is over, or null.
+function placeOf(state, event) {
+  const picture = event.target.closest(".picture");
+  if (!picture || !state.box) return null;
+  const bounds = picture.getBoundingClientRect();
+  return { picture, x: event.clientX - bounds.left, y: event.clientY - bounds.top };
+}
+
+function onMove(state, event) {
+  const place = placeOf(state, event);
+  if (!place) return setHover(state, null);
+  const { box, pointers, gesture } = state;
+  const last = pointers.get(event.pointerId);
+  if (last) pointers.set(event.pointerId, place);
+  if (last && pointers.size === 2) {
+    const [a, b] = [...pointers.values()];
+    const spread = Math.hypot(a.x - b.x, a.y - b.y);
+    const { fx, fy } = fractionAt(box, (a.x + b.x) / 2, (a.y + b.y) / 2);
+    if (gesture.spread) {
+      const view = zoomAbout(state.view, spread / gesture.spread, fx, fy, state.mostZoom);
+      view.u -= (fx - gesture.fx) / view.zoom;
+      view.v -= (fy - gesture.fy) / view.zoom;
+      setView(state, view);
+    }
+    Object.assign(gesture, { spread, fx, fy, moved: true });
+    return undefined;
+  }
+  if (last && gesture) {
+    if (!gesture.moved && Math.hypot(place.x - gesture.x, place.y - gesture.y) > 4) {
+      gesture.moved = true;
+      if (state.view.zoom > 1) place.picture.setPointerCapture(event.pointerId);
+    }
+    if (gesture.moved && state.view.zoom > 1) {
+      const { zoom, u, v } = state.view;
+      setView(state, {
+        zoom,
+        u: u - (place.x - last.x) / box.w / zoom,
+        v: v - (place.y - last.y) / box.h / zoom,
+      });
+    }
+  }
+  setHover(state, cellAt(box, state.view, state.rows, state.cols, place.x, place.y));
+  return undefined;
+}
+
+function onDown(state, event) {
+  const place = placeOf(state, event);
+  if (!place || event.button !== 0) return;
+  state.pointers.set(event.pointerId, place);
+  state.gesture = { x: place.x, y: place.y, moved: state.pointers.size > 1 };
+}
+
+function onUp(state, event) {
+  const known = state.pointers.delete(event.pointerId);
+  const place = placeOf(state, event);
+  const { gesture, header } = state;
+  if (known && state.pointers.size === 0) state.gesture = null;
+  if (!known || !gesture || gesture.moved || !place || event.type !== "pointerup") return;
+  const cell = cellAt(state.box, state.view, state.rows, state.cols, place.x, place.y);
+  if (!cell) return;
+  setHover(state, cell);
+  pickBlock(state, blockOf(header.rowEdges, cell.row), blockOf(header.colEdges, cell.col), 0);
+}
+
+function zoomAtPointer(state, event, factor) {
+  const place = placeOf(state, event);
+  if (!place) return;
+  event.preventDefault();
+  const { fx, fy } = fractionAt(state.box, place.x, place.y);
+  setView(state, zoomAbout(state.view, factor, clamp(fx, 0, 1), clamp(fy, 0, 1), state.mostZoom));
+}
+
+function connect(state) {
+  const { pictures, out, in: into, reset } = state.parts;
+  const middle = (factor) => () =>
+    setView(state, zoomAbout(state.view, factor, 0.5, 0.5, state.mostZoom));
+  into.addEventListener("click", middle(2));
+  out.addEventListener("click", middle(0.5));
+  reset.addEventListener("click", () => setView(state, { zoom: 1, u: 0, v: 0 }));
+  pictures.addEventListener("keydown", (event) => onKey(state, event));
+  pictures.addEventListener("pointermove", (event) => onMove(state, event));
+  pictures.addEventListener("pointerdown", (event) => onDown(state, event));
+  pictures.addEventListener("pointerup", (event) => onUp(state, event));
+  pictures.addEventListener("pointercancel", (event) => onUp(state, event));
+  pictures.addEventListener("pointerleave", (event) => {
+    // A lifted finger leaves too, and then the reading should stay.
+    if (event.pointerType !== "touch") setHover(state, null);
+  });
+  pictures.addEventListener("dblclick", (event) => zoomAtPointer(state, event, 2));
+  pictures.addEventListener("wheel", (event) => {
+    // Without Ctrl the wheel scrolls the page; a pinch on a touchpad arrives with ctrlKey set.
+    if (event.ctrlKey || event.metaKey) {
+      zoomAtPointer(state, event, Math.exp(-clamp(event.deltaY, -60, 60) / 100));
+    }
+  }, { passive: false });
+  pictures.addEventListener("touchmove", (event) => {
+    if (event.touches.length > 1 || state.view.zoom > 1) event.preventDefault();
+  }, { passive: false });
+  state.resized = () => {
+    if (state.header) schedule(state, "all");
+    if (!state.root.dataset.rendered) markRendered(state);
+  };
+  state.observer = new ResizeObserver(state.resized);
+}
+
+function markRendered(state) {
+  requestAnimationFrame(() => {
+    if (!state.width || !state.header) return;
+    for (const [name, time] of Object.entries(state.timing)) {
+      state.root.dataset[`${name}Ms`] = time.toFixed(2);
+    }
+    state.root.dataset.rendered = state.header.token;
+  });
+}
+
+export default function linkedView({ parentElement, data, setStateValue }) {
+  if (!data) return undefined;
+  // Streamlit calls this again, with the same parent, on every change of data or theme, and
+  // may clean up a call that a newer one has overtaken: only the newest call's cleanup counts.
+  let state = states.get(parentElement);
+  if (!state) {
+    state = createState(parentElement);
+    states.set(parentElement, state);
+    connect(state);
+  }
+  const generation = ++state.generation;
+  state.setStateValue = setStateValue;
+  state.observer.observe(state.root);
+  window.addEventListener("resize", state.resized);
+  const style = getComputedStyle(state.root);
+  state.primary = style.getPropertyValue("--st-primary-color").trim() || state.primary;
+  state.font = style.fontFamily || state.font;
+  receive(state, data);
+  paint(state);
+  describe(state);
+  drawAll(state);
+  showReadings(state);
+  markRendered(state);
+  return () => {
+    if (generation !== state.generation) return;
+    state.observer.disconnect();
+    window.removeEventListener("resize", state.resized);
+    cancelAnimationFrame(state.frame);
+    state.frame = 0;
+    clearTimeout(state.sendTimer);
+  };
+}

@@ -1,0 +1,352 @@
+"""The only cached functions: keyed by the SHA-256 of the content, bounded in bytes, shared.
+
+What is cached depends on nothing but the numbers it is made from, so visitors may share it: who
+asks for a matrix has it already.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
+
+from lolora_core import FAMILIES, Decomposition, Grid, decompose, metrics
+from lolora_core.comparison import (
+    Comparison,
+    compare,
+    eckart_young_floor,
+    errors_at_ranks,
+    rank_to_reach,
+)
+from lolora_core.decomposition import BlockSVD, block_norms
+from lolora_core.targets import (
+    Target,
+    load,
+    upload_image,
+    upload_npy,
+    upload_safetensors,
+)
+
+MEGABYTE = 2**20
+#: Decompositions may fill this much memory, all visitors together.
+DECOMPOSITION_BYTES = 768 * MEGABYTE
+
+# One large decomposition at a time: a second would only slow both, and everybody else.
+_LARGE = 1024 * 1024
+_turn = threading.Semaphore(1)
+_seconds_per_product = [1.5e-10]
+
+
+def available_devices() -> tuple[str, ...]:
+    """Return the device types that torch can use here, best first."""
+    found = []
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return (*found, "cpu")
+
+
+def resolve_device(name: str) -> str:
+    """Return the device behind a choice: auto is the best there is.
+
+    Raises
+    ------
+    ValueError
+        A device that this machine lacks.
+    """
+    available = available_devices()
+    if name == "auto":
+        return available[0]
+    if name not in available:
+        raise ValueError(
+            f"This machine has no {name} device; it has {', '.join(available)}. Pick another one."
+        )
+    return name
+
+
+def _array_bytes(target: Target) -> int:
+    return target.array.nbytes
+
+
+@cached(LRUCache(256 * MEGABYTE, getsizeof=_array_bytes), condition=threading.Condition())
+def bundled_target(name: str, colour: bool, parameters: tuple[tuple[str, Any], ...]) -> Target:
+    """Load a target of the catalogue."""
+    return load(name, colour=colour, **dict(parameters))
+
+
+@dataclass(frozen=True)
+class UploadChoice:
+    """How an upload is read: which tensor, which 2-D view, which window, which size."""
+
+    kind: str
+    tensor: str = ""
+    view: str | None = None
+    row: int = 0
+    col: int = 0
+    side: int = 512
+    colour: bool = False
+
+
+_uploads: LRUCache[Any, Target] = LRUCache(256 * MEGABYTE, getsizeof=_array_bytes)
+
+
+def _upload_key(data: bytes | None, digest: str, name: str, choice: UploadChoice) -> Any:
+    return hashkey(digest, name, choice)
+
+
+@cached(_uploads, key=_upload_key, condition=threading.Condition())
+def uploaded_target(data: bytes | None, digest: str, name: str, choice: UploadChoice) -> Target:
+    """Read an upload; `digest` is the SHA-256 of its bytes.
+
+    Without `data` only what is still cached is returned.
+
+    Raises
+    ------
+    ValueError, TypeError
+        What the file is and what to do; or that it is no longer held.
+    """
+    if data is None:
+        raise ValueError("The upload is no longer held here. Please upload the file again.")
+    if choice.kind == "image":
+        return upload_image(data, name=name, side=choice.side, colour=choice.colour)
+    window = {"row": choice.row, "col": choice.col}
+    if choice.kind == "npy":
+        return upload_npy(data, name=name, **window)
+    return upload_safetensors(data, name=name, tensor=choice.tensor, view=choice.view, **window)
+
+
+_recent: LRUCache[str, Target] = LRUCache(256 * MEGABYTE, getsizeof=_array_bytes)
+_recent_lock = threading.Lock()
+
+
+def remember(target: Target) -> str:
+    """Keep a target that could be shown; return the key for `recall`."""
+    with _recent_lock:
+        _recent[target.sha256] = target
+    return target.sha256
+
+
+def recall(key: str | None) -> Target:
+    """Return a target kept by `remember`, or the default one where it is gone."""
+    with _recent_lock:
+        found = _recent.get(key) if key else None
+    return found or bundled_target("camera", False, ())
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What is looked at, apart from the budget: a target, a grid, a device."""
+
+    target: Target
+    grid: Grid
+    device: str
+
+    @property
+    def key(self) -> tuple[str, Grid, str]:
+        """Identify the scene by its content."""
+        return self.target.sha256, self.grid, self.device
+
+
+def _scene_key(scene: Scene, *rest: Any) -> Any:
+    return hashkey(scene.key, *rest)
+
+
+def _nbytes(held: Any) -> int:
+    return int(held.nbytes)
+
+
+def _digest_key(matrix: np.ndarray, *digest: Any) -> Any:
+    return hashkey(*digest)
+
+
+@cached(
+    LRUCache(128 * MEGABYTE, getsizeof=_nbytes), key=_digest_key, condition=threading.Condition()
+)
+def _tensor(matrix: np.ndarray, digest: str, device: str) -> torch.Tensor:
+    tensor = torch.from_numpy(matrix.copy())
+    # Metal has no float64.
+    return (tensor.float() if device == "mps" else tensor).to(device)
+
+
+_svds: LRUCache[Any, BlockSVD] = LRUCache(DECOMPOSITION_BYTES, getsizeof=_nbytes)
+
+
+@cached(_svds, key=_digest_key, condition=threading.Condition())
+def _block_svd(matrix: np.ndarray, digest: str, grid: Grid, device: str) -> BlockSVD:
+    started = time.perf_counter()
+    svd = decompose(_tensor(matrix, digest, device), grid).on(grid)
+    work = _work(matrix.shape, grid)
+    if work > 10**7:
+        _seconds_per_product[0] = (time.perf_counter() - started) / work
+    return svd
+
+
+def _work(shape: tuple[int, ...], grid: Grid) -> float:
+    return shape[0] * shape[1] * min(shape) / max(grid.blocks)
+
+
+def _parts(scene: Scene) -> list[tuple[np.ndarray, str, Grid]]:
+    grids = dict.fromkeys((scene.grid.whole(), scene.grid))
+    return [
+        (matrix, f"{scene.target.sha256}/{at}", grid)
+        for at, matrix in enumerate(scene.target.channels)
+        for grid in grids
+    ]
+
+
+def missing_seconds(scene: Scene) -> list[float]:
+    """Return about how long each decomposition that is not cached yet will take."""
+    return [
+        _work(matrix.shape, grid) * _seconds_per_product[0]
+        for matrix, digest, grid in _parts(scene)
+        if hashkey(digest, grid, scene.device) not in _svds
+    ]
+
+
+def decompositions(
+    scene: Scene, progress: Callable[[int, int], None] | None = None
+) -> tuple[Decomposition, ...]:
+    """Return one decomposition for each channel, with all that the families need.
+
+    Parameters
+    ----------
+    scene : Scene
+    progress : callable, optional
+        Called before each part with the number made so far and the number of all; it may raise.
+    """
+    parts = _parts(scene)
+    held: dict[str, dict[Grid, BlockSVD]] = {digest: {} for _, digest, _ in parts}
+    large = scene.target.array.size > _LARGE
+    for count, (matrix, digest, grid) in enumerate(parts):
+        if progress is not None:
+            progress(count, len(parts))
+        with _turn if large else nullcontext():
+            held[digest][grid] = _block_svd(matrix, digest, grid, scene.device)
+    return tuple(
+        Decomposition(_tensor(matrix, digest, scene.device), scene.grid, _held=held[digest])
+        for matrix, digest in zip(scene.target.channels, held, strict=True)
+    )
+
+
+def comparison(scene: Scene, rank: int) -> Comparison:
+    """Compare all families at one budget; cheap once the scene is decomposed."""
+    return compare(decompositions(scene), rank)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """What the panels show of one comparison.
+
+    Attributes
+    ----------
+    errors : dict of str to ndarray
+        W − Ŵ of every family, float32, of the shape of the target.
+    block_errors : dict of str to ndarray, shape (K_r, K_c)
+        Residual norm of every block over ‖W‖_F, on the grid of the scene.
+    """
+
+    errors: dict[str, np.ndarray]
+    block_errors: dict[str, np.ndarray]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the errors, in bytes."""
+        return sum(error.nbytes for error in self.errors.values())
+
+    def peak(self, view: str) -> float:
+        """Return the largest value that a view shows, over all families."""
+        if view == "blocks":
+            return max(float(found.max()) for found in self.block_errors.values())
+        return max(float(_magnitude(error, view).max()) for error in self.errors.values())
+
+
+def _magnitude(error: np.ndarray, view: str) -> np.ndarray:
+    """Return what an error picture shows: of three channels their mean or root mean square."""
+    if error.ndim == 2:
+        return np.abs(error)
+    if view == "signed":
+        return np.abs(error.mean(axis=-1))
+    return np.sqrt((error**2).mean(axis=-1))
+
+
+@cached(
+    LRUCache(192 * MEGABYTE, getsizeof=_nbytes), key=_scene_key, condition=threading.Condition()
+)
+def pictures(scene: Scene, rank: int) -> Pictures:
+    """Build the dense residual of every family, and its norm in every block."""
+    channels = decompositions(scene)
+    found = compare(channels, rank)
+    targets = [channel.target for channel in channels]
+    whole = scene.grid.whole()
+    norm = float(np.sqrt(sum((block_norms(w, whole) ** 2).sum() for w in targets))) or 1.0
+    errors, blocks = {}, {}
+    for name, result in found.results.items():
+        residuals = [
+            w - approximation.dense()
+            for w, approximation in zip(targets, result.channels, strict=True)
+        ]
+        squares = np.sum([block_norms(residual, scene.grid) ** 2 for residual in residuals], axis=0)
+        blocks[name] = np.sqrt(squares) / norm
+        arrays = [residual.float().numpy(force=True) for residual in residuals]
+        errors[name] = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=-1)
+    return Pictures(errors, blocks)
+
+
+@cached(LRUCache(4096), key=_scene_key, condition=threading.Condition())
+def table(scene: Scene, rank: int) -> pd.DataFrame:
+    """Return the figures of every family, one row each, unrounded."""
+    target, found = scene.target, comparison(scene, rank)
+    span = 1.0 if target.value_range else metrics.value_span(target.array)
+    rows = []
+    for name, result in found.results.items():
+        dense = result.dense().numpy(force=True)
+        ranks = result.rank_maps
+        used = ranks[ranks > 0] if name == "diagonal" and ranks.any() else ranks
+        low, high = int(used.min()), int(used.max())
+        rows.append(
+            {
+                "family": name,
+                "rank per block": str(low) if low == high else f"{low}–{high}",
+                "parameters": result.num_parameters,
+                "unused": result.unused_parameters,
+                "relative error": result.relative_error,
+                "energy": result.energy,
+                "PSNR": metrics.psnr(target.array, dense, span),
+                "SSIM": metrics.ssim(target.array, dense, span),
+                "max error": metrics.max_absolute_error(target.array, dense),
+                "MSE": metrics.mse(target.array, dense),
+                "rank of Ŵ": result.reconstruction_rank(),
+                "compression": target.array.size / max(result.num_parameters, 1),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@cached(LRUCache(1024), key=_scene_key, condition=threading.Condition())
+def curves(scene: Scene, largest: int) -> pd.DataFrame:
+    """Return the error of every family, and the floor, at many budgets; from spectra alone."""
+    ranks = [*range(0, largest, max(1, largest // 96)), largest]
+    channels = decompositions(scene)
+    frame = pd.DataFrame({"equivalent rank": ranks})
+    frame["parameters"] = frame["equivalent rank"] * sum(scene.grid.shape) * len(channels)
+    for name, family in FAMILIES.items():
+        if family.fits(scene.grid):
+            frame[name] = errors_at_ranks(channels, name, ranks)
+    frame["floor"] = eckart_young_floor(channels, ranks)
+    return frame
+
+
+@cached(LRUCache(4096), key=_scene_key, condition=threading.Condition())
+def rank_needed(scene: Scene, family: str, error: float) -> int | None:
+    """Return the smallest equivalent rank at which a family reaches an error."""
+    return rank_to_reach(decompositions(scene), family, error)

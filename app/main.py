@@ -1,0 +1,16 @@
+"""Entry point of the app: ``streamlit run app/main.py``, from any folder."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+# Streamlit puts this file's folder on the path; the pages import `app` and `lolora_core`.
+ROOT = str(Path(__file__).resolve().parent.parent)
+if ROOT not in sys.path:
+    sys.path.insert(0, ROOT)
+
+st.set_page_config(
+    page_title="Localized LoRA Explorer", layout="wide", initial_sidebar_state="auto"
+)
+st.navigation([st.Page("views/compare.py", title="Compare", default=True)]).run()

@@ -1,0 +1,359 @@
+"""The sidebar, the same on every page: target, budget, grid, device, share."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from app import compute, figures, state
+from lolora_core import Grid
+from lolora_core.comparison import matched_step
+from lolora_core.grid import budget_for_rank
+from lolora_core.targets import (
+    Entry,
+    Parameter,
+    Target,
+    catalogue,
+    check_extension,
+    entry,
+    list_tensors,
+)
+
+__all__ = ["draw"]
+
+UPLOAD = "upload"
+MAX_UPLOAD_MB = 64
+_KINDS = {"image": "Image", "pattern": "Pattern", "weights": "Weights", "update": "Update ΔW"}
+
+
+def every_setting() -> tuple[state.Setting, ...]:
+    """Return all settings, with those of every pattern's sliders and the known targets."""
+    target = replace(state.TARGET, options=(*(e.id for e in catalogue()), UPLOAD))
+    sliders = [state.pattern_setting(e, p) for e in catalogue() for p in e.parameters]
+    return (target, *state.ALL[1:], *sliders)
+
+
+def _title(target_id: str) -> str:
+    if target_id == UPLOAD:
+        return "Own upload: image, .npy or .safetensors"
+    found = entry(target_id)
+    return f"{_KINDS[found.kind]}: {found.title}"
+
+
+def _slider(setting: state.Setting, **options: Any) -> Any:
+    return st.slider(
+        setting.label,
+        min_value=setting.minimum,
+        max_value=setting.maximum,
+        value=setting.default,
+        step=setting.step,
+        help=setting.help,
+        key=setting.key,
+        bind="query-params",
+        **options,
+    )
+
+
+def _parameter(found: Entry, parameter: Parameter) -> tuple[str, Any]:
+    setting = state.pattern_setting(found, parameter)
+    if parameter.name == "seed":
+        value = st.number_input(
+            setting.label,
+            min_value=setting.minimum,
+            max_value=setting.maximum,
+            value=setting.default,
+            step=setting.step,
+            help=setting.help,
+            key=setting.key,
+            bind="query-params",
+        )
+        return parameter.name, value
+    return parameter.name, _slider(setting)
+
+
+def _bundled(target_id: str) -> Target:
+    found = entry(target_id)
+    colour = False
+    if found.has_colour:
+        colour = st.toggle(
+            state.COLOUR.label, key=state.COLOUR.key, help=state.COLOUR.help, bind="query-params"
+        )
+    with st.expander("Shape of the pattern", expanded=True) if found.parameters else st.container():
+        parameters = tuple(_parameter(found, p) for p in found.parameters)
+    return compute.bundled_target(target_id, colour, parameters)
+
+
+def _choose_reading(name: str, data: bytes) -> compute.UploadChoice:
+    kind = check_extension(name)
+    if kind == "image":
+        side = st.selectbox(
+            state.SIDE.label,
+            state.SIDE.options,
+            index=state.SIDE.options.index(state.SIDE.default),
+            help=state.SIDE.help,
+            key=state.SIDE.key,
+            bind="query-params",
+        )
+        colour = st.toggle(
+            state.COLOUR.label, key=state.COLOUR.key, help=state.COLOUR.help, bind="query-params"
+        )
+        return compute.UploadChoice(kind, side=side, colour=colour)
+    tensor, view = "", None
+    if kind == "safetensors":
+        tensors = {found.name: found for found in list_tensors(data, name=name)}
+        usable = [found.name for found in tensors.values() if found.views]
+        if not usable:
+            raise ValueError(f"{name} holds no tensor that can be read as a matrix.")
+        tensor = st.selectbox(
+            f"Tensor ({len(usable)} of {len(tensors)} can be read as a matrix)",
+            usable,
+            format_func=lambda key: f"{key}  {'×'.join(map(str, tensors[key].shape))}",
+        )
+        views = [found.label for found in tensors[tensor].views]
+        view = views[0]
+        if len(views) > 1:
+            view = st.selectbox("Read as a matrix", views, help="The order of the values stays.")
+    with st.expander("Window of a larger matrix"):
+        st.caption("Matrices above 2,048 a side are shown through a window; this is its corner.")
+        row = st.number_input("First row", min_value=0, value=0, step=1)
+        col = st.number_input("First column", min_value=0, value=0, step=1)
+    return compute.UploadChoice(kind, tensor=tensor, view=view, row=row, col=col)
+
+
+def _upload() -> Target | None:
+    file = st.file_uploader(
+        "PNG, JPEG, WebP, .npy or .safetensors",
+        key="file",
+        max_upload_size=MAX_UPLOAD_MB,
+        help="Stays in this server's memory while you look at it; it is not in the link.",
+    )
+    if file is None:
+        if "upload" in st.session_state:
+            return compute.uploaded_target(None, *st.session_state["upload"])
+        st.info(
+            "An upload is not part of a link. Upload the file to see the view that was shared, "
+            "or pick another target."
+        )
+        return None
+    if file.size > MAX_UPLOAD_MB * compute.MEGABYTE:
+        raise ValueError(f"{file.name} is larger than {MAX_UPLOAD_MB} MB. Upload a smaller file.")
+    data = file.getvalue()
+    digest = hashlib.sha256(data).hexdigest()
+    choice = _choose_reading(file.name, data)
+    target = compute.uploaded_target(data, digest, file.name, choice)
+    st.session_state["upload"] = (digest, file.name, choice)
+    return target
+
+
+def _target() -> Target:
+    """Return the target that was picked; after a bad one the last good one, with the reason."""
+    options = [*(found.id for found in catalogue()), UPLOAD]
+    picked = st.selectbox(
+        state.TARGET.label,
+        options,
+        index=options.index(state.TARGET.default),
+        format_func=_title,
+        help=state.TARGET.help,
+        key=state.TARGET.key,
+        bind="query-params",
+    )
+    target = None
+    try:
+        target = _upload() if picked == UPLOAD else _bundled(picked)
+    except (ValueError, TypeError) as problem:
+        st.error(f"{problem}")
+    if target is None:
+        target = compute.recall(st.session_state.get("last_good"))
+        st.caption(f"Until then you see: {target.title}.")
+    st.session_state["last_good"] = compute.remember(target)
+    return target
+
+
+def _about(target: Target) -> None:
+    image = target.value_range is not None
+    span = target.value_range or (float(target.array.min()), float(target.array.max()))
+    preview = target.array[:: max(1, target.shape[0] // 256), :: max(1, target.shape[1] // 256)]
+    st.image(figures.picture_png(preview, span, image=image), output_format="PNG", width=160)
+    m, n = target.shape
+    three = ", three channels" if len(target.channels) > 1 else ""
+    st.caption(f"{target.description.rstrip('.')}. Shape: {m:,} × {n:,}{three}.")
+    for note in target.notes:
+        st.caption(note)
+    with st.popover("Source and licence", width="stretch"):
+        st.markdown(f"**Source.** {target.source}\n\n**Licence.** {target.licence}")
+
+
+def _set_rank(rank: int) -> None:
+    state.set_value(state.RANK, rank)
+
+
+def _budget(target: Target, grid: Grid) -> int:
+    rank = _slider(state.RANK)
+    m, n = target.shape
+    total = budget_for_rank((m, n), rank)
+    if len(target.channels) > 1:
+        st.caption(f"{total * 3:,} parameters, {total:,} for each of the three channels")
+    else:
+        share = total / (m * n)
+        st.caption(f"{total:,} parameters, {share:.3g} of the {m * n:,} entries of the matrix")
+    step = matched_step(grid)
+    below, above = (rank - 1) // step * step, (rank // step + 1) * step
+    if step <= state.RANK.maximum:
+        left, right = st.columns(2)
+        fits = state.RANK.minimum <= below
+        left.button(
+            f"◂ r = {below}" if fits else "◂",
+            disabled=not fits,
+            on_click=_set_rank,
+            args=(below,),
+            key="matched_below",
+            width="stretch",
+            help="The next smaller budget that localized uses to the last parameter.",
+        )
+        right.button(
+            f"r = {above} ▸" if above <= state.RANK.maximum else "▸",
+            disabled=above > state.RANK.maximum,
+            on_click=_set_rank,
+            args=(above,),
+            key="matched_above",
+            width="stretch",
+            help="The next larger budget that localized uses to the last parameter.",
+        )
+        st.caption(f"The arrows go to budgets that match exactly: multiples of {step}.")
+    return rank
+
+
+def _mirror_rows() -> None:
+    if state.get(state.LINKED):
+        state.set_value(state.COLS, state.get(state.ROWS))
+    state.set_value(state.BLOCK_ROW, 0)
+    state.set_value(state.BLOCK_COL, 0)
+
+
+def _set_cut(rows: int, cols: int) -> None:
+    state.set_value(state.LINKED, rows == cols)
+    state.set_value(state.ROWS, rows)
+    state.set_value(state.COLS, cols)
+    state.set_value(state.BLOCK_ROW, 0)
+    state.set_value(state.BLOCK_COL, 0)
+
+
+def _number(setting: state.Setting, **options: Any) -> int:
+    return st.number_input(
+        setting.label,
+        min_value=setting.minimum,
+        max_value=setting.maximum,
+        value=setting.default,
+        step=setting.step,
+        help=setting.help,
+        key=setting.key,
+        bind="query-params",
+        **options,
+    )
+
+
+def _grid(target: Target) -> Grid:
+    left, right = st.columns(2)
+    linked = bool(state.get(state.LINKED))
+    with left:
+        rows = _number(state.ROWS, on_change=_mirror_rows)
+    with right:
+        cols = _number(state.COLS, disabled=linked, on_change=_mirror_rows)
+    st.toggle(
+        state.LINKED.label,
+        value=state.LINKED.default,
+        key=state.LINKED.key,
+        help=state.LINKED.help,
+        on_change=_mirror_rows,
+        bind="query-params",
+    )
+    for cut in target.cuts:
+        st.button(
+            f"Cut into {cut.name} ({cut.rows}×{cut.cols})",
+            key=f"cut_{cut.rows}_{cut.cols}",
+            help=cut.description,
+            on_click=_set_cut,
+            args=(cut.rows, cut.cols),
+            width="stretch",
+        )
+    try:
+        return Grid.regular(target.shape, rows, cols)
+    except ValueError as problem:
+        fit = Grid.regular(target.shape, min(rows, target.shape[0]), min(cols, target.shape[1]))
+        st.error(f"{str(problem).capitalize()}. Until you change it you see {fit.label}.")
+        st.button(
+            f"Use {fit.label}", on_click=_set_cut, args=fit.blocks, key="fit_grid", width="stretch"
+        )
+        return fit
+
+
+def _device() -> str:
+    available = compute.available_devices()
+    options = ("auto", *available)
+    picked = st.selectbox(
+        state.DEVICE.label,
+        options,
+        format_func=lambda name: f"auto ({available[0]})" if name == "auto" else name,
+        help=state.DEVICE.help,
+        key=state.DEVICE.key,
+        bind="query-params",
+    )
+    return compute.resolve_device(picked)
+
+
+def _load_settings() -> None:
+    file = st.session_state.get("settings_file")
+    if file is None:
+        return
+    try:
+        problems = state.apply_settings(file.getvalue(), every_setting())
+    except ValueError as problem:
+        problems = [str(problem)]
+    st.session_state["settings_problems"] = problems
+
+
+def _link() -> str:
+    chosen = {s.key: state.get(s) for s in every_setting() if state.get(s) != s.default}
+    query = urlencode({k: str(v).lower() if isinstance(v, bool) else v for k, v in chosen.items()})
+    return f"{(st.context.url or '').split('?')[0]}{'?' if query else ''}{query}"
+
+
+def _share() -> None:
+    left, right = st.columns(2)
+    with left.popover("Share", width="stretch"):
+        st.caption("This link restores the view anywhere; an upload is not part of it.")
+        st.code(_link(), language=None, wrap_lines=True)
+        st.download_button(
+            "Settings as JSON",
+            state.export_settings(every_setting()),
+            "settings.json",
+            "application/json",
+            on_click="ignore",
+            width="stretch",
+        )
+        st.file_uploader(
+            "Load settings", type="json", key="settings_file", on_change=_load_settings
+        )
+        for sentence in st.session_state.get("settings_problems", []):
+            st.warning(sentence)
+    right.button(
+        "Reset", on_click=state.reset, args=(every_setting(),), key="reset", width="stretch"
+    )
+
+
+def draw() -> tuple[compute.Scene, int]:
+    """Draw the sidebar; return what is looked at and the equivalent rank of the budget."""
+    with st.sidebar:
+        target = _target()
+        _about(target)
+        budget = st.container()
+        grid = _grid(target)
+        with budget:
+            rank = _budget(target, grid)
+        device = _device()
+        _share()
+    return compute.Scene(target, grid, device), rank

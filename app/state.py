@@ -1,0 +1,252 @@
+"""Every setting that a link carries, declared once: key, default, bounds, label, help.
+
+A setting's key is its widget's key, its name in the URL and its name in the settings file. Widgets
+are bound to the URL by Streamlit; their bounds never change, so that a link means the same
+wherever it is opened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+__all__ = [
+    "ALL",
+    "Setting",
+    "apply_settings",
+    "export_settings",
+    "get",
+    "pattern_setting",
+    "reset",
+    "set_value",
+]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value that a visitor picks.
+
+    Attributes
+    ----------
+    key : str
+        Of the widget, of the query parameter and in the settings file.
+    default : str, int, float or bool
+    label, help : str
+        What the widget says.
+    minimum, maximum, step : int or float, optional
+        Bounds of a number, of the type of the default.
+    options : tuple of str or int, optional
+        What a choice may be; the target's options come from the catalogue.
+    """
+
+    key: str
+    default: Any
+    label: str
+    help: str
+    minimum: Any = None
+    maximum: Any = None
+    step: Any = None
+    options: tuple[Any, ...] = ()
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether `value` has the type and lies within the bounds of the setting."""
+        if type(value) is not type(self.default):
+            return False
+        if self.options:
+            return value in self.options
+        if self.minimum is None or self.maximum is None:
+            return True
+        return bool(self.minimum <= value <= self.maximum)
+
+
+TARGET = Setting(
+    "target",
+    "camera",
+    "Target",
+    "The matrix W to approximate. Type to search.",
+)
+COLOUR = Setting(
+    "colour",
+    False,
+    "In colour",
+    "A colour image is three matrices. Each is approximated on its own with a third of the budget.",
+)
+RANK = Setting(
+    "rank",
+    32,
+    "Budget, as equivalent rank r",
+    "The budget is r·(m + n) trainable parameters: what global LoRA of rank r would have. Every "
+    "family gets the same budget.",
+    minimum=1,
+    maximum=256,
+    step=1,
+)
+ROWS = Setting(
+    "rows",
+    8,
+    "Block rows",
+    "Into how many block rows the grid cuts the matrix.",
+    minimum=1,
+    maximum=64,
+    step=1,
+)
+COLS = Setting(
+    "cols",
+    8,
+    "Block columns",
+    "Into how many block columns the grid cuts the matrix.",
+    minimum=1,
+    maximum=64,
+    step=1,
+)
+LINKED = Setting(
+    "linked",
+    True,
+    "Same number of rows and columns",
+    "Diagonal needs as many block rows as block columns.",
+)
+DEVICE = Setting(
+    "device",
+    "auto",
+    "Device",
+    "Where decompositions run: auto is cuda, then mps, then cpu.",
+    options=("auto", "cpu", "cuda", "mps"),
+)
+VIEW = Setting(
+    "view",
+    "reconstruction",
+    "Show",
+    "Reconstruction Ŵ; signed error W − Ŵ around 0; absolute error |W − Ŵ|; or the error of each "
+    "block as a share of ‖W‖.",
+    options=("reconstruction", "signed", "absolute", "blocks"),
+)
+ZOOM = Setting(
+    "scale",
+    1,
+    "Error scale",
+    "One scale serves all families. 1 covers the largest error of any family; 8 ends at an eighth "
+    "of it, and each picture states how much of it lies beyond.",
+    options=(1, 2, 4, 8, 16),
+)
+GRID_LINES = Setting("lines", False, "Grid lines", "Draw the borders of the blocks.")
+BLOCK_MARKS = Setting(
+    "marks",
+    False,
+    "Block errors",
+    "A square in each block: its area is the block's squared error, on one scale for all families.",
+)
+LOG_CURVE = Setting(
+    "log",
+    True,
+    "Logarithmic error",
+    "Equal steps up the axis are equal factors; errors of 0 do not appear.",
+)
+BLOCK_ROW = Setting(
+    "block_row",
+    0,
+    "Block row",
+    "Counted from 0 at the top. Or click a block in a picture.",
+    minimum=0,
+    maximum=63,
+    step=1,
+)
+BLOCK_COL = Setting(
+    "block_col",
+    0,
+    "Block column",
+    "Counted from 0 at the left. Or click a block in a picture.",
+    minimum=0,
+    maximum=63,
+    step=1,
+)
+SIDE = Setting(
+    "side",
+    512,
+    "Longest side of an uploaded image",
+    "Larger images are made smaller to this side, in pixels; the note under the target says so.",
+    options=(128, 256, 512, 1024, 2048),
+)
+
+ALL: tuple[Setting, ...] = (
+    TARGET,
+    COLOUR,
+    RANK,
+    ROWS,
+    COLS,
+    LINKED,
+    DEVICE,
+    VIEW,
+    ZOOM,
+    GRID_LINES,
+    BLOCK_MARKS,
+    LOG_CURVE,
+    BLOCK_ROW,
+    BLOCK_COL,
+    SIDE,
+)
+
+
+def pattern_setting(entry: Any, parameter: Any) -> Setting:
+    """Return the setting of one slider of a synthetic pattern; its key names the pattern."""
+    return Setting(
+        f"{entry.id}.{parameter.name}",
+        parameter.default,
+        parameter.label,
+        parameter.help,
+        minimum=parameter.minimum,
+        maximum=parameter.maximum,
+        step=parameter.step,
+    )
+
+
+def get(setting: Setting) -> Any:
+    """Return what the visitor picked, or the default before the widget was drawn."""
+    return st.session_state.get(setting.key, setting.default)
+
+
+def set_value(setting: Setting, value: Any) -> None:
+    """Set a setting from a callback; Streamlit allows it nowhere else."""
+    st.session_state[setting.key] = value
+
+
+def reset(settings: Sequence[Setting]) -> None:
+    """Put settings back to their defaults; a callback."""
+    for setting in settings:
+        set_value(setting, setting.default)
+
+
+def export_settings(settings: Sequence[Setting]) -> str:
+    """Return all settings as JSON text that `apply_settings` reads."""
+    return json.dumps({setting.key: get(setting) for setting in settings}, indent=2)
+
+
+def apply_settings(
+    text: bytes, settings: Sequence[Setting], write: Callable[[Setting, Any], None] = set_value
+) -> list[str]:
+    """Set what a settings file holds; return a sentence for everything that was not taken.
+
+    Raises
+    ------
+    ValueError
+        Not JSON, or not an object.
+    """
+    try:
+        found = json.loads(text)
+    except (UnicodeDecodeError, json.JSONDecodeError) as problem:
+        raise ValueError(f"This is not a settings file: {problem}.") from None
+    if not isinstance(found, dict):
+        raise ValueError("This is not a settings file: it holds no object with names and values.")
+    known = {setting.key: setting for setting in settings}
+    problems = []
+    for key, value in found.items():
+        if key not in known:
+            problems.append(f"“{key}” is not a setting of this version; it was left out.")
+        elif not known[key].accepts(value):
+            problems.append(f"“{key}” cannot be {value!r}; it was left as it is.")
+        else:
+            write(known[key], value)
+    return problems

@@ -1,0 +1,159 @@
+"""Compare: one target, one budget, one grid; every family side by side."""
+
+from typing import Any
+
+import streamlit as st
+
+_PICKED = "pictures"
+_VIEW_NAMES = {
+    "reconstruction": "Reconstruction",
+    "signed": "Signed error",
+    "absolute": "Absolute error",
+    "blocks": "Per block",
+}
+
+
+def _controls() -> None:
+    from app import state
+
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    row.segmented_control(
+        state.VIEW.label,
+        state.VIEW.options,
+        default=state.VIEW.default,
+        required=True,
+        format_func=_VIEW_NAMES.__getitem__,
+        help=state.VIEW.help,
+        key=state.VIEW.key,
+        bind="query-params",
+    )
+    row.segmented_control(
+        state.ZOOM.label,
+        state.ZOOM.options,
+        default=state.ZOOM.default,
+        required=True,
+        format_func=lambda part: "full" if part == 1 else f"1/{part}",
+        help=state.ZOOM.help,
+        key=state.ZOOM.key,
+        bind="query-params",
+        disabled=state.get(state.VIEW) == "reconstruction",
+    )
+    row.toggle(
+        state.GRID_LINES.label,
+        key=state.GRID_LINES.key,
+        help=state.GRID_LINES.help,
+        bind="query-params",
+    )
+    row.toggle(
+        state.BLOCK_MARKS.label,
+        key=state.BLOCK_MARKS.key,
+        help=state.BLOCK_MARKS.help,
+        bind="query-params",
+    )
+
+
+def _pick() -> None:
+    from app import state
+
+    block = (st.session_state.get(_PICKED) or {}).get("block")
+    if block:
+        state.set_value(state.BLOCK_ROW, int(block["row"]))
+        state.set_value(state.BLOCK_COL, int(block["col"]))
+
+
+def _mark_stopped(key: Any) -> None:
+    st.session_state["stopped"] = key
+
+
+def _decomposed(scene: Any) -> Any:
+    """Decompose what is new and return the scene; after a Stop, the last one that was shown.
+
+    A bar with the time left and a Stop button appear if it takes more than a moment.
+    """
+    from app import compute
+
+    seconds = sum(compute.missing_seconds(scene))
+    place = st.empty()
+    if seconds > 0.5 and st.session_state.get("stopped") == scene.key:
+        with place.container(horizontal=True, vertical_alignment="center"):
+            st.info("Stopped. What was decomposed so far is kept.")
+            st.button("Continue", on_click=_mark_stopped, args=(None,), key="continue_work")
+        last = st.session_state.get("shown")
+        if last is None:
+            st.stop()
+        return compute.Scene(compute.recall(last[0]), *last[1:])
+    if seconds > 0.5:
+        with place.container(horizontal=True, vertical_alignment="center"):
+            bar = st.progress(0.0, "Decomposing …")
+            st.button("Stop", on_click=_mark_stopped, args=(scene.key,), key="stop_work")
+
+        def show(done: int, steps: int) -> None:
+            left = max(1, round(seconds * (1 - done / steps)))
+            bar.progress(
+                done / steps, f"Decomposing, part {done + 1} of {steps}: about {left} s left"
+            )
+
+        compute.decompositions(scene, show)
+    place.empty()
+    st.session_state["shown"] = scene.key
+    return scene
+
+
+def page() -> None:
+    """Draw the page."""
+    # The heading stands before torch is imported.
+    from app import compute, details, prose, sidebar, state
+    from app.components.linked_view import linked_view
+    from app.figures import LUTS
+
+    answer = st.empty()
+    scene, rank = sidebar.draw()
+    scene = _decomposed(scene)
+    found = compute.comparison(scene, rank)
+    best = found.winners[0].relative_error
+    channels = compute.decompositions(scene)
+    needed = compute.rank_needed(scene, "global", best)
+    answer.markdown(
+        f"{prose.verdict(found, needed)} {prose.reason(found, channels)}",
+        help=(
+            "Relative error is ‖W − Ŵ‖_F/‖W‖_F: 0 is exact, 1 is as bad as the zero matrix. All "
+            "families have the same budget. Errors within 1e-5 of each other count as a tie."
+        ),
+    )
+    _controls()
+    target, grid = scene.target, scene.grid
+    pictures = compute.pictures(scene, rank)
+    view, selected = state.get(state.VIEW), details.selected_block(grid)
+    linked_view(
+        key=_PICKED,
+        on_pick=_pick,
+        target=target.array,
+        value_range=target.value_range or (float(target.array.min()), float(target.array.max())),
+        panels=details.panels(scene, found, pictures),
+        view=view,
+        limit=pictures.peak("signed" if view == "signed" else "absolute") / state.get(state.ZOOM),
+        block_limit=pictures.peak("blocks") / state.get(state.ZOOM),
+        row_edges=grid.row_edges,
+        col_edges=grid.col_edges,
+        show_grid=state.get(state.GRID_LINES),
+        show_block_errors=state.get(state.BLOCK_MARKS),
+        selected=selected,
+        image=target.value_range is not None,
+        luts=LUTS,
+    )
+    st.caption(prose.unmatched(found))
+    curve, block = st.columns([3, 2], gap="large")
+    with curve:
+        details.curve(scene, found)
+    with block:
+        details.block(scene, found, pictures)
+    details.table(scene, found)
+    ranks, downloads = st.columns([3, 2], gap="large")
+    with ranks:
+        details.rank_map(scene, found, selected)
+    with downloads:
+        details.downloads(scene, found, pictures)
+
+
+st.title("Compare", anchor=False)
+page()

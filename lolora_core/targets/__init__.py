@@ -1,0 +1,33 @@
+"""Targets: images, synthetic patterns, real weights, updates ΔW and uploads."""
+
+from lolora_core.targets.base import Cut, Entry, Parameter, Target
+from lolora_core.targets.catalogue import catalogue, entry, load
+from lolora_core.targets.upload_arrays import upload_npy
+from lolora_core.targets.upload_images import upload_image
+from lolora_core.targets.upload_tensors import (
+    TensorInfo,
+    View,
+    list_tensors,
+    upload_safetensors,
+)
+from lolora_core.targets.uploads import MAX_SIDE, check_extension
+from lolora_core.targets.weights import asset_path
+
+__all__ = [
+    "MAX_SIDE",
+    "Cut",
+    "Entry",
+    "Parameter",
+    "Target",
+    "TensorInfo",
+    "View",
+    "asset_path",
+    "catalogue",
+    "check_extension",
+    "entry",
+    "list_tensors",
+    "load",
+    "upload_image",
+    "upload_npy",
+    "upload_safetensors",
+]

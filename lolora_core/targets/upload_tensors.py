@@ -1,0 +1,289 @@
+"""Uploaded safetensors files: which tensors they hold, and one of them as a matrix."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lolora_core.targets.base import Array, Target
+from lolora_core.targets.uploads import (
+    check_bytes,
+    display_name,
+    printable,
+    refuse_pickle_bytes,
+    refuse_pickle_name,
+    upload_target,
+    window,
+)
+
+MAX_HEADER = 10_000_000
+MAX_AXES = 8
+
+_BITS = {
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
+    **dict.fromkeys(("F32", "I32", "U32"), 32),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 16),
+    **dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
+    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    "F4": 4,
+}
+_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_FULL_NAMES = {"F16": "float16", "BF16": "bfloat16"}
+
+
+class View(NamedTuple):
+    """One way to read a tensor as a matrix, without changing the order of its values."""
+
+    label: str
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """What a safetensors header says of one tensor, and how it can be read as a matrix.
+
+    Parameters
+    ----------
+    name, dtype, shape
+        As the file states them; the dtype in safetensors' spelling, "F32".
+    views : tuple of View
+        The 2-D readings, the most usual first; empty if there is none.
+    reason : str
+        Why there is none; empty if there is one.
+
+    Examples
+    --------
+    >>> TensorInfo("w", "F32", (2, 3), (View("2 × 3", (2, 3)),), "").views[0].shape
+    (2, 3)
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    views: tuple[View, ...]
+    reason: str
+
+
+class _Stored(NamedTuple):
+    info: TensorInfo
+    start: int
+    end: int
+
+
+def list_tensors(data: bytes, *, name: str = "the file") -> tuple[TensorInfo, ...]:
+    """Read the header of a .safetensors file and say of each tensor how it can be used.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file; its values are not touched.
+    name : str
+        Its name, for messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the file is cut off, mislabelled or damaged, or its header is above 10 MB.
+
+    Examples
+    --------
+    >>> from safetensors.numpy import save
+    >>> file = save({"conv": np.zeros((4, 3, 2, 2), np.float32), "bias": np.zeros(4)})
+    >>> for tensor in list_tensors(file):
+    ...     print(tensor.name, [view.label for view in tensor.views] or tensor.reason)
+    bias it has 1 axis, and a matrix needs 2
+    conv ['4 × (3·2·2)', '(4·3) × (2·2)', '(4·3·2) × 2']
+    """
+    return tuple(stored.info for stored in _header(data, name).values())
+
+
+def upload_safetensors(
+    data: bytes,
+    *,
+    name: str,
+    tensor: str,
+    view: str | None = None,
+    row: int = 0,
+    col: int = 0,
+) -> Target:
+    """Make a target of one tensor of a .safetensors file.
+
+    float32 and float64 stay; float16 and bfloat16 become float32, which the notes state, as they
+    do the view of a tensor that is not 2-D. Of a matrix with a side above 2048 the window that
+    starts at (`row`, `col`) is taken.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    name : str
+        Its name, for the title.
+    tensor : str
+        Name of a tensor in it.
+    view : str, optional
+        Label of one of the tensor's views, as `list_tensors` gives them; the first if left out.
+    row, col : int
+        Top left corner of the window.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the file is damaged, the tensor or view is not there or not usable, it holds NaN or
+        infinity, or the corner is outside.
+
+    Examples
+    --------
+    >>> from safetensors.numpy import save
+    >>> file = save({"w": np.eye(3, dtype=np.float16)})
+    >>> upload_safetensors(file, name="a.safetensors", tensor="w").notes
+    ('float16 converted to float32',)
+    """
+    header = _header(data, name)
+    shown = display_name(name)
+    if tensor not in header:
+        raise ValueError(
+            f"tensor must be one of the {len(header)} in {shown} "
+            f"({', '.join(map(printable, sorted(header)[:5]))}{', …' if len(header) > 5 else ''}), "
+            f"but it is {tensor!r}."
+        )
+    stored = header[tensor]
+    info = stored.info
+    if not info.views:
+        raise ValueError(f"{printable(tensor)} of {shown} cannot be used: {info.reason}.")
+    chosen = _choose(info, view)
+    count = math.prod(info.shape)
+    flat = np.frombuffer(data, _FLOATS[info.dtype], count, stored.start)
+    part, notes = window(flat.reshape(chosen.shape), row, col)
+    if len(info.shape) > 2:
+        axes = "×".join(map(str, info.shape))
+        notes = (f"the {axes} tensor is read as {chosen.label}", *notes)
+    if info.dtype in _FULL_NAMES:
+        notes += (f"{_FULL_NAMES[info.dtype]} converted to float32",)
+    array = _to_float(part, info.dtype)
+    return upload_target(
+        array, name=name, what="tensor", tensor=tensor, corner=(row, col), notes=notes
+    )
+
+
+def _choose(info: TensorInfo, label: str | None) -> View:
+    if label is None:
+        return info.views[0]
+    for view in info.views:
+        if view.label == label:
+            return view
+    labels = ", ".join(repr(view.label) for view in info.views)
+    raise ValueError(f"view must be one of {labels} for {info.name}, but it is {label!r}.")
+
+
+def _to_float(part: Array, dtype: str) -> Array:
+    if dtype == "BF16":
+        # bfloat16 is the upper half of a float32, and NumPy has no dtype for it.
+        return (part.astype(np.uint32) << 16).view(np.float32)
+    return part.astype(np.float64 if dtype == "F64" else np.float32)
+
+
+def _header(data: bytes, name: str) -> dict[str, _Stored]:
+    """Parse and check the header: 8 bytes of length, JSON, then values without gaps."""
+    refuse_pickle_name(name)
+    check_bytes(data, name)
+    shown = display_name(name)
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or not 2 <= length <= len(data) - 8 or length > MAX_HEADER:
+        refuse_pickle_bytes(data, name)
+        raise ValueError(
+            f"{shown} is cut off, not a safetensors file, or has a header above "
+            f"{MAX_HEADER // 1_000_000} MB; save it with safetensors.torch.save_file."
+        )
+    try:
+        raw = json.loads(data[8 : 8 + length], object_pairs_hook=_without_repeats)
+        raw.pop("__metadata__", None)
+        tensors = {key: _stored(key, value, 8 + length) for key, value in raw.items()}
+        end = 8 + length
+        for stored in sorted(tensors.values(), key=lambda stored: (stored.start, stored.end)):
+            if stored.start != end:
+                raise ValueError(f"{stored.info.name} does not begin where the one before ends")
+            end = stored.end
+        if end != len(data):
+            raise ValueError(f"the tensors end at byte {end:,} of {len(data):,}")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        refuse_pickle_bytes(data, name)
+        raise ValueError(
+            f"{shown} has a damaged safetensors header or is cut off ({_brief(error)}); "
+            "upload the complete file."
+        ) from error
+    if not tensors:
+        raise ValueError(f"{shown} holds no tensors; upload a file with at least one matrix.")
+    return tensors
+
+
+def _brief(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)[:120]
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return found
+
+
+def _stored(name: str, value: dict[str, Any], origin: int) -> _Stored:
+    dtype, shape, (start, end) = value["dtype"], value["shape"], value["data_offsets"]
+    if not isinstance(dtype, str):
+        raise TypeError(f"the dtype of {name} is not text")
+    # The bounds keep the product below small: a shape may be megabytes of digits.
+    if not isinstance(shape, list) or len(shape) > 64:
+        raise TypeError(f"the shape of {name} is not a list of at most 64 sizes")
+    for number in (*shape, start, end):
+        if type(number) is not int or not 0 <= number < 2**63:
+            raise TypeError(f"{name} has something else where a size belongs")
+    if dtype not in _BITS:
+        raise ValueError(f"{name} has the unknown dtype {dtype!r}")
+    if math.prod(shape) * _BITS[dtype] != 8 * (end - start):
+        raise ValueError(f"{name} has {end - start} bytes, which its shape does not need")
+    views, reason = _views(dtype, tuple(shape))
+    return _Stored(
+        TensorInfo(name, dtype, tuple(shape), views, reason), origin + start, origin + end
+    )
+
+
+def _views(dtype: str, shape: tuple[int, ...]) -> tuple[tuple[View, ...], str]:
+    if dtype not in _FLOATS:
+        return (), _why_not_float(dtype)
+    if 0 in shape:
+        return (), f"it is empty, its shape is {shape}"
+    if len(shape) < 2:
+        axes = "1 axis" if len(shape) == 1 else "no axis"
+        return (), f"it has {axes}, and a matrix needs 2"
+    if len(shape) > MAX_AXES:
+        return (), f"it has {len(shape)} axes, and at most {MAX_AXES} are read"
+    if len(shape) == 2:
+        return (View(f"{shape[0]} × {shape[1]}", (shape[0], shape[1])),), ""
+    long = tuple(size for size in shape if size != 1)
+    if len(long) < 2:
+        return (), f"only one axis of {shape} is longer than 1, and a matrix needs 2"
+    suffix = "" if len(long) == len(shape) else ", unit axes removed"
+    return tuple(
+        View(
+            f"{_product(long[:split])} × {_product(long[split:])}{suffix}",
+            (math.prod(long[:split]), math.prod(long[split:])),
+        )
+        for split in range(1, len(long))
+    ), ""
+
+
+def _product(sizes: tuple[int, ...]) -> str:
+    return str(sizes[0]) if len(sizes) == 1 else f"({'·'.join(map(str, sizes))})"
+
+
+def _why_not_float(dtype: str) -> str:
+    if dtype.startswith(("F8", "F6", "F4")):
+        return f"its dtype {dtype} is not read here; convert it to float16 or float32 first"
+    if dtype == "C64":
+        return "its values are complex (C64); save the real part or the magnitude"
+    return f"it holds integers ({dtype}), and a matrix of floats is needed"

@@ -1,0 +1,1 @@
+"""Training: the small networks, the digits data and the loop that adapts them."""

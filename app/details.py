@@ -195,7 +195,7 @@ def table(scene: compute.Scene, found: Comparison) -> None:
     display = frame.copy()
     for column in _BEST:
         display[column] = _marked(frame, column)
-    display["compression"] = [f"{value:.3g}×" for value in frame["compression"]]
+    display["compression"] = [f"{prose.three_digits(value)}×" for value in frame["compression"]]
     st.dataframe(
         display,
         hide_index=True,

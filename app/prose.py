@@ -19,6 +19,7 @@ __all__ = [
     "reason",
     "same_figure",
     "target_facts",
+    "three_digits",
     "unmatched",
     "verdict",
 ]
@@ -29,10 +30,23 @@ def format_error(error: float) -> str:
 
     Examples
     --------
-    >>> format_error(0.061779), format_error(3e-9), format_error(1.0)
-    ('0.0618', '0', '1')
+    >>> format_error(0.061779), format_error(0.74), format_error(3e-9)
+    ('0.0618', '0.740', '0')
     """
-    return "0" if error < 1e-6 else f"{error:.3g}"
+    return "0" if error < 1e-6 else three_digits(error)
+
+
+def three_digits(value: float) -> str:
+    """Return three significant digits, trailing zeros included.
+
+    Examples
+    --------
+    >>> three_digits(0.5), three_digits(-26.08), three_digits(123.4), three_digits(float("inf"))
+    ('0.500', '−26.1', '123', '∞')
+    """
+    if np.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:#.3g}".rstrip(".").replace("-", "−")
 
 
 def percent(share: float) -> str:
@@ -43,8 +57,8 @@ def percent(share: float) -> str:
     >>> percent(0.9791), percent(0.99987), percent(1.0), percent(0.0003)
     ('97.9 %', '99.99 %', '100 %', '0.03 %')
     """
-    if share in (0.0, 1.0):
-        return f"{share:.0%}".replace("%", " %")
+    if min(share, 1 - share) < 1e-12:
+        return f"{round(share * 100)} %"
     digits = 1 if 0.005 <= share <= 0.9949 else 2
     return f"{min(max(share * 100, 0.01), 99.99):.{digits}f} %"
 
@@ -183,8 +197,8 @@ def format_figure(column: str, value: float) -> str:
     if column == "energy":
         return percent(value)
     if column == "PSNR":
-        return f"{value:.3g} dB"
-    return format_error(value) if column == "relative error" else f"{value:.3g}"
+        return f"{three_digits(value)} dB"
+    return format_error(value) if column == "relative error" else three_digits(value)
 
 
 def same_figure(column: str, value: float, best: float) -> bool:
@@ -208,7 +222,7 @@ def crossings(frame: pd.DataFrame) -> str:
         return f"Lowest at every budget shown: {leads[0][0]}."
     if len(leads) > 4:
         return f"The lead changes {len(leads) - 1} times over these budgets."
-    parts = [f"{lead} (r = {low}–{high})" for lead, low, high in leads]
+    parts = [f"{who} (r = {low if low == high else f'{low}–{high}'})" for who, low, high in leads]
     return f"Lowest: {'; '.join(parts)}."
 
 

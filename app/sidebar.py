@@ -23,11 +23,10 @@ from lolora_core.targets import (
     list_tensors,
 )
 
-__all__ = ["draw"]
+__all__ = ["draw", "share"]
 
 UPLOAD = "upload"
 MAX_UPLOAD_MB = 64
-_KINDS = {"image": "Image", "pattern": "Pattern", "weights": "Weights", "update": "Update ΔW"}
 
 
 def every_setting() -> tuple[state.Setting, ...]:
@@ -39,9 +38,8 @@ def every_setting() -> tuple[state.Setting, ...]:
 
 def _title(target_id: str) -> str:
     if target_id == UPLOAD:
-        return "Own upload: image, .npy or .safetensors"
-    found = entry(target_id)
-    return f"{_KINDS[found.kind]}: {found.title}"
+        return "Own upload"
+    return entry(target_id).title
 
 
 def _slider(setting: state.Setting, **options: Any) -> Any:
@@ -151,7 +149,7 @@ def _upload() -> Target | None:
 
 def _target() -> Target:
     """Return the target that was picked; after a bad one the last good one, with the reason."""
-    options = [*(found.id for found in catalogue()), UPLOAD]
+    options = [UPLOAD, *(found.id for found in catalogue())]
     picked = st.selectbox(
         state.TARGET.label,
         options,
@@ -297,7 +295,6 @@ def _device() -> str:
     picked = st.selectbox(
         state.DEVICE.label,
         options,
-        format_func=lambda name: f"auto ({available[0]})" if name == "auto" else name,
         help=state.DEVICE.help,
         key=state.DEVICE.key,
         bind="query-params",
@@ -318,12 +315,16 @@ def _load_settings() -> None:
 
 def _link() -> str:
     chosen = {s.key: state.get(s) for s in every_setting() if state.get(s) != s.default}
+    if state.TARGET.key in chosen:
+        chosen[state.TARGET.key] = _title(chosen[state.TARGET.key])
     query = urlencode({k: str(v).lower() if isinstance(v, bool) else v for k, v in chosen.items()})
-    return f"{(st.context.url or '').split('?')[0]}{'?' if query else ''}{query}"
+    address = (st.context.url or "").split("?")[0].rstrip("/")
+    return f"{address}/{'?' if query else ''}{query}"
 
 
-def _share() -> None:
-    left, right = st.columns(2)
+def share() -> None:
+    """Draw Share and Reset; called last, when every widget of the page has its value."""
+    left, right = st.sidebar.columns(2)
     with left.popover("Share", width="stretch"):
         st.caption("This link restores the view anywhere; an upload is not part of it.")
         st.code(_link(), language=None, wrap_lines=True)
@@ -355,5 +356,4 @@ def draw() -> tuple[compute.Scene, int]:
         with budget:
             rank = _budget(target, grid)
         device = _device()
-        _share()
     return compute.Scene(target, grid, device), rank

@@ -122,15 +122,15 @@ VIEW = Setting(
     "Show",
     "Reconstruction Ŵ; signed error W − Ŵ around 0; absolute error |W − Ŵ|; or the error of each "
     "block as a share of ‖W‖.",
-    options=("reconstruction", "signed", "absolute", "blocks"),
+    options=("reconstruction", "signed error", "absolute error", "per block"),
 )
-ZOOM = Setting(
+SCALE = Setting(
     "scale",
-    1,
+    "full",
     "Error scale",
-    "One scale serves all families. 1 covers the largest error of any family; 8 ends at an eighth "
-    "of it, and each picture states how much of it lies beyond.",
-    options=(1, 2, 4, 8, 16),
+    "One scale serves all families. Full covers the largest error of any family; 1/8 ends at an "
+    "eighth of it, and each picture states how much of it lies beyond.",
+    options=("full", "1/2", "1/4", "1/8", "1/16"),
 )
 GRID_LINES = Setting("lines", False, "Grid lines", "Draw the borders of the blocks.")
 BLOCK_MARKS = Setting(
@@ -180,7 +180,7 @@ ALL: tuple[Setting, ...] = (
     LINKED,
     DEVICE,
     VIEW,
-    ZOOM,
+    SCALE,
     GRID_LINES,
     BLOCK_MARKS,
     LOG_CURVE,

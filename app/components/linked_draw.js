@@ -131,10 +131,11 @@ function spreadBlocks(blocks, rowIndex, colIndex, blockCols) {
 }
 
 // Fewest rows first, then as even as possible: six pictures go 3 + 3, not 5 + 1.
-function columnsFor(width, count, gap) {
-  const least = width < 560 ? 140 : 190;
+function columnsFor(width, count, gap, larger) {
+  const least = width < 560 ? 140 : 180;
   const most = Math.max(1, Math.min(count, Math.floor((width + gap) / (least + gap))));
-  return Math.ceil(count / Math.ceil(count / most));
+  const columns = Math.ceil(count / Math.ceil(count / most));
+  return larger ? Math.ceil(columns / 2) : columns;
 }
 
 // The box is never flatter than 1:4 nor taller than 2:1. A longer matrix is letterboxed inside,
@@ -185,10 +186,19 @@ function mapping(box, view, rows, cols) {
   };
 }
 
-function formatNumber(value, plus = false) {
+// Three significant digits, but no decimal place that `unsure`, the bound of the value's own
+// error, makes meaningless: target − error, with a float16 error, is 0.000 and not −5.46e−5.
+function formatNumber(value, plus = false, unsure = 0) {
   const size = Math.abs(value);
   const sign = value < 0 ? "−" : plus && value > 0 ? "+" : "";
   if (size === 0) return "0";
+  if (unsure > 0) {
+    const places = clamp(-Math.ceil(Math.log10(2 * unsure)), 0, 20);
+    if (size < 100 * 10 ** -places) {
+      const text = size.toFixed(places);
+      return Number(text) === 0 ? text : sign + text;
+    }
+  }
   if (size >= 1e-3 && size < 99950) {
     const rounded = Number(size.toPrecision(3));
     return sign + (rounded >= 100 ? String(rounded) : rounded.toPrecision(3));
@@ -210,4 +220,4 @@ function formatShare(share) {
 }
 
 const isLight = (pixel) =>
-  0.299 * (pixel & 255) + 0.587 * ((pixel >> 8) & 255) + 0.114 * ((pixel >> 16) & 255) > 140;
+  0.299 * (pixel & 255) + 0.587 * ((pixel >> 8) & 255) + 0.114 * ((pixel >> 16) & 255) > 118;

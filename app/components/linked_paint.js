@@ -7,13 +7,14 @@ function layout(state) {
   const width = parts.pictures.clientWidth;
   const ratio = window.devicePixelRatio || 1;
   if (!width) return false;
-  const key = [width, ratio, rows, cols, panels.length].join();
+  const key = [width, ratio, rows, cols, panels.length, state.larger].join();
   if (key === state.layoutKey && state.width) return true;
   state.layoutKey = key;
   state.width = width;
   state.ratio = ratio;
-  const columns = columnsFor(width, panels.length, GAP);
-  const across = Math.min(Math.floor((width - GAP * (columns - 1)) / columns), 420);
+  const columns = columnsFor(width, panels.length, GAP, state.larger);
+  state.parts.larger.hidden = columnsFor(width, panels.length, GAP, false) === 1;
+  const across = Math.min(Math.floor((width - GAP * (columns - 1)) / columns), 560);
   state.box = boxFor(across, rows, cols);
   state.mostZoom = Math.max(4, 40 / Math.min(state.box.w / cols, state.box.h / rows));
   state.view = clampView(state.view, state.mostZoom);
@@ -66,8 +67,10 @@ function drawBase(state, panel, map) {
     context.drawImage(panel.source, view.u * cols, view.v * rows, cols / view.zoom,
       rows / view.zoom, box.x, box.y, box.w, box.h);
     if (header.showGrid && state.gridDrawn) drawGrid(state, context, map);
-    if (!isTarget && header.showBlockErrors && panel.blocks) drawSquares(state, panel, context, map);
-    else if (!isTarget && header.view === "blocks") drawNumbers(state, panel, context, map);
+    if (!isTarget && panel.blocks) {
+      if (header.showBlockErrors) drawSquares(state, panel, context, map);
+      else if (header.view === "blocks") drawNumbers(state, panel, context, map);
+    }
   }
   context.restore();
 }
@@ -84,7 +87,8 @@ function drawGrid(state, context, map) {
     lines.moveTo(box.x, snap(map.y(edge)));
     lines.lineTo(box.x + box.w, snap(map.y(edge)));
   }
-  strokeTwice(context, lines, "rgba(255,255,255,0.45)", state.unit < 12 ? 1 : 2.5, "rgba(0,0,0,0.6)", 1 / Math.min(ratio, 2) + 0.25);
+  const halo = state.unit < 12 ? 1 : 2.5;
+  strokeTwice(context, lines, "rgba(255,255,255,0.45)", halo, "rgba(0,0,0,0.6)", 1);
 }
 
 function strokeTwice(context, path, halo, haloWidth, colour, width) {
@@ -119,7 +123,7 @@ function drawSquares(state, panel, context, map) {
     const side = state.largestBlock > 0 ? (full * value) / state.largestBlock : 0;
     if (side > 0) squares.rect(x + (width - side) / 2, y + (height - side) / 2, side, side);
   });
-  context.fillStyle = "rgba(20,20,20,0.82)";
+  context.fillStyle = "rgba(20,20,20,0.72)";
   context.fill(squares);
   if (state.unit >= 10) {
     context.strokeStyle = "rgba(255,255,255,0.9)";
@@ -162,26 +166,29 @@ function drawOverlays(state) {
         context.lineWidth = 2;
         context.stroke(frame);
       }
-      if (hover) drawCrosshair(context, box, map, hover);
+      if (hover) drawCrosshair(context, box, map, hover, header.view !== "blocks");
     }
     context.restore();
   }
 }
 
-function drawCrosshair(context, box, map, { row, col }) {
+// Without lines in the view of blocks, where they would strike out the numbers.
+function drawCrosshair(context, box, map, { row, col }, lines) {
   const width = Math.max(map.sx, 7);
   const height = Math.max(map.sy, 7);
   const cx = map.x(col + 0.5);
   const cy = map.y(row + 0.5);
   const cross = new Path2D();
   cross.rect(cx - width / 2, cy - height / 2, width, height);
-  cross.moveTo(box.x, cy);
-  cross.lineTo(cx - width / 2, cy);
-  cross.moveTo(cx + width / 2, cy);
-  cross.lineTo(box.x + box.w, cy);
-  cross.moveTo(cx, box.y);
-  cross.lineTo(cx, cy - height / 2);
-  cross.moveTo(cx, cy + height / 2);
-  cross.lineTo(cx, box.y + box.h);
+  if (lines) {
+    cross.moveTo(box.x, cy);
+    cross.lineTo(cx - width / 2, cy);
+    cross.moveTo(cx + width / 2, cy);
+    cross.lineTo(box.x + box.w, cy);
+    cross.moveTo(cx, box.y);
+    cross.lineTo(cx, cy - height / 2);
+    cross.moveTo(cx, cy + height / 2);
+    cross.lineTo(cx, box.y + box.h);
+  }
   strokeTwice(context, cross, "rgba(255,255,255,0.85)", 2.6, "rgba(0,0,0,0.9)", 1);
 }

@@ -34,6 +34,7 @@ function createState(parent) {
     factor: element("output", "factor"),
     in: button("+", "Zoom in"),
     reset: button("Reset", "Reset the zoom"),
+    larger: button("Larger", "Larger pictures, fewer in a row"),
     pictures: element("div", "pictures", {
       tabindex: "0",
       role: "application",
@@ -49,8 +50,8 @@ function createState(parent) {
     announce: element("div", "hidden", { "aria-live": "polite" }),
   };
   setText(parts.hint, "Click picks a block; Ctrl + wheel, pinch or double click zooms; drag moves");
-  const zoomTools = element("div", "tools", { role: "group", "aria-label": "Zoom" },
-    [parts.out, parts.factor, parts.in, parts.reset]);
+  const zoomTools = element("div", "tools", { role: "group", "aria-label": "Size" },
+    [parts.out, parts.factor, parts.in, parts.reset, parts.larger]);
   const toolbar = element("div", "toolbar", {}, [parts.caption, parts.hint, zoomTools]);
   const colours = element("div", "colours", {}, [parts.bar, parts.ticks]);
   const scale = element("div", "scale", {}, [parts.scaleText, colours]);
@@ -60,7 +61,8 @@ function createState(parent) {
   parent.append(root);
   return {
     root, parts, colours, panels: [], header: null, target: null, box: null, luts: null,
-    view: { zoom: 1, u: 0, v: 0 }, hover: null, selected: null, count: 0, setStateValue: null,
+    view: { zoom: 1, u: 0, v: 0 }, larger: false, hover: null, selected: null, count: 0,
+    setStateValue: null,
     arraysToken: "", paintKey: "", width: 0, ratio: 0, timing: {}, frame: 0, sendTimer: 0,
     pointers: new Map(), gesture: null, generation: 0, primary: "#0072b2", font: "sans-serif",
   };
@@ -119,7 +121,7 @@ function buildPanels(state, names) {
       [heading, subtitle, picture, foot]);
     const readName = element("span", "read-name");
     const readSwatch = element("span", "swatch");
-    const lines = [element("span", "value"), element("span", "value")];
+    const lines = ["", "", " block"].map((kind) => element("span", `value${kind}`));
     const cell = element("div", "reading", { "data-panel": name || "target" },
       [element("div", "read-head", {}, [readSwatch, readName]), ...lines]);
     return {
@@ -213,8 +215,8 @@ function describe(state) {
     lut = state.luts[header.view];
   } else if (header.view === "blocks") {
     ends = [0, header.blockLimit];
-    text = "error per block ‖W − Ŵ‖ / ‖W‖ (numerator: this block only), one scale for all " +
-      `families: ${ends.map(formatEnd).join(" … ")}`;
+    text = "error per block, ‖block of W − Ŵ‖ / ‖W‖, one scale for all families: " +
+      ` ${ends.map(formatEnd).join(" … ")}`;
     lut = state.luts.absolute;
   }
   setText(parts.scaleText, text);
@@ -226,7 +228,8 @@ function describe(state) {
   [ends[0], (ends[0] + ends[1]) / 2, ends[1]].forEach((value, i) =>
     setText(parts.ticks.children[i], formatEnd(value)));
   const blocks = state.panels.filter((panel) => panel.error && panel.blocks);
-  state.largestBlock = Math.max(0, ...blocks.map((panel) => panel.blocks.reduce((a, b) => Math.max(a, b))));
+  state.largestBlock = Math.max(
+    0, ...blocks.map((panel) => panel.blocks.reduce((a, b) => Math.max(a, b))));
   state.errorView = isError;
   state.root.classList.toggle("rgb", channels === 3);
 }
@@ -268,20 +271,27 @@ function valuesAt(state, panel, row, col) {
 }
 
 function showReadings(state) {
-  const { hover, header, panels } = state;
-  const join = (values, plus) => values.map((value) => formatNumber(value, plus)).join(" ");
+  const { hover, header, panels, root } = state;
+  const block = hover && [blockOf(header.rowEdges, hover.row), blockOf(header.colEdges, hover.col)];
+  root.classList.toggle("with-blocks", header.view === "blocks" || header.showBlockErrors);
   for (const panel of panels) {
     const found = hover ? valuesAt(state, panel, hover.row, hover.col) : null;
-    const value = found ? join(found.values, false) : "–";
+    // An error in float16 is known to 2⁻¹¹ of itself, and the difference to the same amount.
+    const unsure = (c) => (found.errors ? Math.abs(found.errors[c]) * 2 ** -11 : 0);
+    const value = found
+      ? found.values.map((x, c) => formatNumber(x, false, unsure(c))).join(" ") : "–";
     if (panel.name) {
+      const error = found ? found.errors.map((x) => formatNumber(x, true)).join(" ") : "–";
+      const share = found && panel.blocks
+        ? formatNumber(panel.blocks[block[0] * (header.colEdges.length - 1) + block[1]]) : "–";
       setText(panel.readName, panel.words.title);
       setText(panel.lines[0], `value ${value}`);
-      setText(panel.lines[1], `error ${found ? join(found.errors, true) : "–"}`);
+      setText(panel.lines[1], `error ${error}`);
+      setText(panel.lines[2], `block error ${share}`);
     } else {
       setText(panel.readName, hover ? `(${hover.row}, ${hover.col})` : "(row, column)");
       setText(panel.lines[0], `target ${value}`);
-      setText(panel.lines[1], hover ? `block (${blockOf(header.rowEdges, hover.row)}, ` +
-        `${blockOf(header.colEdges, hover.col)})` : "point at a picture");
+      setText(panel.lines[1], hover ? `block (${block.join(", ")})` : "point at a picture");
     }
   }
 }
@@ -336,9 +346,9 @@ function pickBlock(state, row, col, delay) {
 function moveBlock(state, down, right) {
   const { header, rows, cols, view } = state;
   const [row, col] = state.selected || [0, 0];
+  const moved = (index, step, edges) => clamp(index + step, 0, edges.length - 2);
   const next = state.selected
-    ? [clamp(row + down, 0, header.rowEdges.length - 2), clamp(col + right, 0, header.colEdges.length - 2)]
-    : [0, 0];
+    ? [moved(row, down, header.rowEdges), moved(col, right, header.colEdges)] : [0, 0];
   const middle = (edges, k, size) => (edges[k] + edges[k + 1]) / 2 / size;
   const fx = middle(header.colEdges, next[1], cols);
   const fy = middle(header.rowEdges, next[0], rows);
@@ -435,12 +445,18 @@ function zoomAtPointer(state, event, factor) {
 }
 
 function connect(state) {
-  const { pictures, out, in: into, reset } = state.parts;
+  const { pictures, out, in: into, reset, larger } = state.parts;
   const middle = (factor) => () =>
     setView(state, zoomAbout(state.view, factor, 0.5, 0.5, state.mostZoom));
   into.addEventListener("click", middle(2));
   out.addEventListener("click", middle(0.5));
   reset.addEventListener("click", () => setView(state, { zoom: 1, u: 0, v: 0 }));
+  larger.setAttribute("aria-pressed", "false");
+  larger.addEventListener("click", () => {
+    state.larger = !state.larger;
+    larger.setAttribute("aria-pressed", String(state.larger));
+    schedule(state, "all");
+  });
   pictures.addEventListener("keydown", (event) => onKey(state, event));
   pictures.addEventListener("pointermove", (event) => onMove(state, event));
   pictures.addEventListener("pointerdown", (event) => onDown(state, event));

@@ -18,6 +18,8 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 import numpy as np
 import streamlit as st
 
+from app.components.half import to_half
+
 View = Literal["reconstruction", "signed", "absolute", "blocks"]
 
 _FOLDER = Path(__file__).parent
@@ -48,30 +50,17 @@ class _Arrays:
     """Arrays one after the other, each starting at a multiple of 8."""
 
     def __init__(self) -> None:
-        self.chunks: list[bytes] = []
+        self.chunks: list[bytes | memoryview] = []
         self.size = 0
+        self.hash = hashlib.sha256()
 
-    def add(self, array: np.ndarray, **extra: float) -> dict[str, Any]:
-        chunk = array.tobytes()
-        entry = {"dtype": array.dtype.str[1:], "offset": self.size, "shape": array.shape, **extra}
+    def add(self, array: np.ndarray, **more: int) -> dict[str, Any]:
+        chunk = np.ascontiguousarray(array).data.cast("B")
+        entry = {"dtype": array.dtype.str[1:], "offset": self.size, "shape": array.shape, **more}
+        self.hash.update(chunk)
         self.chunks += [chunk, bytes(-len(chunk) % 8)]
         self.size += len(chunk) + -len(chunk) % 8
         return entry
-
-
-def _half(values: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return float16 values and the exponent k such that values ≈ half · 2^k.
-
-    The largest magnitude lands in [2¹³, 2¹⁴). Entries down to 2⁻²⁸ of it keep a relative
-    precision of 2⁻¹¹; smaller ones are off by at most 2⁻³⁹ of it.
-    """
-    largest = max(float(values.max()), -float(values.min()))
-    exponent = math.frexp(largest)[1] - 14 if largest else 0
-    if abs(exponent) < 100:
-        scaled = values.astype(np.float32) * np.float32(2.0**-exponent)
-    else:
-        scaled = np.ldexp(values.astype(np.float64), -exponent).astype(np.float32)
-    return scaled.astype("<f2"), exponent
 
 
 def _checked(name: str, array: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -144,7 +133,7 @@ def pack(content: Content, picks: int = 0) -> bytes:
     for panel in content["panels"]:
         entry: dict[str, Any] = {name: getattr(panel, name) for name in _PANEL_WORDS}
         if panel.error is not None:
-            half, exponent = _half(_checked(f"error of {panel.name}", panel.error, target.shape))
+            half, exponent = to_half(_checked(f"error of {panel.name}", panel.error, target.shape))
             entry["error"] = arrays.add(half, exponent=exponent)
             if view == "blocks" and panel.block_errors is None:
                 raise ValueError(f"view 'blocks' needs block_errors of {panel.name}")
@@ -153,9 +142,9 @@ def pack(content: Content, picks: int = 0) -> bytes:
             entry["blockErrors"] = arrays.add(blocks.astype("<f4"))
         header["panels"].append(entry)
 
-    body = b"".join(arrays.chunks)
+    arrays.hash.update(json.dumps(header).encode())  # shapes and exponents belong to the values
     header |= {
-        "arraysToken": hashlib.sha256(body).hexdigest()[:16],
+        "arraysToken": arrays.hash.hexdigest()[:16],
         "valueRange": [low, high],
         "limit": limit,
         "blockLimit": block_limit,
@@ -170,7 +159,8 @@ def pack(content: Content, picks: int = 0) -> bytes:
     }
     header["token"] = hashlib.sha256(json.dumps(header).encode()).hexdigest()[:16]
     text = json.dumps(header).encode()
-    return b"".join((len(text).to_bytes(4, "little"), text, bytes(-(4 + len(text)) % 8), body))
+    length, padding = len(text).to_bytes(4, "little"), bytes(-(4 + len(text)) % 8)
+    return b"".join((length, text, padding, *arrays.chunks))
 
 
 def linked_view(*, key: str, on_pick: Callable[[], None], **content: Unpack[Content]) -> Any:
@@ -191,7 +181,6 @@ def linked_view(*, key: str, on_pick: Callable[[], None], **content: Unpack[Cont
         ``.block`` is None or the latest pick, a mapping with ``row``, ``col`` and ``count``. The
         count rises with every pick, so picking the same block again is seen as a change.
     """
-    state = st.session_state.get(key) or {}
-    picks = int((state.get("block") or {}).get("count", 0))
-    data = pack(content, picks)
+    block = (st.session_state.get(key) or {}).get("block") or {}
+    data = pack(content, picks=int(block.get("count", 0)))
     return _COMPONENT(key=key, data=data, default={"block": None}, on_block_change=on_pick)

@@ -1,40 +1,41 @@
 """Compare: one target, one budget, one grid; every family side by side."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+if TYPE_CHECKING:
+    from app.components.linked_view import View
+
 _PICKED = "pictures"
-_VIEW_NAMES = {
-    "reconstruction": "Reconstruction",
-    "signed": "Signed error",
-    "absolute": "Absolute error",
-    "blocks": "Per block",
+_VIEWS: "dict[str, View]" = {
+    "reconstruction": "reconstruction",
+    "signed error": "signed",
+    "absolute error": "absolute",
+    "per block": "blocks",
 }
 
 
 def _controls() -> None:
     from app import state
 
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     row.segmented_control(
         state.VIEW.label,
         state.VIEW.options,
         default=state.VIEW.default,
         required=True,
-        format_func=_VIEW_NAMES.__getitem__,
         help=state.VIEW.help,
         key=state.VIEW.key,
         bind="query-params",
     )
     row.segmented_control(
-        state.ZOOM.label,
-        state.ZOOM.options,
-        default=state.ZOOM.default,
+        state.SCALE.label,
+        state.SCALE.options,
+        default=state.SCALE.default,
         required=True,
-        format_func=lambda part: "full" if part == 1 else f"1/{part}",
-        help=state.ZOOM.help,
-        key=state.ZOOM.key,
+        help=state.SCALE.help,
+        key=state.SCALE.key,
         bind="query-params",
         disabled=state.get(state.VIEW) == "reconstruction",
     )
@@ -123,7 +124,8 @@ def page() -> None:
     _controls()
     target, grid = scene.target, scene.grid
     pictures = compute.pictures(scene, rank)
-    view, selected = state.get(state.VIEW), details.selected_block(grid)
+    view, selected = _VIEWS[state.get(state.VIEW)], details.selected_block(grid)
+    part = int(state.get(state.SCALE).removeprefix("full").removeprefix("1/") or 1)
     linked_view(
         key=_PICKED,
         on_pick=_pick,
@@ -131,8 +133,8 @@ def page() -> None:
         value_range=target.value_range or (float(target.array.min()), float(target.array.max())),
         panels=details.panels(scene, found, pictures),
         view=view,
-        limit=pictures.peak("signed" if view == "signed" else "absolute") / state.get(state.ZOOM),
-        block_limit=pictures.peak("blocks") / state.get(state.ZOOM),
+        limit=pictures.peak("signed" if view == "signed" else "absolute") / part,
+        block_limit=pictures.peak("blocks") / part,
         row_edges=grid.row_edges,
         col_edges=grid.col_edges,
         show_grid=state.get(state.GRID_LINES),
@@ -153,6 +155,7 @@ def page() -> None:
         details.rank_map(scene, found, selected)
     with downloads:
         details.downloads(scene, found, pictures)
+    sidebar.share()
 
 
 st.title("Compare", anchor=False)

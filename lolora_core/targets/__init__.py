@@ -1,7 +1,7 @@
 """Targets: images, synthetic patterns, real weights, updates ΔW and uploads."""
 
 from lolora_core.targets.base import Cut, Entry, Parameter, Target
-from lolora_core.targets.catalogue import catalogue, entry, load
+from lolora_core.targets.registry import catalogue, entry, load
 from lolora_core.targets.upload_arrays import upload_npy
 from lolora_core.targets.upload_images import upload_image
 from lolora_core.targets.upload_tensors import (

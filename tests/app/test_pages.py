@@ -1,0 +1,106 @@
+"""The page through AppTest: every target can be shown, nothing raises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lolora_core.targets import catalogue
+
+MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
+
+
+def start() -> AppTest:
+    return AppTest.from_file(MAIN, default_timeout=60)
+
+
+def text(at: AppTest) -> str:
+    return " ".join(element.value for element in (*at.markdown, *at.caption, *at.info, *at.error))
+
+
+@pytest.mark.parametrize("kind", ["image", "pattern", "weights", "update"])
+def test_every_target_is_shown(kind: str) -> None:
+    entries = [entry for entry in catalogue() if entry.kind == kind]
+    assert entries
+    at = start().run()
+    for entry in entries:
+        at.selectbox(key="target").set_value(entry.id).run()
+        assert not at.exception
+        assert entry.description.rstrip(".") in text(at)
+        assert re.search(r"\bwins?\b|All families", at.main.markdown[0].value)
+
+
+def test_help_and_captions_everywhere() -> None:
+    at = start().run()
+    assert [title.value for title in at.title] == ["Compare"]
+    for widget in (*at.slider, *at.number_input, *at.toggle):
+        assert widget.proto.help, widget.label
+    assert len(at.get("plotly_chart")) == 3
+
+
+def test_rows_carry_columns_along_until_they_are_unlinked() -> None:
+    at = start().run()
+    at.number_input(key="rows").set_value(4).run()
+    assert at.number_input(key="cols").value == 4
+    at.toggle(key="linked").set_value(False).run()
+    at.number_input(key="cols").set_value(2).run()
+    assert at.number_input(key="rows").value == 4
+    assert "4×2" in text(at)
+    at.toggle(key="linked").set_value(True).run()
+    assert at.number_input(key="cols").value == 4
+
+
+def test_natural_cuts_are_offered() -> None:
+    at = start().run()
+    at.selectbox(key="target").set_value("minilm-0-query").run()
+    at.button(key="cut_12_1").click().run()
+    assert (at.number_input(key="rows").value, at.number_input(key="cols").value) == (12, 1)
+    assert not at.exception
+
+
+def test_matched_steps() -> None:
+    at = start().run()
+    at.slider(key="rank").set_value(35).run()
+    assert "unused" in text(at)
+    at.button(key="matched_above").click().run()
+    assert at.slider(key="rank").value == 40
+    assert "Exactly matched" in text(at)
+    at.button(key="matched_below").click().run()
+    assert at.slider(key="rank").value == 32
+
+
+def test_a_grid_that_does_not_fit() -> None:
+    at = start().run()
+    at.selectbox(key="target").set_value("silero-stft").run()
+    at.number_input(key="rows").set_value(64).run()
+    assert not at.error
+    at.selectbox(key="target").set_value("checkerboard").run()
+    at.slider(key="checkerboard.size").set_value(32).run()
+    assert "64×64 does not fit a 32×32 matrix" in at.error[0].value
+    at.button(key="fit_grid").click().run()
+    assert not at.error
+    assert at.number_input(key="rows").value == 32
+
+
+def test_reset() -> None:
+    at = start().run()
+    at.slider(key="rank").set_value(7).run()
+    at.selectbox(key="target").set_value("coins").run()
+    at.button(key="reset").click().run()
+    assert at.slider(key="rank").value == 32
+    assert at.selectbox(key="target").value == "camera"
+
+
+def test_figures_do_not_import_streamlit() -> None:
+    code = "import sys, app.figures, app.prose; assert 'streamlit' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(MAIN).parents[1])
+
+
+def test_pages_are_short() -> None:
+    for page in (Path(MAIN).parent / "views").glob("*.py"):
+        assert len(page.read_text().splitlines()) <= 200

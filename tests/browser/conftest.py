@@ -1,0 +1,146 @@
+"""The app in a real Chromium: one server for all tests, every fault on the page fails the test."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, expect
+
+from tests.browser.install_chromium import system_chromium
+
+ROOT = Path(__file__).resolve().parents[2]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+expect.set_options(timeout=15_000)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    found = system_chromium()
+    chosen = {"executable_path": found} if found else {}
+    return {**browser_type_launch_args, **chosen, "args": QUIET}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    return {**browser_context_args, "viewport": {"width": 1440, "height": 1000}}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The app, started from another folder than the repository's; its address and its log."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    log = elsewhere / "server.log"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
+    command += ["--server.port", str(port), "--server.headless", "true"]
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=elsewhere)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_healthy(url, process, log)
+        yield url, log
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"the app did not start:\n{log.read_text()}")
+
+
+class App:
+    """What a visitor does on the page."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url = page, url
+
+    def open(self, query: str = "") -> None:
+        self.page.goto(f"{self.url}/{query}")
+        self.rendered()
+
+    @property
+    def main(self) -> Any:
+        return self.page.get_by_test_id("stMain")
+
+    def rendered(self) -> str:
+        """Wait for pictures; return the token of what they show."""
+        root = self.page.locator("[data-rendered]")
+        expect(root).to_have_count(1)
+        return root.get_attribute("data-rendered") or ""
+
+    def wait_for_new_pictures(self, token: str) -> str:
+        expect(self.page.locator("[data-rendered]")).not_to_have_attribute("data-rendered", token)
+        return self.rendered()
+
+    def select(self, key: str, option: str) -> None:
+        # Typing filters the list, which draws only the options in sight.
+        self.page.locator(f".st-key-{key} input").first.click()
+        self.page.locator(f".st-key-{key} input").first.fill(option)
+        self.page.get_by_role("option", name=option, exact=True).click()
+
+    def number(self, key: str, value: int) -> None:
+        box = self.page.locator(f".st-key-{key} input")
+        box.fill(str(value))
+        box.press("Enter")
+
+    def slide(self, key: str, presses: int) -> None:
+        self.page.locator(f".st-key-{key} input[type=range]").focus()
+        for _ in range(abs(presses)):
+            self.page.keyboard.press("ArrowRight" if presses > 0 else "ArrowLeft")
+
+    def upload(self, name: str, data: bytes) -> None:
+        self.page.locator(".st-key-file input[type=file]").set_input_files(
+            {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+        )
+
+    def figures(self) -> str:
+        """The text of all panel titles and subtitles."""
+        return re.sub(r"\s+", " ", self.page.locator(".linked .pictures").inner_text())
+
+
+@pytest.fixture
+def app(page: Page, server: tuple[str, Path]) -> Iterator[App]:
+    url, log = server
+    before = len(log.read_text())
+    faults: list[str] = []
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            faults.append(f"console: {message.text}")
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: faults.append(f"page: {error}"))
+    page.set_default_timeout(15_000)
+    yield App(page, url)
+    assert page.get_by_test_id("stException").count() == 0
+    assert faults == []
+    written = log.read_text()[before:]
+    assert "Traceback" not in written, written
+    assert "Warning" not in written, written

@@ -302,34 +302,30 @@ def pictures(scene: Scene, rank: int) -> Pictures:
     return Pictures(errors, blocks)
 
 
-@cached(LRUCache(4096), key=_scene_key, condition=threading.Condition())
-def table(scene: Scene, rank: int) -> pd.DataFrame:
-    """Return the figures of every family, one row each, unrounded."""
-    target, found = scene.target, comparison(scene, rank)
+@cached(LRUCache(16384), key=_scene_key, condition=threading.Condition())
+def figures_of(scene: Scene, rank: int, family: str) -> dict[str, Any]:
+    """Return all figures of one family, unrounded."""
+    target = scene.target
+    result = comparison(scene, rank).results[family]
     span = 1.0 if target.value_range else metrics.value_span(target.array)
-    rows = []
-    for name, result in found.results.items():
-        dense = result.dense().numpy(force=True)
-        ranks = result.rank_maps
-        used = ranks[ranks > 0] if name == "diagonal" and ranks.any() else ranks
-        low, high = int(used.min()), int(used.max())
-        rows.append(
-            {
-                "family": name,
-                "rank per block": str(low) if low == high else f"{low}–{high}",
-                "parameters": result.num_parameters,
-                "unused": result.unused_parameters,
-                "relative error": result.relative_error,
-                "energy": result.energy,
-                "PSNR": metrics.psnr(target.array, dense, span),
-                "SSIM": metrics.ssim(target.array, dense, span),
-                "max error": metrics.max_absolute_error(target.array, dense),
-                "MSE": metrics.mse(target.array, dense),
-                "rank of Ŵ": result.reconstruction_rank(),
-                "compression": target.array.size / max(result.num_parameters, 1),
-            }
-        )
-    return pd.DataFrame(rows)
+    dense = result.dense().numpy(force=True)
+    ranks = result.rank_maps
+    used = ranks[ranks > 0] if family == "diagonal" and ranks.any() else ranks
+    low, high = int(used.min()), int(used.max())
+    return {
+        "family": family,
+        "rank per block": str(low) if low == high else f"{low}–{high}",
+        "parameters": result.num_parameters,
+        "unused": result.unused_parameters,
+        "relative error": result.relative_error,
+        "energy": result.energy,
+        "PSNR": metrics.psnr(target.array, dense, span),
+        "SSIM": metrics.ssim(target.array, dense, span),
+        "max error": metrics.max_absolute_error(target.array, dense),
+        "MSE": metrics.mse(target.array, dense),
+        "rank of Ŵ": result.reconstruction_rank(),
+        "compression": target.array.size / max(result.num_parameters, 1),
+    }
 
 
 @cached(LRUCache(1024), key=_scene_key, condition=threading.Condition())

@@ -191,7 +191,12 @@ def _marked(frame: pd.DataFrame, column: str) -> list[str]:
 def table(scene: compute.Scene, found: Comparison) -> None:
     """Show every figure of every family; the best of a column carries a dot."""
     st.subheader("All figures", anchor=False)
-    frame = compute.table(scene, found.rank)
+    rows = []
+    for name in found.results:
+        rows.append(compute.figures_of(scene, found.rank, name))
+        # Streamlit can stop for a newer slider value only where something is drawn.
+        st.empty()
+    frame = pd.DataFrame(rows)
     display = frame.copy()
     for column in _BEST:
         display[column] = _marked(frame, column)

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lolora_core import metrics
 from lolora_core.decomposition import (
     BlockSVD,
     Decomposition,
@@ -200,6 +201,27 @@ class Approximation:
         if norm == 0:
             return np.zeros(cut.blocks)
         return block_norms(work - self._dense().to(work.dtype), cut) / norm
+
+    def numerical_rank(self) -> int:
+        """Return the rank of Ŵ: singular values above max(m, n)·ε·σ_max, ε of the working dtype.
+
+        Where no two blocks share a row or a column, the singular values of Ŵ are those of its
+        blocks; otherwise the dense form is decomposed.
+
+        Examples
+        --------
+        >>> approximate(np.eye(8), "localized", budget=64, grid=2).numerical_rank()
+        4
+        """
+        used = self.rank_map > 0
+        apart = max(used.sum(axis=0).max(), used.sum(axis=1).max()) <= 1
+        if self._target is None or not apart:
+            return metrics.numerical_rank(self._dense())
+        kept = np.concatenate(
+            [[0.0], *(p.s.double().numpy(force=True).ravel() for p in self._parts)]
+        )
+        smallest = max(self.shape) * torch.finfo(compute_dtype(self.dtype)).eps * kept.max()
+        return int((kept > smallest).sum())
 
     def factors(self) -> dict[tuple[int, int], tuple[Tensor, Tensor]]:
         """Return the factors of every block that has a rank.

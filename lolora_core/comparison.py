@@ -20,7 +20,6 @@ from lolora_core.approximation import Approximation
 from lolora_core.decomposition import Decomposition
 from lolora_core.families import FAMILIES, Family, resolve_family
 from lolora_core.grid import Grid, budget_for_rank
-from lolora_core.metrics import numerical_rank
 
 __all__ = [
     "Comparison",
@@ -81,7 +80,7 @@ class Result:
 
     def reconstruction_rank(self) -> int:
         """Return the numerical rank of Ŵ, the largest over the channels."""
-        return max(numerical_rank(channel.dense()) for channel in self.channels)
+        return max(channel.numerical_rank() for channel in self.channels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,5 @@
 // Pure parts of the linked pictures: reading the payload, colours, geometry, numbers.
-// linked_view.py joins linked_draw.js, linked_paint.js and linked_view.js into one module.
+// linked_view.py joins the linked_*.js files into one module, the default export last.
 
 const LEVELS = 256;
 

@@ -23,7 +23,7 @@ from app.components.half import to_half
 View = Literal["reconstruction", "signed", "absolute", "blocks"]
 
 _FOLDER = Path(__file__).parent
-_PARTS = ("linked_draw.js", "linked_paint.js", "linked_view.js")
+_PARTS = ("linked_draw.js", "linked_paint.js", "linked_acts.js", "linked_view.js")
 _PANEL_WORDS = ("name", "title", "subtitle", "colour", "message", "best")
 _COMPONENT = st.components.v2.component(
     "linked_view",

@@ -394,6 +394,30 @@ def test_touch_picks_and_keeps_the_reading(open_demo: Open) -> None:
     expect(reading(page, "global")).to_contain_text("error −0.500")
 
 
+def test_two_fingers_zoom_and_one_moves_when_zoomed(open_demo: Open) -> None:
+    page = open_demo("case=tiny", width=390, height=844, has_touch=True, is_mobile=True)
+    x, y = at(page, "global", 2.5, 3.5, (6, 8))
+    touch = page.context.new_cdp_session(page)
+
+    def send(kind: str, *points: tuple[float, float]) -> None:
+        fingers = [{"x": px, "y": py, "id": i} for i, (px, py) in enumerate(points)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    send("touchStart", (x - 20, y), (x + 20, y))
+    for spread in (24, 28, 32, 36, 40):
+        send("touchMove", (x - spread, y), (x + spread, y))
+    send("touchEnd")
+    expect(page.locator(".factor")).to_have_text("2.0×")
+    zoomed = colours(page, "target", (6, 8))
+    send("touchStart", (x, y))
+    for step in range(1, 6):
+        send("touchMove", (x + 12 * step, y))
+    send("touchEnd")
+    page.wait_for_timeout(200)
+    assert (colours(page, "target", (6, 8)) != zoomed).any()
+    picked(page, 0, 0)
+
+
 def test_names_for_screen_readers(open_demo: Open) -> None:
     page = open_demo("case=tiny&view=signed")
     target, errors = known("tiny")

@@ -154,3 +154,16 @@ def test_the_core_does_not_import_streamlit() -> None:
         "assert 'streamlit' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("planted", [2, 20])
+def test_numerical_rank_is_that_of_dense(tmp_path: Path, family: str, planted: int) -> None:
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(40, planted)) @ rng.normal(size=(planted, 30))
+    a = approximate(w, family, budget=8 * 70, grid=2)
+    expected = np.linalg.matrix_rank(a.dense().numpy())
+    assert a.numerical_rank() == expected
+    a.save(tmp_path / "a.safetensors")
+    assert Approximation.load(tmp_path / "a.safetensors").numerical_rank() == expected
+    assert approximate(w, family, budget=0, grid=2).numerical_rank() == 0

@@ -1,0 +1,122 @@
+"""The app in Chromium: first heading, and from a slider move to the new pictures on screen."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.conftest import QUIET
+from tests.browser.install_chromium import system_chromium
+
+MAIN = Path(__file__).resolve().parents[1] / "app" / "main.py"
+#: The time of each change is taken in the page, so that the driver's polling is not in it.
+WATCH = """
+() => {
+  window.seen = [];
+  const root = document.querySelector("[data-rendered]");
+  new MutationObserver(() => window.seen.push(performance.now()))
+    .observe(root, { attributes: true, attributeFilter: ["data-rendered"] });
+  window.addEventListener("keydown", () => { window.pressed = performance.now(); }, true);
+}
+"""
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Start the app; yield its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(MAIN), "--server.headless", "true"]
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(
+            [*command, "--server.port", str(port)],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            for _ in range(300):
+                try:
+                    urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).close()
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _page(browser: Browser) -> Page:
+    return browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
+
+
+def headings(browser: Browser, url: str, visits: int = 6) -> list[float]:
+    """Return the seconds from opening the page to its heading; the first visit is a cold server."""
+    found = []
+    for _ in range(visits):
+        page = _page(browser)
+        start = time.perf_counter()
+        page.goto(url, wait_until="commit")
+        page.get_by_role("heading", level=1).wait_for()
+        found.append(time.perf_counter() - start)
+        page.locator("[data-rendered]").wait_for()
+        page.context.close()
+    return found
+
+
+def slider(browser: Browser, url: str, moves: int = 40, pause: float = 0.6) -> list[float]:
+    """Return the seconds from a key press on the budget slider to the new pictures painted."""
+    page = _page(browser)
+    page.goto(f"{url}/?rank=40")
+    page.locator("[data-rendered]").wait_for()
+    page.wait_for_timeout(3000)
+    page.evaluate(WATCH)
+    page.locator(".st-key-rank input[type=range]").focus()
+    found = []
+    for _ in range(moves):
+        before = page.evaluate("window.seen.length")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(f"window.seen.length > {before}")
+        found.append(page.evaluate("window.seen[window.seen.length - 1] - window.pressed") / 1000)
+        page.wait_for_timeout(pause * 1000)
+    page.context.close()
+    return found
+
+
+def _summary(seconds: list[float]) -> dict[str, float]:
+    ordered = sorted(seconds)
+    return {
+        "median": statistics.median(ordered),
+        "95th percentile": ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))],
+    }
+
+
+def run() -> dict[str, Any]:
+    """Measure both on the default target, 512² with all families."""
+    with sync_playwright() as playwright, server() as url:
+        browser = playwright.chromium.launch(executable_path=system_chromium(), args=QUIET)
+        first, *later = headings(browser, url)
+        found = {
+            "first heading, cold server, s": first,
+            "first heading, warm server, s": _summary(later),
+            "slider to pictures, 512², s": _summary(slider(browser, url)),
+            "slider to pictures, moves 0.1 s after the last, s": _summary(
+                slider(browser, url, pause=0.1)
+            ),
+        }
+        browser.close()
+    return found

@@ -1,0 +1,121 @@
+"""A new budget at 1024², and large blocks with small ranks at 4096², against torch.linalg.svd."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.timing import median_seconds
+from lolora_core import FAMILIES, approximate, budget_for_rank, decompose
+
+SIDE, RANK, GRID = 4096, 64, 8
+LARGE_FAMILIES = ("global", "diagonal", "localized")
+
+
+def matrix(side: int, kind: str) -> torch.Tensor:
+    """Return a seeded float32 matrix: noise, or noise with rows of falling norm (k^-1/2)."""
+    generator = torch.Generator().manual_seed(0)
+    w = torch.randn(side, side, generator=generator)
+    if kind == "falling":
+        # Twice mixed, so that the spectrum falls although no row or column stands out.
+        scale = torch.arange(1, side + 1).rsqrt()
+        w = torch.linalg.qr(w).Q * scale @ torch.randn(side, side, generator=generator)
+    return w
+
+
+def new_budget() -> dict[str, Any]:
+    """Time a new budget after the first look, as a share of one full SVD at 1024²."""
+    w = matrix(1024, "falling")
+    svd_seconds = median_seconds(lambda: torch.linalg.svd(w, full_matrices=False))
+    svd = decompose(w, 8)
+    for family in FAMILIES:
+        svd.approximate(family, budget=2048)
+    found: dict[str, Any] = {"svd_seconds": svd_seconds}
+    for rank in (32, 256):
+        budget = budget_for_rank((1024, 1024), rank)
+
+        def ranks_and_errors(budget: int = budget) -> None:
+            for family in FAMILIES:
+                _ = svd.approximate(family, budget=budget).relative_error
+
+        def dense(budget: int = budget) -> None:
+            for family in FAMILIES:
+                svd.approximate(family, budget=budget).dense()
+
+        found[f"rank {rank}"] = {
+            "ranks and errors of all families / svd": median_seconds(ranks_and_errors)
+            / svd_seconds,
+            "with all dense forms / svd": median_seconds(dense) / svd_seconds,
+        }
+    return found
+
+
+def one_large(path: str, family: str) -> dict[str, float]:
+    """Approximate the matrix in a file: seconds, error, peak memory over that of the matrix."""
+    w = torch.from_numpy(np.load(path))
+    bytes_held = w.numel() * w.element_size()
+    approximate(w[:512, :512], family, budget=budget_for_rank((512, 512), 8), grid=GRID)
+    before = _peak_bytes()
+    start = time.perf_counter()
+    a = approximate(w, family, budget=budget_for_rank((SIDE, SIDE), RANK), grid=GRID)
+    error = a.relative_error
+    seconds = time.perf_counter() - start
+    return {
+        "seconds": seconds,
+        "relative_error": error,
+        "peak_over_matrix": 1 + (_peak_bytes() - before) / bytes_held,
+    }
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _in_its_own_process(path: Path, family: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.library", str(path), family]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def large() -> dict[str, Any]:
+    """Compare time and error of the three families at 4096² with exact decompositions."""
+    found: dict[str, Any] = {}
+    for kind in ("noise", "falling"):
+        w = matrix(SIDE, kind)
+        start = time.perf_counter()
+        values = torch.linalg.svd(w, full_matrices=False).S.double()
+        svd_seconds = time.perf_counter() - start
+        found[kind] = {"svd_seconds": svd_seconds}
+        budget = budget_for_rank((SIDE, SIDE), RANK)
+        for family in LARGE_FAMILIES:
+            with tempfile.TemporaryDirectory() as folder:
+                np.save(Path(folder) / "w.npy", w.numpy())
+                mine = _in_its_own_process(Path(folder) / "w.npy", family)
+            if family == "global":
+                best = float((values[RANK:] ** 2).sum().sqrt() / values.norm())
+            else:
+                exact = approximate(w, family, budget=budget, grid=GRID, method="exact")
+                best = exact.relative_error
+            found[kind][family] = {
+                "time / svd": mine["seconds"] / svd_seconds,
+                "error / optimal": mine["relative_error"] / best,
+                "peak memory / matrix": mine["peak_over_matrix"],
+            }
+    return found
+
+
+def run() -> dict[str, Any]:
+    """Run both."""
+    return {"new budget, 1024²": new_budget(), "4096², equivalent rank 64, 8×8": large()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(one_large(sys.argv[1], sys.argv[2])))

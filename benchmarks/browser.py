@@ -24,9 +24,17 @@ MAIN = Path(__file__).resolve().parents[1] / "app" / "main.py"
 WATCH = """
 () => {
   window.seen = [];
-  const root = document.querySelector("[data-rendered]");
+  const find = (node) => {
+    const found = node.querySelector("[data-rendered]");
+    if (found) return found;
+    for (const part of node.querySelectorAll("*")) {
+      const inner = part.shadowRoot && find(part.shadowRoot);
+      if (inner) return inner;
+    }
+    return null;
+  };
   new MutationObserver(() => window.seen.push(performance.now()))
-    .observe(root, { attributes: true, attributeFilter: ["data-rendered"] });
+    .observe(find(document), { attributes: true, attributeFilter: ["data-rendered"] });
   window.addEventListener("keydown", () => { window.pressed = performance.now(); }, true);
 }
 """

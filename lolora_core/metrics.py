@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
 __all__ = [
@@ -138,6 +137,9 @@ def ssim(target: Picture, approximation: Picture, data_range: float) -> float | 
     >>> ssim(np.eye(8), np.eye(8), data_range=1.0)
     1.0
     """
+    # scikit-image loads SciPy; only SSIM needs either.
+    from skimage.metrics import structural_similarity
+
     # scikit-image keeps float32, twice as fast; the sixth digit is more than anybody reads.
     w, v = (x.float().numpy(force=True) for x in _pair(target, approximation))
     if min(w.shape[:2]) < 7 or data_range == 0:

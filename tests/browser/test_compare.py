@@ -59,6 +59,8 @@ def test_target_budget_and_grid_change_pictures_table_and_url(app: App) -> None:
     expect_errors(app, errors(brick, 40, 4))
     for part in ("target=Brick+wall", "rank=40", "rows=4", "cols=4"):
         assert part in app.page.url
+    # Drawn after the table: once it is new, so is the file behind the button.
+    expect(app.main).to_contain_text("of 16 blocks get none")
     with app.page.expect_download() as download:
         app.page.locator(".st-key-csv button").click()
     table = pd.read_csv(download.value.path())

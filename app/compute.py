@@ -20,6 +20,7 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from lolora_core import FAMILIES, Decomposition, Grid, decompose, metrics
+from lolora_core.blocks import block_norms
 from lolora_core.comparison import (
     Comparison,
     compare,
@@ -27,7 +28,7 @@ from lolora_core.comparison import (
     errors_at_ranks,
     rank_to_reach,
 )
-from lolora_core.decomposition import BlockSVD, block_norms
+from lolora_core.decomposition import BlockSVD
 from lolora_core.targets import (
     Target,
     load,

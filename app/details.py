@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import compute, figures, prose, state
+from app import compute, controls, figures, prose, state
 from app.components.linked_view import Panel
 from lolora_core import FAMILIES, Grid
 from lolora_core.comparison import TIE, Comparison
@@ -91,19 +91,11 @@ def _largest_rank(scene: compute.Scene, found: Comparison) -> int:
 def curve(scene: compute.Scene, found: Comparison) -> None:
     """Draw error against budget for every family, with the same facts as text."""
     st.subheader("Error against budget", anchor=False)
-    st.toggle(
-        state.LOG_CURVE.label,
-        value=state.LOG_CURVE.default,
-        key=state.LOG_CURVE.key,
-        help=state.LOG_CURVE.help,
-        bind="query-params",
-    )
+    logarithmic = controls.toggle(state.LOG_CURVE)
     largest = _largest_rank(scene, found)
     frame = compute.curves(scene, largest)
     st.plotly_chart(
-        figures.curve_figure(
-            frame, found.rank, found.budget, logarithmic=state.get(state.LOG_CURVE)
-        ),
+        figures.curve_figure(frame, found.rank, found.budget, logarithmic=logarithmic),
         key="curve",
         config={"displayModeBar": False},
     )
@@ -121,16 +113,8 @@ def block(scene: compute.Scene, found: Comparison, pictures: compute.Pictures) -
     st.subheader("One block", anchor=False)
     left, right = st.columns(2)
     for column, setting in ((left, state.BLOCK_ROW), (right, state.BLOCK_COL)):
-        column.number_input(
-            setting.label,
-            min_value=setting.minimum,
-            max_value=setting.maximum,
-            value=setting.default,
-            step=setting.step,
-            help=setting.help,
-            key=setting.key,
-            bind="query-params",
-        )
+        with column:
+            controls.number(setting)
     row, col = selected_block(grid)
     asked = state.get(state.BLOCK_ROW), state.get(state.BLOCK_COL)
     if (row, col) != asked:
@@ -266,7 +250,7 @@ def downloads(scene: compute.Scene, found: Comparison, pictures: compute.Picture
     st.subheader("Download", anchor=False)
     name = st.selectbox("Family", list(found.results), key="download_family")
     target, error = scene.target, pictures.errors[name]
-    span = target.value_range or (float(target.array.min()), float(target.array.max()))
+    span = target.display_range
     limit = pictures.peak("signed")
     image = target.value_range is not None
     stem = f"{target.id}-{name}-r{found.rank}-{scene.grid.label.replace('×', 'x')}"

@@ -71,11 +71,15 @@ def to_rgb(array: np.ndarray, value_range: tuple[float, float], image: bool) -> 
     return np.frombuffer(LUTS["values"], np.uint8).reshape(256, 3)[levels]
 
 
+def _png(pixels: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
 def picture_png(array: np.ndarray, value_range: tuple[float, float], *, image: bool) -> bytes:
     """Return a PNG of a matrix, one pixel an entry."""
-    out = io.BytesIO()
-    Image.fromarray(to_rgb(array, value_range, image)).save(out, "PNG")
-    return out.getvalue()
+    return _png(to_rgb(array, value_range, image))
 
 
 def error_png(error: np.ndarray, limit: float) -> bytes:
@@ -83,9 +87,7 @@ def error_png(error: np.ndarray, limit: float) -> bytes:
     flat = error if error.ndim == 2 else error.mean(axis=-1)
     unit = np.clip(flat / (2 * (limit or 1.0)) + 0.5, 0, 1)
     lut = np.frombuffer(LUTS["signed"], np.uint8).reshape(256, 3)
-    out = io.BytesIO()
-    Image.fromarray(lut[np.round(unit * 255).astype(np.uint8)]).save(out, "PNG")
-    return out.getvalue()
+    return _png(lut[np.round(unit * 255).astype(np.uint8)])
 
 
 def _layout(figure: go.Figure, height: int) -> go.Figure:

@@ -142,9 +142,13 @@ def _why_global(found: Comparison, channels: Sequence[Decomposition], blocks: in
     )
 
 
+def _block_energies(channels: Sequence[Decomposition]) -> np.ndarray:
+    return np.sum([c.on(c.grid).spectra.tails[..., 0] for c in channels], axis=0)
+
+
 def _why_diagonal(channels: Sequence[Decomposition]) -> str:
     grid = channels[0].grid
-    energies = np.sum([c.on(grid).spectra.tails[..., 0] for c in channels], axis=0)
+    energies = _block_energies(channels)
     share = float(np.trace(energies) / energies.sum())
     return f"{percent(share)} of the energy lies in the {grid.blocks[0]} diagonal blocks."
 
@@ -152,9 +156,7 @@ def _why_diagonal(channels: Sequence[Decomposition]) -> str:
 def _why_blocks(found: Comparison, channels: Sequence[Decomposition], name: str) -> str:
     grid = channels[0].grid
     result: Result = found.results[name]
-    energies = np.sort(
-        np.sum([c.on(grid).spectra.tails[..., 0] for c in channels], axis=0).ravel()
-    )[::-1]
+    energies = np.sort(_block_energies(channels).ravel())[::-1]
     half = int(np.searchsorted(np.cumsum(energies), energies.sum() / 2)) + 1
     text = (
         f"The blocks differ: {half:,} of {energies.size:,} hold half of the energy"

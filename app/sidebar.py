@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from app import compute, figures, state
+from app import compute, controls, figures, state
 from lolora_core import Grid
 from lolora_core.comparison import matched_step
 from lolora_core.grid import budget_for_rank
@@ -42,44 +42,16 @@ def _title(target_id: str) -> str:
     return entry(target_id).title
 
 
-def _slider(setting: state.Setting, **options: Any) -> Any:
-    return st.slider(
-        setting.label,
-        min_value=setting.minimum,
-        max_value=setting.maximum,
-        value=setting.default,
-        step=setting.step,
-        help=setting.help,
-        key=setting.key,
-        bind="query-params",
-        **options,
-    )
-
-
 def _parameter(found: Entry, parameter: Parameter) -> tuple[str, Any]:
-    setting = state.pattern_setting(found, parameter)
-    if parameter.name == "seed":
-        value = st.number_input(
-            setting.label,
-            min_value=setting.minimum,
-            max_value=setting.maximum,
-            value=setting.default,
-            step=setting.step,
-            help=setting.help,
-            key=setting.key,
-            bind="query-params",
-        )
-        return parameter.name, value
-    return parameter.name, _slider(setting)
+    draw_it = controls.number if parameter.name == "seed" else controls.slider
+    return parameter.name, draw_it(state.pattern_setting(found, parameter))
 
 
 def _bundled(target_id: str) -> Target:
     found = entry(target_id)
     colour = False
     if found.has_colour:
-        colour = st.toggle(
-            state.COLOUR.label, key=state.COLOUR.key, help=state.COLOUR.help, bind="query-params"
-        )
+        colour = controls.toggle(state.COLOUR)
     with st.expander("Shape of the pattern", expanded=True) if found.parameters else st.container():
         parameters = tuple(_parameter(found, p) for p in found.parameters)
     return compute.bundled_target(target_id, colour, parameters)
@@ -96,9 +68,7 @@ def _choose_reading(name: str, data: bytes) -> compute.UploadChoice:
             key=state.SIDE.key,
             bind="query-params",
         )
-        colour = st.toggle(
-            state.COLOUR.label, key=state.COLOUR.key, help=state.COLOUR.help, bind="query-params"
-        )
+        colour = controls.toggle(state.COLOUR)
         return compute.UploadChoice(kind, side=side, colour=colour)
     tensor, view = "", None
     if kind == "safetensors":
@@ -173,9 +143,12 @@ def _target() -> Target:
 
 def _about(target: Target) -> None:
     image = target.value_range is not None
-    span = target.value_range or (float(target.array.min()), float(target.array.max()))
     preview = target.array[:: max(1, target.shape[0] // 256), :: max(1, target.shape[1] // 256)]
-    st.image(figures.picture_png(preview, span, image=image), output_format="PNG", width=160)
+    st.image(
+        figures.picture_png(preview, target.display_range, image=image),
+        output_format="PNG",
+        width=160,
+    )
     m, n = target.shape
     three = ", three channels" if len(target.channels) > 1 else ""
     st.caption(f"{target.description.rstrip('.')}. Shape: {m:,} × {n:,}{three}.")
@@ -190,11 +163,13 @@ def _set_rank(rank: int) -> None:
 
 
 def _budget(target: Target, grid: Grid) -> int:
-    rank = _slider(state.RANK)
+    rank = controls.slider(state.RANK)
     m, n = target.shape
     total = budget_for_rank((m, n), rank)
     if len(target.channels) > 1:
-        st.caption(f"{total * 3:,} parameters, {total:,} for each of the three channels")
+        st.caption(
+            f"{total * len(target.channels):,} parameters, {total:,} for each of the three channels"
+        )
     else:
         share = total / (m * n)
         st.caption(f"{total:,} parameters, {share:.3g} of the {m * n:,} entries of the matrix")
@@ -228,47 +203,24 @@ def _budget(target: Target, grid: Grid) -> int:
 def _mirror_rows() -> None:
     if state.get(state.LINKED):
         state.set_value(state.COLS, state.get(state.ROWS))
-    state.set_value(state.BLOCK_ROW, 0)
-    state.set_value(state.BLOCK_COL, 0)
+    state.reset((state.BLOCK_ROW, state.BLOCK_COL))
 
 
 def _set_cut(rows: int, cols: int) -> None:
     state.set_value(state.LINKED, rows == cols)
     state.set_value(state.ROWS, rows)
     state.set_value(state.COLS, cols)
-    state.set_value(state.BLOCK_ROW, 0)
-    state.set_value(state.BLOCK_COL, 0)
-
-
-def _number(setting: state.Setting, **options: Any) -> int:
-    return st.number_input(
-        setting.label,
-        min_value=setting.minimum,
-        max_value=setting.maximum,
-        value=setting.default,
-        step=setting.step,
-        help=setting.help,
-        key=setting.key,
-        bind="query-params",
-        **options,
-    )
+    state.reset((state.BLOCK_ROW, state.BLOCK_COL))
 
 
 def _grid(target: Target) -> Grid:
     left, right = st.columns(2)
     linked = bool(state.get(state.LINKED))
     with left:
-        rows = _number(state.ROWS, on_change=_mirror_rows)
+        rows = controls.number(state.ROWS, on_change=_mirror_rows)
     with right:
-        cols = _number(state.COLS, disabled=linked, on_change=_mirror_rows)
-    st.toggle(
-        state.LINKED.label,
-        value=state.LINKED.default,
-        key=state.LINKED.key,
-        help=state.LINKED.help,
-        on_change=_mirror_rows,
-        bind="query-params",
-    )
+        cols = controls.number(state.COLS, disabled=linked, on_change=_mirror_rows)
+    controls.toggle(state.LINKED, on_change=_mirror_rows)
     for cut in target.cuts:
         st.button(
             f"Cut into {cut.name} ({cut.rows}×{cut.cols})",
@@ -313,8 +265,8 @@ def _load_settings() -> None:
     st.session_state["settings_problems"] = problems
 
 
-def _link() -> str:
-    chosen = {s.key: state.get(s) for s in every_setting() if state.get(s) != s.default}
+def _link(settings: tuple[state.Setting, ...]) -> str:
+    chosen = {s.key: state.get(s) for s in settings if state.get(s) != s.default}
     if state.TARGET.key in chosen:
         chosen[state.TARGET.key] = _title(chosen[state.TARGET.key])
     query = urlencode({k: str(v).lower() if isinstance(v, bool) else v for k, v in chosen.items()})
@@ -324,13 +276,14 @@ def _link() -> str:
 
 def share() -> None:
     """Draw Share and Reset; called last, when every widget of the page has its value."""
+    settings = every_setting()
     left, right = st.sidebar.columns(2)
     with left.popover("Share", width="stretch"):
         st.caption("This link restores the view anywhere; an upload is not part of it.")
-        st.code(_link(), language=None, wrap_lines=True)
+        st.code(_link(settings), language=None, wrap_lines=True)
         st.download_button(
             "Settings as JSON",
-            state.export_settings(every_setting()),
+            state.export_settings(settings),
             "settings.json",
             "application/json",
             on_click="ignore",
@@ -341,9 +294,7 @@ def share() -> None:
         )
         for sentence in st.session_state.get("settings_problems", []):
             st.warning(sentence)
-    right.button(
-        "Reset", on_click=state.reset, args=(every_setting(),), key="reset", width="stretch"
-    )
+    right.button("Reset", on_click=state.reset, args=(settings,), key="reset", width="stretch")
 
 
 def draw() -> tuple[compute.Scene, int]:

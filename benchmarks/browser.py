@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.conftest import QUIET
 from tests.browser.install_chromium import system_chromium
+from tests.browser.serving import QUIET, ROOT, serve
 
-MAIN = Path(__file__).resolve().parents[1] / "app" / "main.py"
 #: The time of each change is taken in the page, so that the driver's polling is not in it.
 WATCH = """
 () => {
@@ -38,34 +31,6 @@ WATCH = """
   window.addEventListener("keydown", () => { window.pressed = performance.now(); }, true);
 }
 """
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """Start the app; yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(MAIN), "--server.headless", "true"]
-    with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen(
-            [*command, "--server.port", str(port)],
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        url = f"http://127.0.0.1:{port}"
-        try:
-            for _ in range(300):
-                try:
-                    urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(10)
 
 
 def _page(browser: Browser) -> Page:
@@ -115,7 +80,11 @@ def _summary(seconds: list[float]) -> dict[str, float]:
 
 def run() -> dict[str, Any]:
     """Measure both on the default target, 512² with all families."""
-    with sync_playwright() as playwright, server() as url:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sync_playwright() as playwright,
+        serve(ROOT / "app" / "main.py", Path(folder)) as (url, _),
+    ):
         browser = playwright.chromium.launch(executable_path=system_chromium(), args=QUIET)
         first, *later = headings(browser, url)
         found = {

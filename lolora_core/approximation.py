@@ -16,13 +16,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lolora_core import metrics
+from lolora_core.blocks import block_norms, scatter_blocks
 from lolora_core.decomposition import (
     BlockSVD,
     Decomposition,
     Method,
-    block_norms,
     block_svd,
-    scatter_blocks,
 )
 from lolora_core.families import resolve_family
 from lolora_core.grid import BlockGroup, Grid, GridLike

@@ -1,5 +1,7 @@
 """Settings of the whole suite."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import settings
@@ -16,3 +18,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("cuda"):
             item.add_marker(skip)
+
+
+@pytest.fixture
+def svd_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes that torch.linalg.svd was called with."""
+    calls: list[tuple[int, ...]] = []
+    original = torch.linalg.svd
+
+    def counted(a: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        calls.append(tuple(a.shape))
+        return original(a, *args, **kwargs)
+
+    monkeypatch.setattr(torch.linalg, "svd", counted)
+    return calls

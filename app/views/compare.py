@@ -17,40 +17,13 @@ _VIEWS: "dict[str, View]" = {
 
 
 def _controls() -> None:
-    from app import state
+    from app import controls, state
 
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
-    row.segmented_control(
-        state.VIEW.label,
-        state.VIEW.options,
-        default=state.VIEW.default,
-        required=True,
-        help=state.VIEW.help,
-        key=state.VIEW.key,
-        bind="query-params",
-    )
-    row.segmented_control(
-        state.SCALE.label,
-        state.SCALE.options,
-        default=state.SCALE.default,
-        required=True,
-        help=state.SCALE.help,
-        key=state.SCALE.key,
-        bind="query-params",
-        disabled=state.get(state.VIEW) == "reconstruction",
-    )
-    row.toggle(
-        state.GRID_LINES.label,
-        key=state.GRID_LINES.key,
-        help=state.GRID_LINES.help,
-        bind="query-params",
-    )
-    row.toggle(
-        state.BLOCK_MARKS.label,
-        key=state.BLOCK_MARKS.key,
-        help=state.BLOCK_MARKS.help,
-        bind="query-params",
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        view = controls.segments(state.VIEW)
+        controls.segments(state.SCALE, disabled=view == "reconstruction")
+        controls.toggle(state.GRID_LINES)
+        controls.toggle(state.BLOCK_MARKS)
 
 
 def _pick() -> None:
@@ -130,7 +103,7 @@ def page() -> None:
         key=_PICKED,
         on_pick=_pick,
         target=target.array,
-        value_range=target.value_range or (float(target.array.min()), float(target.array.max())),
+        value_range=target.display_range,
         panels=details.panels(scene, found, pictures),
         view=view,
         limit=pictures.peak("signed" if view == "signed" else "absolute") / part,

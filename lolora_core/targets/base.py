@@ -190,6 +190,11 @@ class Target:
         return tuple(_read_only(self.array[:, :, channel]) for channel in range(3))
 
     @cached_property
+    def display_range(self) -> tuple[float, float]:
+        """`value_range`, or the least and the greatest entry where there is none."""
+        return self.value_range or (float(self.array.min()), float(self.array.max()))
+
+    @cached_property
     def sha256(self) -> str:
         """SHA-256 of shape, dtype and bytes, in hexadecimal: equal for equal numbers only."""
         return content_hash(self.array)

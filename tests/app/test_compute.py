@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from app import compute
 from lolora_core import FAMILIES, Grid, approximate, budget_for_rank
@@ -21,19 +20,6 @@ def target(seed: int, **changes: Any) -> Target:
 
 def scene(seed: int, grid: int = 4) -> compute.Scene:
     return compute.Scene(target(seed), Grid.regular((SIZE, SIZE), grid), "cpu")
-
-
-@pytest.fixture
-def svd_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    calls: list[tuple[int, ...]] = []
-    original = torch.linalg.svd
-
-    def counted(a: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        calls.append(tuple(a.shape))
-        return original(a, *args, **kwargs)
-
-    monkeypatch.setattr(torch.linalg, "svd", counted)
-    return calls
 
 
 def look(at: compute.Scene, rank: int) -> None:

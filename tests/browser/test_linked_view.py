@@ -2,74 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
+from tests.browser.install_chromium import system_chromium
 from tests.browser.linked_demo import LUTS, known
+from tests.browser.serving import QUIET, ROOT, serve
 
-ROOT = Path(__file__).parents[2]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
 def demo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("linked") / "server.log"
-    command = [sys.executable, "-m", "streamlit", "run", "tests/browser/linked_demo.py"]
-    options = [
-        f"--server.port={port}",
-        "--server.headless=true",
-        "--server.address=127.0.0.1",
-        "--server.fileWatcherType=none",
-        "--browser.gatherUsageStats=false",
-    ]
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            command + options,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(240):
-            try:
-                with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
-                    break
-            except OSError:
-                time.sleep(0.25)
+    folder = tmp_path_factory.mktemp("linked")
+    options = ("--server.fileWatcherType=none", "--browser.gatherUsageStats=false")
+    demo = ROOT / "tests" / "browser" / "linked_demo.py"
+    # The app finds the repository by itself; the demo does not.
+    with serve(demo, folder, *options, PYTHONPATH=str(ROOT)) as (url, log):
         yield url
-        server.terminate()
-        server.wait(20)
     assert "Traceback" not in log.read_text()
 
 
 @pytest.fixture(scope="module")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+    browser = playwright.chromium.launch(executable_path=system_chromium(), args=QUIET)
     yield browser
     browser.close()
 

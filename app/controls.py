@@ -1,0 +1,58 @@
+"""Settings → widgets: each kind of widget is written once, bound to the URL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app.state import Setting
+
+__all__ = ["number", "segments", "slider", "toggle"]
+
+
+def _shared(setting: Setting) -> dict[str, Any]:
+    return {
+        "label": setting.label,
+        "help": setting.help,
+        "key": setting.key,
+        "bind": "query-params",
+    }
+
+
+def _bounded(setting: Setting) -> dict[str, Any]:
+    return {
+        **_shared(setting),
+        "min_value": setting.minimum,
+        "max_value": setting.maximum,
+        "value": setting.default,
+        "step": setting.step,
+    }
+
+
+def slider(setting: Setting) -> Any:
+    """Draw a number as a slider; return its value."""
+    return st.slider(**_bounded(setting))
+
+
+def number(setting: Setting, **options: Any) -> Any:
+    """Draw a number as a box; return its value."""
+    return st.number_input(**_bounded(setting), **options)
+
+
+def toggle(setting: Setting, **options: Any) -> bool:
+    """Draw a switch; return whether it is on."""
+    return bool(st.toggle(value=setting.default, **_shared(setting), **options))
+
+
+def segments(setting: Setting, **options: Any) -> str:
+    """Draw a choice of a few words; return the one picked."""
+    return str(
+        st.segmented_control(
+            options=setting.options,
+            default=setting.default,
+            required=True,
+            **_shared(setting),
+            **options,
+        )
+    )

@@ -21,6 +21,24 @@ def _block_index(group: BlockGroup, device: torch.device) -> tuple[Tensor, Tenso
     )
 
 
+def _as_tiles(matrix: Float[Tensor, "m n"], group: BlockGroup) -> Tensor | None:
+    """View the blocks as (rows, cols, h, w) where they tile a rectangle; indexing is 8× slower."""
+    across = int((group.rows == group.rows[0]).sum())
+    down = len(group.rows) // across
+    top, left = int(group.row_starts[0]), int(group.col_starts[0])
+    height, width = down * group.height, across * group.width
+    at = np.arange(len(group.rows))
+    tiled = (
+        down * across == len(group.rows)
+        and (group.row_starts == top + at // across * group.height).all()
+        and (group.col_starts == left + at % across * group.width).all()
+    )
+    if not tiled:
+        return None
+    area = matrix[top : top + height, left : left + width]
+    return area.unflatten(1, (across, -1)).unflatten(0, (down, -1)).transpose(1, 2)
+
+
 def gather_blocks(matrix: Float[Tensor, "m n"], group: BlockGroup) -> Float[Tensor, "b h w"]:
     """Stack the blocks of a group.
 
@@ -30,9 +48,9 @@ def gather_blocks(matrix: Float[Tensor, "m n"], group: BlockGroup) -> Float[Tens
     >>> gather_blocks(torch.zeros(4, 6), group).shape
     torch.Size([4, 2, 3])
     """
-    if len(group.rows) == 1:
-        top, left = int(group.row_starts[0]), int(group.col_starts[0])
-        return matrix[None, top : top + group.height, left : left + group.width]
+    tiles = _as_tiles(matrix, group)
+    if tiles is not None:
+        return tiles.flatten(0, 1)
     return matrix[_block_index(group, matrix.device)]
 
 
@@ -50,8 +68,9 @@ def scatter_blocks(
     tensor([[0., 1.],
             [2., 3.]])
     """
-    if len(group.rows) == 1:
-        gather_blocks(out, group).copy_(blocks)
+    tiles = _as_tiles(out, group)
+    if tiles is not None:
+        tiles.copy_(blocks.unflatten(0, tiles.shape[:2]))
     else:
         out[_block_index(group, out.device)] = blocks
 

@@ -24,6 +24,7 @@ from lolora_core.curves import RuleCurve, answers, curve, smallest_budget
 from lolora_core.gram import gram_spectra, normalized
 from lolora_core.grid import all_budgets
 from lolora_core.spectra import Spectra
+from lolora_core.sweep import SweepRow
 from lolora_core.targets import load
 from tests.common_checks import CASES, random_target
 
@@ -141,7 +142,7 @@ def test_num_parameters_are_those_of_the_approximation() -> None:
         "unused_parameters",
         "relative_error",
     ]
-    for row in frame.itertuples():
+    for row in (SweepRow(*record) for record in frame.values.tolist()):
         grid = (row.grid_rows, row.grid_cols)
         a = approximate(w, row.family, budget=row.budget, grid=grid)
         assert (row.num_parameters, row.unused_parameters) == (
@@ -183,26 +184,30 @@ def test_winners_and_crossovers_agree_with_the_frame() -> None:
     winners, frame = found.winners(), found.frame()
     assert len(winners) == 3 * len(found.budgets)
     order = list(found.families)
-    for row in winners.itertuples():
-        same = frame[
-            (frame.grid_rows == row.grid_rows)
-            & (frame.grid_cols == row.grid_cols)
-            & (frame.budget == row.budget)
-        ].set_index("family")["relative_error"]
-        tied = [f for f in order if f in same.index and same[f] <= same.min() + 1e-5]
-        assert row.winner == tied[0]
-        assert row.relative_error == same[row.winner]
-        rest = same.drop(row.winner)
-        assert row.margin == pytest.approx(max(rest.min() - same[row.winner], 0))
-        assert rest[row.runner_up] <= rest.min() + 1e-5
+    for row in winners.to_dict("records"):
+        here = frame[
+            (frame.grid_rows == row["grid_rows"])
+            & (frame.grid_cols == row["grid_cols"])
+            & (frame.budget == row["budget"])
+        ]
+        same = dict(zip(here["family"], here["relative_error"], strict=True))
+        tied = [f for f in order if f in same and same[f] <= min(same.values()) + 1e-5]
+        assert row["winner"] == tied[0]
+        mine = same.pop(row["winner"])
+        assert row["relative_error"] == mine
+        assert row["margin"] == pytest.approx(max(min(same.values()) - mine, 0))
+        assert same[row["runner_up"]] <= min(same.values()) + 1e-5
     changes = found.crossovers()
     assert len(changes)
-    for change in changes.itertuples():
-        on = winners.query("grid_rows == @change.grid_rows and grid_cols == @change.grid_cols")
-        before = on[on.budget < change.budget].iloc[-1]
-        after = on[on.budget == change.budget].iloc[0]
-        assert (before.winner, after.winner) == (change.before, change.after)
-        assert before.winner != after.winner
+    for change in changes.to_dict("records"):
+        same_grid = (winners.grid_rows == change["grid_rows"]) & (
+            winners.grid_cols == change["grid_cols"]
+        )
+        names = winners[same_grid].set_index("budget")["winner"]
+        before = names[names.index < change["budget"]].iloc[-1]
+        after = names[names.index == change["budget"]].iloc[0]
+        assert (before, after) == (change["before"], change["after"])
+        assert before != after
 
 
 def test_one_family_has_no_runner_up() -> None:
@@ -280,7 +285,7 @@ def test_bad_input() -> None:
         sweep(w, grids=(1,), families=())
     with pytest.raises(ValueError, match="family must be one of global"):
         sweep(w, grids=(1,), families=("locla",))
-    with pytest.raises(ValueError, match="none of the families diagonal is defined on .* 2×3"):
+    with pytest.raises(ValueError, match="none of the families diagonal is defined"):
         sweep(w, grids=((2, 3),), families=("diagonal",))
     with pytest.raises(ValueError, match="it is -1"):
         sweep(w, grids=(1,), budgets=(4, -1))

@@ -59,7 +59,9 @@ def winner_map_figure(
     figure = go.Figure()
     for name, colour in FAMILY_COLOURS.items():
         mine = (winners.winner == name).to_numpy() & ~winners.tied.to_numpy()
-        _winner_cells(figure, (len(grids), len(ranks)), row[mine], col[mine], lead[mine], name, colour)
+        _winner_cells(
+            figure, (len(grids), len(ranks)), row[mine], col[mine], lead[mine], name, colour
+        )
     tied = winners.tied.to_numpy()
     _winner_cells(
         figure, (len(grids), len(ranks)), row[tied], col[tied], np.zeros(tied.sum()), "tie", GREY
@@ -196,9 +198,7 @@ def all_curves_figure(
     """
     figure = go.Figure()
     shown: set[str] = set()
-    for (name, rows, cols), part in frame.groupby(
-        ["family", "grid_rows", "grid_cols"], sort=False
-    ):
+    for (name, rows, cols), part in frame.groupby(["family", "grid_rows", "grid_cols"], sort=False):
         figure.add_scatter(
             x=part["num_parameters"],
             y=part["relative_error"],
@@ -237,9 +237,7 @@ def all_curves_figure(
     low = np.log10(positive.min()) - 0.1 if len(positive) else -1.0
     error_axis = {"type": "log", "range": [low, 0.08]} if log_error else {"range": [0, 1.05]}
     figure.update_yaxes(title="relative error", **error_axis)
-    figure.update_xaxes(
-        title="trainable parameters", type="log" if log_parameters else "linear"
-    )
+    figure.update_xaxes(title="trainable parameters", type="log" if log_parameters else "linear")
     finish(figure, 460)
     return figure.update_layout(hovermode="closest")
 

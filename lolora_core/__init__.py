@@ -18,6 +18,7 @@ from lolora_core.decomposition import Decomposition, decompose
 from lolora_core.families import FAMILIES, Family
 from lolora_core.grid import Grid, budget_for_rank, divisor_grids
 from lolora_core.other_tools import CONVERSIONS
+from lolora_core.reorder import Reordering, reorder
 from lolora_core.sweep import Sweep, sweep
 
 __all__ = [
@@ -28,11 +29,13 @@ __all__ = [
     "Decomposition",
     "Family",
     "Grid",
+    "Reordering",
     "Sweep",
     "advise",
     "approximate",
     "budget_for_rank",
     "decompose",
     "divisor_grids",
+    "reorder",
     "sweep",
 ]

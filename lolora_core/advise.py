@@ -18,7 +18,7 @@ from lolora_core.other_tools import CONVERSIONS
 from lolora_core.sweep import GRIDS, Sweep, SweepRow, sweep
 from lolora_core.validation import Matrix, as_matrix, check_budget
 
-__all__ = ["Advice", "advise"]
+__all__ = ["Advice", "advise", "advise_from"]
 
 #: A target error counts as reached within this: where the accuracy of a sweep ends.
 SLACK = 1e-6
@@ -206,14 +206,37 @@ relative error of 0.302; diagonal on 2×2 blocks needs 2 times as many.
     >>> advice.peft, advice.other_tools["peft_float_rank"]
     ({'r': 2}, 0.8181818181818181)
     """
-    goal, value = _check_goal(budget, error, energy)
     matrix = as_matrix(target)
     shape = (matrix.shape[0], matrix.shape[1])
+    _check_goal(budget, error, energy)
     fitting = [k for k in GRIDS if k <= min(shape)] if grids is None else grids
     found = sweep(matrix, fitting, families, [0])
-    values = _singular_values(matrix, found)
-    left = np.concatenate([np.cumsum(values[::-1] ** 2)[::-1], [0.0]])
+    work, scale = normalized(matrix)
+    values = gram_spectra(work, Grid.regular(shape, 1)).values[0, 0] * scale
+    return advise_from(found, values, budget=budget, error=error, energy=energy)
 
+
+def advise_from(
+    found: Sweep,
+    singular_values: Float64[np.ndarray, " k"],
+    *,
+    budget: SupportsIndex | None = None,
+    error: float | None = None,
+    energy: float | None = None,
+) -> Advice:
+    """Return the structure to choose from a sweep that is there already; see `advise`.
+
+    Parameters
+    ----------
+    found : Sweep
+    singular_values : ndarray, shape (k,)
+        Of the whole matrix, falling; of several channels, of all together.
+    budget, error, energy
+        Exactly one, as for `advise`.
+    """
+    goal, value = _check_goal(budget, error, energy)
+    values, shape = singular_values, found.shape
+    left = np.concatenate([np.cumsum(values[::-1] ** 2)[::-1], [0.0]])
     if goal == "budget":
         rows = _at(found, int(value))
         rank = min(int(value) // sum(shape), len(values))

@@ -80,15 +80,15 @@ def test_a_stopped_sweep_keeps_what_is_done() -> None:
     at = compute.Scene(target, Grid.regular(target.shape, 2), "cpu")
     grids = compute_sweep.grids_of(at, "powers of 2")
 
-    class StopHere(Exception):
+    class StopHereError(Exception):
         pass
 
     def stop(done: int, total: int) -> None:
         assert total == len(grids)
         if done == 2:
-            raise StopHere
+            raise StopHereError
 
-    with pytest.raises(StopHere):
+    with pytest.raises(StopHereError):
         compute_sweep.swept(target, grids, stop)
     done = compute_sweep.finished(target, grids)
     assert done == grids[:2]

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import browser, library
+from benchmarks import browser, library, whatif
 
-PARTS = {"library": library.run, "hybrid": library.hybrid, "browser": browser.run}
+PARTS = {
+    "library": library.run,
+    "hybrid": library.hybrid,
+    "whatif": whatif.run,
+    "browser": browser.run,
+}
 
 
 def _rounded(value: object) -> object:

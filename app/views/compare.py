@@ -1,6 +1,8 @@
 """Compare: one target, one budget, one grid; every family side by side."""
 
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -24,6 +26,7 @@ def _controls() -> None:
         controls.segments(state.SCALE, disabled=view == "reconstruction")
         controls.toggle(state.GRID_LINES)
         controls.toggle(state.BLOCK_MARKS)
+        controls.toggle(state.SEARCHED)
 
 
 def _pick() -> None:
@@ -83,8 +86,13 @@ def page() -> None:
     """Draw the page."""
     answer = st.empty()
     scene, rank = sidebar.looked_at()
-    scene = _decomposed(scene)
-    found = compute.comparison(scene, rank)
+    scene = _decomposed(replace(scene, searched=state.get(state.SEARCHED)))
+    with (
+        st.spinner("Sharing the budget between the terms of hybrid …", show_time=True)
+        if (scene.searched)
+        else nullcontext()
+    ):
+        found = compute.comparison(scene, rank)
     best = found.winners[0].relative_error
     channels = compute.decompositions(scene)
     needed = compute.rank_needed(scene, "global", best)

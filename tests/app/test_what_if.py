@@ -47,7 +47,7 @@ def test_the_adviser_reaches_an_error_and_applies_it() -> None:
     label = at.button(key="apply_advice").label
     at.button(key="apply_advice").click().run()
     assert [title.value for title in at.title] == ["Compare"]
-    rows, rank = at.number_input(key="rows").value, at.slider(key="rank").value
+    rows, rank = int(at.number_input(key="rows").value or 0), int(str(at.slider(key="rank").value))
     assert f"on {rows}×{rows}, r = {rank} in" in label
     w = load("camera").array
     reached = approximate(w, "adaptive", budget=budget_for_rank(w.shape, rank), grid=rows)

@@ -36,11 +36,14 @@ def expect_query(app: App, *parts: str) -> None:
 def click_cell(app: App, key: str, x: float, y: float) -> None:
     """Click at a fraction of the drawing area of a figure."""
     area = app.page.locator(f".st-key-{key} .nsewdrag").first
-    area.scroll_into_view_if_needed()
+    area.hover()
     box = area.bounding_box()
     assert box is not None
-    app.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
-    app.page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    place = {"x": x * box["width"], "y": y * box["height"]}
+    # Plotly picks what the pointer hovers over.
+    area.hover(position=place)  # type: ignore[arg-type]
+    expect(app.page.locator(f".st-key-{key} .hovertext")).to_have_count(1)
+    area.click(position=place)  # type: ignore[arg-type]
 
 
 def test_settings_follow_from_page_to_page(app: App) -> None:
@@ -93,7 +96,7 @@ def test_rows_by_columns_and_its_cells(app: App) -> None:
 
 def test_painting_is_in_the_link(app: App, browser: Browser) -> None:
     open_page(app, "?rank=16&rows=4&cols=4&brush_rank=9")
-    app.page.locator(".st-key-paint_clear button").click()
+    app.page.get_by_role("button", name="Clear").click()
     expect(app.main).to_contain_text("0 of 16,384 parameters, 16,384 left. Error 1.00")
     click_cell(app, "paint_map", 2.5 / 4, 1.5 / 4)
     expect_query(app, r"paint=0x4_0x2\.9\.0_0x4_0x4")
@@ -106,7 +109,7 @@ def test_painting_is_in_the_link(app: App, browser: Browser) -> None:
     other.goto(app.page.url)
     expect(other.get_by_test_id("stMain")).to_contain_text("2,304 of 16,384 parameters")
     other.context.close()
-    app.page.locator(".st-key-paint_adaptive button").click()
+    app.page.get_by_role("button", name="Copy adaptive").click()
     expect(app.main).to_contain_text("you found the optimum")
 
 

@@ -72,7 +72,8 @@ def find_targets(model: nn.Module, config: AdapterConfig) -> dict[str, nn.Linear
             hits = {name for name in linears if name == target or name.endswith(f".{target}")}
             if not hits:
                 raise ValueError(
-                    f"target_modules: {target!r} matches no nn.Linear; {near_names(target, linears)}"
+                    f"target_modules: {target!r} matches no nn.Linear; "
+                    f"{near_names(target, linears)}"
                 )
             found |= hits
     chosen: dict[int, str] = {}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import browser, library, whatif
+from benchmarks import adapters, browser, library, whatif
+
 
 PARTS = {
     "library": library.run,
     "hybrid": library.hybrid,
     "whatif": whatif.run,
+    "adapters": adapters.run,
     "browser": browser.run,
 }
 

@@ -22,7 +22,6 @@ __all__ = ["DivergedError", "Record", "Run", "Snapshot", "fine_tune", "start"]
 
 WARM_UP = 0.05
 CLIP = 1.0
-EVALUATIONS = 20
 CHUNK = 512
 # torch's default generator belongs to the whole process: one run at a time may borrow it.
 _BORROWED = threading.Lock()
@@ -124,15 +123,19 @@ class Run:
         self.lr = self.method.learning_rate(self.task.name) if lr is None else lr
         if not (isinstance(self.lr, int | float) and 0 < self.lr < math.inf):
             raise ValueError(f"lr must be a positive number; it is {lr!r}")
-        every = max(1, self.steps // EVALUATIONS) if evaluate_every is None else evaluate_every
+        every = (
+            max(1, self.steps // self.task.evaluations)
+            if evaluate_every is None
+            else evaluate_every
+        )
         self.evaluate_every = _positive("evaluate_every", every)
         if split not in SPLITS:
             raise ValueError(near_names(split, SPLITS, "split"))
         self.seed, self.split, self.device = seed, split, resolve_device(device)
-        self.problem = self.task.build(seed).to(self.device)
         devices = [self.device] if self.device.type == "cuda" else []
         with _BORROWED, torch.random.fork_rng(devices):
             torch.manual_seed(seed)
+            self.problem = self.task.build(seed).to(self.device)
             attached = self.method.attach(self.problem, seed)
         self.model, self.parameters, self._deltas = attached
         # AdamW refuses an empty list, and a frozen base without a head trains nothing.
@@ -317,7 +320,8 @@ def fine_tune(
     device : str or torch.device
         "auto" is cuda, then mps, then cpu.
     evaluate_every : int, optional
-        Steps from one evaluation to the next; by default a twentieth of all.
+        Steps from one evaluation to the next; by default as many as
+        give `Task.evaluations`.
     split : {"train", "validation", "test"}
         What is evaluated.
 

@@ -80,6 +80,8 @@ class Task:
         ``seed -> Problem``. The seed draws the training examples; the test split does not change.
     steps, batch : int
         How many steps by default, and how many examples in each.
+    evaluations : int
+        How often a run is evaluated by default.
     metric_name : str
         What `Problem.metric` is.
     higher_is_better : bool
@@ -99,6 +101,7 @@ class Task:
     build: Callable[[int], Problem]
     steps: int = 400
     batch: int = 32
+    evaluations: int = 20
     metric_name: str = "accuracy"
     higher_is_better: bool = True
     target: Callable[[int], Float[Tensor, "m n"]] | None = None

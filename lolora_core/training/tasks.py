@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from lolora_core.training import digits_tasks, matrix_tasks
+from lolora_core.training import digits_tasks, matrix_tasks, openml_tasks, sentence_task
 from lolora_core.training.problem import Task, near_names
 
 __all__ = ["TASKS", "resolve_task"]
 
 #: Every task by name.
-TASKS: dict[str, Task] = {task.name: task for task in (*digits_tasks.TASKS, *matrix_tasks.TASKS)}
+TASKS: dict[str, Task] = {
+    task.name: task
+    for part in (digits_tasks, matrix_tasks, sentence_task, openml_tasks)
+    for task in part.TASKS
+}
 
 
 def resolve_task(task: str | Task) -> Task:

@@ -1,0 +1,46 @@
+"""Adapters: trainable block low-rank updates of a model's linear layers.
+
+Examples
+--------
+>>> import torch
+>>> from lolora_core.adapters import AdapterConfig, add_adapters, adapter_parameters
+>>> model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 32))
+>>> _ = add_adapters(model, AdapterConfig(family="localized", rank=8, grid=4))
+>>> sum(p.numel() for p in adapter_parameters(model))
+1792
+"""
+
+from lolora_core.adapters.config import ADAPTER_FAMILIES, AdapterConfig
+from lolora_core.adapters.initial import full_gradients, gradient_rank_maps
+from lolora_core.adapters.inject import (
+    adapter_config,
+    adapter_delta,
+    adapter_layers,
+    adapter_parameters,
+    add_adapters,
+    merge_adapters,
+    num_adapter_parameters,
+    remove_adapters,
+    unmerge_adapters,
+)
+from lolora_core.adapters.layer import AdapterLinear, BlockFactors
+from lolora_core.adapters.layout import BlockLayout
+
+__all__ = [
+    "ADAPTER_FAMILIES",
+    "AdapterConfig",
+    "AdapterLinear",
+    "BlockFactors",
+    "BlockLayout",
+    "adapter_config",
+    "adapter_delta",
+    "adapter_layers",
+    "adapter_parameters",
+    "add_adapters",
+    "full_gradients",
+    "gradient_rank_maps",
+    "merge_adapters",
+    "num_adapter_parameters",
+    "remove_adapters",
+    "unmerge_adapters",
+]

@@ -1,0 +1,248 @@
+"""The modules: the packed factors of one term, and a linear layer with an adapter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lolora_core.adapters.layout import BlockLayout
+from lolora_core.adapters.products import add_block_products
+from lolora_core.validation import compute_dtype
+
+__all__ = ["AdapterLinear", "BlockFactors"]
+
+Factors = dict[tuple[int, int], tuple[Tensor, Tensor]]
+
+
+class BlockFactors(nn.Module):
+    """The trainable factors of ΔW_ij = scaling·B_ij·A_ij on a grid with a rank map.
+
+    A starts at kaiming_uniform(a=√5) per block, so within ±1/√w_j, and B at zero.
+
+    Parameters
+    ----------
+    layout : BlockLayout
+    scaling : float
+    dtype : torch.dtype
+    device : torch.device
+
+    Attributes
+    ----------
+    A, B : ParameterList
+        Packed as `layout.a_pieces` and `layout.b_pieces` say: exactly Σ r_ij·(h_i + w_j) entries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lolora_core.grid import Grid
+    >>> layout = BlockLayout(Grid.regular((6, 4), 2), np.array([[2, 0], [1, 1]]))
+    >>> term = BlockFactors(layout, 1.0, torch.float32, torch.device("cpu"))
+    >>> sum(p.numel() for p in term.parameters()), term.delta().shape
+    (20, torch.Size([6, 4]))
+    """
+
+    gather: Tensor | None
+
+    def __init__(
+        self, layout: BlockLayout, scaling: float, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.scaling = scaling
+        self.A = nn.ParameterList(
+            nn.Parameter(torch.empty(shape, dtype=dtype, device=device))
+            for shape in layout.a_pieces
+        )
+        self.B = nn.ParameterList(
+            nn.Parameter(torch.zeros(shape, dtype=dtype, device=device))
+            for shape in layout.b_pieces
+        )
+        for piece in self.A:
+            nn.init.kaiming_uniform_(piece, a=math.sqrt(5))
+        gather = layout.gather
+        self.register_buffer(
+            "gather",
+            None if gather is None else torch.as_tensor(gather, device=device),
+            persistent=False,
+        )
+
+    def add_to(self, onto: Float[Tensor, "T m"], x: Float[Tensor, "T n"]) -> Float[Tensor, "T m"]:
+        """Add x·ΔWᵀ to `onto` in place, computed in its dtype."""
+        a = [piece.to(onto.dtype) for piece in self.A]
+        b = [piece.to(onto.dtype) * self.scaling for piece in self.B]
+        return add_block_products(onto, x, self.layout, self.gather, a, b)
+
+    def delta(self) -> Float[Tensor, "m n"]:
+        """Return the dense ΔW, in the dtype of the factors."""
+        m, n = self.layout.grid.shape
+        like = self.A[0]
+        identity = torch.eye(n, dtype=like.dtype, device=like.device)
+        return self.add_to(like.new_zeros(n, m), identity).T
+
+    def factors(self) -> Factors:
+        """Return {(i, j): (B_ij of shape (h_i, r_ij), A_ij of shape (r_ij, w_j))}, copied.
+
+        Blocks of rank 0 are left out; ΔW_ij = scaling·B_ij·A_ij.
+        """
+        return {
+            block: (self.B[b].detach()[b_rows].T, self.A[a].detach()[a_rows])
+            for block, (a, a_rows), (b, b_rows) in self.layout.blocks()
+        }
+
+    @torch.no_grad()
+    def set_factors(self, factors: Mapping[tuple[int, int], tuple[Tensor, Tensor]]) -> None:
+        """Overwrite the factors of the blocks named, in the form that `factors` returns."""
+        places = {block: (a, b) for block, a, b in self.layout.blocks()}
+        for block, (left, right) in factors.items():
+            (a, a_rows), (b, b_rows) = places[block]
+            self.A[a][a_rows] = right.to(self.A[a])
+            self.B[b][b_rows] = left.T.to(self.B[b])
+
+    def extra_repr(self) -> str:
+        """Return the grid, the ranks and the scaling."""
+        ranks = self.layout.rank_map
+        low, high = int(ranks.min()), int(ranks.max())
+        words = f"rank {low}" if low == high else f"ranks {low}…{high}"
+        return f"grid={self.layout.grid.label}, {words}, scaling={self.scaling:g}"
+
+
+class AdapterLinear(nn.Module):
+    """A frozen nn.Linear with an adapter: y = base(x) + dropout(x)·ΔWᵀ.
+
+    Made by `add_adapters`. The factors are float32 where the base is half precision; the
+    products run in the dtype of the base's output, so autocast reaches them.
+
+    Parameters
+    ----------
+    base : nn.Linear
+    layouts : sequence of BlockLayout
+        One for each term.
+    scaling, dropout : float
+
+    Attributes
+    ----------
+    terms : ModuleList of BlockFactors
+        One; for hybrid the global term and the blocks'.
+    merged : bool
+        The base's weight holds ΔW at present.
+    """
+
+    #: The weight as it was pretrained, where init="svd" has changed the base.
+    pretrained: Tensor | None
+    #: The base's weight before it was merged.
+    unmerged: Tensor | None
+
+    def __init__(
+        self,
+        base: nn.Linear,
+        layouts: tuple[BlockLayout, ...],
+        scaling: float,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.base = base
+        weight = base.weight
+        self.terms = nn.ModuleList(
+            BlockFactors(layout, scaling, compute_dtype(weight.dtype), weight.device)
+            for layout in layouts
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.register_buffer("pretrained", None, persistent=False)
+        self.register_buffer("unmerged", None, persistent=False)
+        self.train(base.training)
+
+    @property
+    def in_features(self) -> int:
+        """Columns of the weight."""
+        return self.base.in_features
+
+    @property
+    def out_features(self) -> int:
+        """Rows of the weight."""
+        return self.base.out_features
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The base's bias."""
+        return self.base.bias
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight in effect, base plus ΔW; dense, for code that reads a layer's weight."""
+        if self.merged:
+            return self.base.weight
+        return self.base.weight + self._update().to(self.base.weight.dtype)
+
+    @property
+    def merged(self) -> bool:
+        """Whether the base's weight holds ΔW at present."""
+        return self.unmerged is not None
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable parameters of the adapter."""
+        return sum(term.layout.num_parameters for term in self._terms())
+
+    def _terms(self) -> list[BlockFactors]:
+        return [term for term in self.terms if isinstance(term, BlockFactors)]
+
+    def _update(self) -> Float[Tensor, "m n"]:
+        first, *rest = (term.delta() for term in self._terms())
+        return sum(rest, start=first)
+
+    def delta(self) -> Float[Tensor, "m n"]:
+        """Return the dense ΔW against the pretrained weight, in the dtype of the factors.
+
+        With init="svd" it is what training has changed, zero at the start.
+        """
+        update = self._update()
+        if self.pretrained is None:
+            return update
+        residual = self.base.weight if self.unmerged is None else self.unmerged
+        return update + (residual.to(update.dtype) - self.pretrained.to(update.dtype))
+
+    def forward(self, x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch m"]:
+        """Return base(x) + dropout(x)·ΔWᵀ."""
+        if self.merged:
+            return self.base(x)
+        tokens = x.reshape(-1, x.shape[-1])
+        if type(self.base) is nn.Linear and not self.base._forward_hooks:
+            out = self.base(tokens)
+        else:
+            # Others may hold on to what the base returned, so the sum gets memory of its own.
+            out = self.base(x).reshape(len(tokens), -1).clone()
+        tokens = self.dropout(tokens).to(out.dtype)
+        for term in self._terms():
+            out = term.add_to(out, tokens)
+        return out.view(*x.shape[:-1], out.shape[-1])
+
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Add ΔW to the base's weight; the weight before is kept for `unmerge`."""
+        if self.merged:
+            raise ValueError("the adapter is merged already; unmerge it first")
+        merged = self.base.weight + self._update()
+        self.unmerged = self.base.weight.clone()
+        self.base.weight.copy_(merged)
+
+    @torch.no_grad()
+    def unmerge(self) -> None:
+        """Put the base's weight back as it was before `merge`, bit for bit."""
+        if self.unmerged is None:
+            raise ValueError("the adapter is not merged")
+        self.base.weight.copy_(self.unmerged)
+        self.unmerged = None
+
+    @torch.no_grad()
+    def restore_base(self) -> nn.Linear:
+        """Return the base with its pretrained weight, bit for bit."""
+        if self.merged:
+            self.unmerge()
+        if self.pretrained is not None:
+            self.base.weight.copy_(self.pretrained)
+            self.pretrained = None
+        return self.base

@@ -1,0 +1,81 @@
+"""Which modules of a model get an adapter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from torch import nn
+
+from lolora_core.adapters.config import AdapterConfig
+
+__all__ = ["find_targets"]
+
+
+def _near(wanted: str, names: Iterable[str]) -> str:
+    known = list(names)
+    parts = dict.fromkeys(name.rsplit(".", 1)[-1] for name in known)
+    close = get_close_matches(wanted, [*known, *parts], n=5, cutoff=0.4)
+    shown = list(dict.fromkeys(close)) or known[:5]
+    return f"near names: {', '.join(shown)}" if close else f"nn.Linear modules: {', '.join(shown)}"
+
+
+def find_targets(model: nn.Module, config: AdapterConfig) -> dict[str, nn.Linear]:
+    """Return the linear layers that `config.target_modules` means, by name, in the model's order.
+
+    A layer that stands at several names is listed under the first.
+
+    Raises
+    ------
+    ValueError
+        The model holds no nn.Linear or is one itself, or a target matches none.
+
+    Examples
+    --------
+    >>> model = nn.ModuleDict({"query": nn.Linear(2, 2), "key": nn.Linear(2, 2)})
+    >>> list(find_targets(model, AdapterConfig(target_modules=["query"])))
+    ['query']
+    >>> find_targets(model, AdapterConfig(target_modules=["quary"]))
+    Traceback (most recent call last):
+    ValueError: target_modules: 'quary' matches no nn.Linear; near names: query
+    """
+    if isinstance(model, nn.Linear):
+        raise ValueError("the model is an nn.Linear itself; wrap it, e.g. nn.Sequential(model)")
+    linears = {
+        name: module
+        for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(module, nn.Linear)
+    }
+    if not linears:
+        raise ValueError(f"{type(model).__name__} holds no nn.Linear to adapt")
+    targets = config.target_modules
+    if targets == "all-linear":
+        found = set(linears)
+    elif isinstance(targets, str):
+        try:
+            pattern = re.compile(targets)
+        except re.error as error:
+            raise ValueError(
+                f"target_modules {targets!r} is not a valid regular expression: {error}"
+            ) from None
+        found = {name for name in linears if pattern.fullmatch(name)}
+        if not found:
+            raise ValueError(
+                f"target_modules: the pattern {targets!r} matches no nn.Linear; "
+                f"{_near(targets, linears)}"
+            )
+    else:
+        found = set()
+        for target in targets:
+            hits = {name for name in linears if name == target or name.endswith(f".{target}")}
+            if not hits:
+                raise ValueError(
+                    f"target_modules: {target!r} matches no nn.Linear; {_near(target, linears)}"
+                )
+            found |= hits
+    chosen: dict[int, str] = {}
+    for name, module in linears.items():
+        if name in found:
+            chosen.setdefault(id(module), name)
+    return {name: linears[name] for name in chosen.values()}

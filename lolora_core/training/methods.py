@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lolora_core.adapters import (
+    AdapterConfig,
+    adapter_delta,
+    adapter_parameters,
+    add_adapters,
+    full_gradients,
+)
 from lolora_core.families import FAMILIES
-from lolora_core.training.problem import Problem, near_names
+from lolora_core.training.problem import Data, Problem, near_names
 
 __all__ = ["LEARNING_RATES", "METHODS", "Attached", "Kind", "Method", "resolve_method"]
 
@@ -82,8 +89,8 @@ class Method:
     -----
     `adaptive` chooses its rank map from the mean gradient of the loss with respect to each
     adapted weight on the first 4 × 64 training examples (``init="gradient"``; this project's own
-    idea, and no promise). `hybrid` has a global term of rank ⌊r/2⌋, and its adaptive term the
-    rest. The other families start from the budget alone, and every adapter starts at ΔW = 0.
+    idea, and no promise). `hybrid` has a global term of rank ⌊r/2⌋, and equal ranks on every
+    block for the rest. Every adapter starts at ΔW = 0.
 
     Examples
     --------
@@ -147,15 +154,77 @@ def _frozen(problem: Problem, method: Method, seed: int) -> Attached:
 
 
 def _family(problem: Problem, method: Method, seed: int) -> Attached:
-    raise NotImplementedError
+    name = method.name
+    config = AdapterConfig(
+        family=name,
+        rank=method.rank,
+        grid=method.grid,
+        alpha=method.rank,
+        target_modules=problem.adapted,
+        init="gradient" if name == "adaptive" else "zero",
+        global_rank=method.rank // 2 if name == "hybrid" else None,
+    )
+    gradients = None
+    if name == "adaptive":
+        inputs, targets = problem.splits["train"]
+        size = GRADIENT_BATCH
+        cuts = [slice(at * size, (at + 1) * size) for at in range(GRADIENT_BATCHES)]
+        batches = [Data(inputs[cut], targets[cut]) for cut in cuts if len(inputs[cut])]
+        gradients = full_gradients(
+            problem.model,
+            lambda model, b: problem.loss(model(b.inputs), b.targets),
+            batches,
+            config,
+        )
+    model = add_adapters(problem.model, config, gradients=gradients)
+    return Attached(model, list(adapter_parameters(model)), lambda: adapter_delta(model))
+
+
+def _peft(problem: Problem, method: Method, seed: int) -> Attached:
+    from peft import GraloraConfig, LoraConfig, PeftConfig, inject_adapter_in_model
+
+    targets = list(problem.adapted)
+    config: PeftConfig
+    if method.name == "peft-lora":
+        config = LoraConfig(r=method.rank, lora_alpha=method.rank, target_modules=targets)
+    else:
+        if not isinstance(method.grid, int):
+            raise ValueError(f"grid of peft-gralora must be one number; it is {method.grid!r}")
+        config = GraloraConfig(
+            r=method.rank, alpha=method.rank, gralora_k=method.grid, target_modules=targets
+        )
+    model = inject_adapter_in_model(config, problem.model)
+    layers: dict[str, Any] = {name: model.get_submodule(name) for name in targets}
+    parameters = [p for p in model.parameters() if p.requires_grad and p.numel()]
+
+    def deltas() -> dict[str, Tensor]:
+        return {name: layer.get_delta_weight("default") for name, layer in layers.items()}
+
+    return Attached(model, parameters, deltas)
+
+
+def _families() -> list[Kind]:
+    known = [Kind(f.name, f.summary, f.source, _family, f.name) for f in FAMILIES.values()]
+    hybrid = Kind(
+        "hybrid",
+        "a global term of rank ⌊r/2⌋ and equal ranks on every block for the rest",
+        "hybrid GraLoRA, arXiv 2505.20355",
+        _family,
+        "hybrid",
+    )
+    return [*(kind for kind in known if kind.name != "hybrid"), hybrid]
 
 
 METHODS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        *(Kind(f.name, f.summary, f.source, _family, f.name) for f in FAMILIES.values()),
+        *_families(),
         Kind("full", "every parameter of the model", "full fine-tuning", _full),
         Kind("frozen", "the head alone, ΔW = 0", "linear probe", _frozen),
+        Kind("peft-lora", "PEFT's LoRA", "peft, arXiv 2106.09685", _peft, "global", "peft"),
+        Kind(
+            "peft-gralora", "PEFT's GraLoRA", "peft, arXiv 2505.20355", _peft, "localized", "peft"
+        ),
     )
 }
 

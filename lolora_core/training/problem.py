@@ -130,10 +130,15 @@ class Task:
         chosen = resolve_method(method)
         if self.target is None or chosen.name in ("full", "frozen"):
             return None if self.target is None else float(chosen.name == "frozen")
-        delta = self.target(seed)
-        budget = budget_for_rank(delta.shape, chosen.rank)
-        family = chosen.kind.family
-        return approximate(delta, family, budget=budget, grid=chosen.grid).relative_error
+        delta = self.target(seed).double()
+        family, budget = chosen.kind.family, budget_for_rank(delta.shape, chosen.rank)
+        left = delta
+        if family == "hybrid":
+            spent = budget_for_rank(delta.shape, chosen.rank // 2)
+            left = delta - approximate(delta, "global", budget=spent, grid=1).dense()
+            family, budget = "localized", budget - spent
+        found = approximate(left, family, budget=budget, grid=chosen.grid)
+        return float(found.relative_error * left.norm() / delta.norm())
 
 
 def near_names(name: object, known: Iterable[str], what: str) -> str:

@@ -6,10 +6,10 @@ import json
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -50,6 +50,8 @@ class SentenceClassifier(nn.Module):
     def forward(self, ids: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch classes"]:
         """Return one logit per class; token 0 is padding and does not count."""
         mask = ids != PADDING
+        longest = int(mask.sum(dim=1).max())
+        ids, mask = ids[:, :longest], mask[:, :longest]
         hidden = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         kept = hidden * mask.unsqueeze(-1)
         return self.head(kept.sum(dim=1) / mask.sum(dim=1, keepdim=True))
@@ -93,13 +95,21 @@ def _sentences() -> tuple[Data, Data, int]:
     return pool, test, len(ids)
 
 
+@cache
+def _weights() -> dict[str, Tensor]:
+    weights = load_file(_folder() / "model.safetensors")
+    return {name: t for name, t in weights.items() if not name.startswith("pooler.")}
+
+
 def _build(seed: int) -> Problem:
-    from transformers import AutoModel
+    from transformers import BertConfig, BertModel
 
     pool, test, classes = _sentences()
-    options: dict[str, Any] = {"local_files_only": True, "add_pooling_layer": False}
-    encoder = AutoModel.from_pretrained(_folder(), **options)
-    model = SentenceClassifier(encoder, encoder.config.hidden_size, classes)
+    config = BertConfig.from_json_file(_folder() / "config.json")
+    # from_pretrained would print a progress bar and a report.
+    encoder = BertModel(config, add_pooling_layer=False)
+    encoder.load_state_dict(_weights(), strict=False)
+    model = SentenceClassifier(encoder, config.hidden_size, classes)
     splits = draw_splits(pool, test, seed, train=TRAIN, validation=VALIDATION)
     adapted = tuple(
         f"encoder.encoder.layer.{layer}.attention.self.{name}"
@@ -117,7 +127,8 @@ TASKS = (
         "scikit-learn, torch) a docstring's first sentence comes from, their names masked; "
         f"{TRAIN:,} sentences train, {VALIDATION} validate, {6 * TEST} test, {TOKENS} tokens each; "
         "adapters on the query and value matrices of all six layers, a linear head on the mean.",
-        "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0); docstrings of the six libraries (BSD)",
+        "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0); docstrings of the six "
+        "libraries (BSD)",
         _build,
         steps=120,
         batch=16,

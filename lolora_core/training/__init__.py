@@ -8,26 +8,39 @@ Examples
 3
 """
 
+from lolora_core.training.compare import (
+    MethodComparison,
+    Paired,
+    compare_methods,
+    paired_interval,
+)
 from lolora_core.training.loop import DivergedError, Record, Run, Snapshot, fine_tune, start
 from lolora_core.training.methods import LEARNING_RATES, METHODS, Method, resolve_method
 from lolora_core.training.problem import Data, Problem, Task, resolve_device
 from lolora_core.training.tasks import TASKS, resolve_task
+from lolora_core.training.trials import LearningRateSearch, search_lr
 
 __all__ = [
     "LEARNING_RATES",
     "METHODS",
     "TASKS",
     "Data",
+    "LearningRateSearch",
     "DivergedError",
     "Method",
+    "MethodComparison",
+    "Paired",
     "Problem",
     "Record",
     "Run",
     "Snapshot",
     "Task",
+    "compare_methods",
     "fine_tune",
+    "paired_interval",
     "resolve_device",
     "resolve_method",
     "resolve_task",
+    "search_lr",
     "start",
 ]

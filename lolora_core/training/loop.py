@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -23,15 +24,26 @@ __all__ = ["DivergedError", "Record", "Run", "Snapshot", "fine_tune", "start"]
 WARM_UP = 0.05
 CLIP = 1.0
 CHUNK = 512
+DIVERGED = 1e6
 # torch's default generator belongs to the whole process: one run at a time may borrow it.
 _BORROWED = threading.Lock()
 
 
 class DivergedError(RuntimeError):
-    """The loss became NaN or infinite; `step` says when, and the run keeps all it had."""
+    """The loss became NaN, infinite or a million times its start; the run keeps all it had.
 
-    def __init__(self, value: float, step: int) -> None:
-        super().__init__(f"loss became {'NaN' if math.isnan(value) else 'infinite'} at step {step}")
+    AdamW's steps are bounded, so far too high a rate often ends in huge losses that are finite.
+
+    Examples
+    --------
+    >>> raise DivergedError(float("nan"), 7)
+    Traceback (most recent call last):
+    lolora_core.training.loop.DivergedError: loss became NaN at step 7
+    """
+
+    def __init__(self, loss: float, step: int) -> None:
+        became = "NaN" if math.isnan(loss) else "infinite" if math.isinf(loss) else f"{loss:.3g}"
+        super().__init__(f"loss became {became} at step {step}")
         self.step = step
 
 
@@ -101,7 +113,7 @@ class Run:
     step : int
         The last step that is recorded; -1 before the first.
     last_good : Snapshot or None
-        Taken at the last evaluation whose loss was finite.
+        Taken at the last evaluation before the run diverged.
     error : DivergedError or None
         Why the run ended, where it diverged.
     """
@@ -179,7 +191,7 @@ class Run:
         except torch.OutOfMemoryError as error:
             raise MemoryError(f"{self.device} ran out of memory at step {step}") from error
         for loss in (train_loss, eval_loss):
-            if loss is not None and not math.isfinite(loss):
+            if loss is not None and not loss <= self._limit(loss):
                 self.error = DivergedError(loss, step)
                 raise self.error
         self.step = step
@@ -199,10 +211,15 @@ class Run:
         self.records.append(record)
         return record
 
+    def _limit(self, loss: float) -> float:
+        first = self.records[0].eval_loss if self.records else loss
+        assert first is not None
+        return min(DIVERGED * max(first, 1.0), sys.float_info.max)
+
     def _train(self, step: int) -> float:
         began = time.perf_counter()
         data, chosen = self.problem.splits["train"], self._batch(step)
-        with self._precision:
+        with torch.enable_grad(), self._precision:
             loss = self.problem.loss(self.model(data.inputs[chosen]), data.targets[chosen])
         value = float(loss.detach())
         if self.parameters and math.isfinite(value):
@@ -335,7 +352,7 @@ def fine_tune(
     ValueError
         An argument that is not allowed; the message says what is.
     DivergedError
-        The loss became NaN or infinite.
+        The loss became NaN, infinite or a million times its start.
 
     References
     ----------

@@ -172,5 +172,6 @@ def search_lr(
     trials = [Trial(task, method, lr, s, steps, "validation", device) for lr in grid for s in seeds]
     found = LearningRateSearch.of(grid, run_trials(trials, n_jobs=n_jobs, progress=progress))
     if math.isinf(found.losses[found.best]):
-        raise ValueError(f"every rate of the grid diverges: {', '.join(map(str, grid))}; go lower")
+        rates = ", ".join(f"{rate:g}" for rate in grid)
+        raise ValueError(f"every rate of the grid diverges: {rates}; go lower")
     return found

@@ -11,6 +11,8 @@ import plotly.graph_objects as go
 from PIL import Image
 from plotly.colors import get_colorscale, sample_colorscale
 
+from lolora_core.grid import Grid
+
 __all__ = [
     "FAMILY_COLOURS",
     "FAMILY_DASHES",
@@ -78,9 +80,21 @@ def _png(pixels: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def picture_png(array: np.ndarray, value_range: tuple[float, float], *, image: bool) -> bytes:
-    """Return a PNG of a matrix, one pixel an entry."""
-    return _png(to_rgb(array, value_range, image))
+def picture_png(
+    array: np.ndarray,
+    value_range: tuple[float, float],
+    *,
+    image: bool,
+    grid: Grid | None = None,
+) -> bytes:
+    """Return a PNG of a matrix, one pixel an entry; with `grid`, its inner borders over it."""
+    pixels = to_rgb(array, value_range, image)
+    if grid is not None:
+        line = np.array([213, 94, 0], np.uint8)
+        pixels = pixels.copy()
+        pixels[list(grid.row_edges[1:-1])] = line
+        pixels[:, list(grid.col_edges[1:-1])] = line
+    return _png(pixels)
 
 
 def error_png(error: np.ndarray, limit: float) -> bytes:

@@ -56,16 +56,12 @@ def winner_map_figure(
     col = np.searchsorted(ranks, winners["rank"])
     # Half the lead of the winner over the runner-up, or more, is full colour.
     lead = (winners.margin / (winners.relative_error + winners.margin)).fillna(0).to_numpy()
-    figure = go.Figure()
+    figure, shape = go.Figure(), (len(grids), len(ranks))
     for name, colour in FAMILY_COLOURS.items():
         mine = (winners.winner == name).to_numpy() & ~winners.tied.to_numpy()
-        _winner_cells(
-            figure, (len(grids), len(ranks)), row[mine], col[mine], lead[mine], name, colour
-        )
+        _winner_cells(figure, shape, (row[mine], col[mine]), lead[mine], name, colour)
     tied = winners.tied.to_numpy()
-    _winner_cells(
-        figure, (len(grids), len(ranks)), row[tied], col[tied], np.zeros(tied.sum()), "tie", GREY
-    )
+    _winner_cells(figure, shape, (row[tied], col[tied]), np.zeros(tied.sum()), "tie", GREY)
     _crossovers(figure, winners, row, col)
     custom = np.stack(
         [
@@ -113,18 +109,17 @@ def winner_map_figure(
 def _winner_cells(
     figure: go.Figure,
     shape: tuple[int, int],
-    row: np.ndarray,
-    col: np.ndarray,
+    cells: tuple[np.ndarray, np.ndarray],
     lead: np.ndarray,
     name: str,
     colour: str,
 ) -> None:
-    if not len(row):
+    if not len(lead):
         return
     z = np.full(shape, np.nan)
-    z[row, col] = np.minimum(lead, 0.5)
+    z[cells] = np.minimum(lead, 0.5)
     text = np.full(shape, "", dtype=object)
-    text[row, col] = LETTERS.get(name, "=")
+    text[cells] = LETTERS.get(name, "=")
     figure.add_heatmap(
         z=z,
         zmin=0,
@@ -198,7 +193,8 @@ def all_curves_figure(
     """
     figure = go.Figure()
     shown: set[str] = set()
-    for (name, rows, cols), part in frame.groupby(["family", "grid_rows", "grid_cols"], sort=False):
+    for key, part in frame.groupby(["family", "grid_rows", "grid_cols"], sort=False):
+        name, rows, cols = str(key[0]), int(str(key[1])), int(str(key[2]))
         figure.add_scatter(
             x=part["num_parameters"],
             y=part["relative_error"],
@@ -252,8 +248,10 @@ def front_changes(front: pd.DataFrame) -> pd.DataFrame:
     >>> front_changes(front)["structure"].tolist()
     ['global', 'adaptive 8×8']
     """
-    names = [
-        row.family if row.family == "global" else f"{row.family} {row.grid_rows}×{row.grid_cols}"
+    names: list[str] = [
+        str(row.family)
+        if row.family == "global"
+        else f"{row.family} {row.grid_rows}×{row.grid_cols}"
         for row in front.itertuples()
     ]
     named = front.assign(structure=names)

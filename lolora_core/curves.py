@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from lolora_core.families import Family
-from lolora_core.grid import Grid
 from lolora_core.spectra import Spectra
 
 __all__ = [

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import browser, library, training
+from benchmarks import adapters, browser, library, training
 
-PARTS = {"library": library.run, "browser": browser.run, "training": training.run}
+PARTS = {
+    "library": library.run,
+    "adapters": adapters.run,
+    "training": training.run,
+    "browser": browser.run,
+}
 
 
 def _rounded(value: object) -> object:

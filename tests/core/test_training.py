@@ -209,13 +209,14 @@ def test_the_generator_raises_after_the_records_so_far() -> None:
 def test_no_family_gets_below_its_svd_optimum(kind: str, method: str) -> None:
     chosen = Method(method, rank=8)
     reached = train(kind, chosen, steps=250, lr=1e-2, split="test")[-1]
-    optimum = TASKS[kind].optimum(chosen)
+    optimum, target = TASKS[kind].optimum(chosen), TASKS[kind].target
     assert optimum is not None
+    assert target is not None
     assert reached.metric is not None
     assert reached.metric >= optimum - 1e-6
     assert reached.metric <= optimum + 0.02
     assert reached.eval_loss == pytest.approx(
-        reached.metric**2 * float(TASKS[kind].target(0).square().sum()) / 128,
+        reached.metric**2 * float(target(0).square().sum()) / 128,
         rel=1e-3,
         abs=1e-9,
     )
@@ -240,7 +241,7 @@ def test_arguments_are_checked_before_anything_is_trained() -> None:
         ({"device": "abacus"}, "device must be auto or one that is there .*; it is 'abacus'"),
     ):
         with pytest.raises(ValueError, match=message):
-            fine_tune("digits-rotated", "full", **options)  # type: ignore[arg-type]
+            fine_tune("digits-rotated", "full", **options)
     with pytest.raises(ValueError, match="no task 'digit-rotated'; did you mean digits-rotated"):
         fine_tune("digit-rotated", "full")
     with pytest.raises(ValueError, match="no method 'localised'; did you mean localized"):

@@ -21,7 +21,7 @@ from lolora_core.training.trials import LearningRateSearch, Outcome, Trial, run_
 
 @pytest.fixture(scope="module")
 def compared() -> MethodComparison:
-    methods = [Method("localized", rank=8), Method("global", rank=8), "frozen"]
+    methods: list[str | Method] = [Method("localized", rank=8), Method("global", rank=8), "frozen"]
     return compare_methods("planted-blocks", methods, range(3), steps=20, lr={"global": 2e-3})
 
 
@@ -53,16 +53,21 @@ def test_comparison_holds_what_single_runs_give(compared: MethodComparison) -> N
 
 
 def test_frame_has_mean_deviation_and_paired_interval(compared: MethodComparison) -> None:
-    frame = compared.frame(reference="frozen").set_index("method")
-    losses = compared.runs.pivot(index="seed", columns="method", values="test_loss")
-    assert frame["loss_mean"].is_monotonic_increasing
-    for name in losses:
-        assert frame.loc[name, "loss_mean"] == pytest.approx(losses[name].mean())
-        assert frame.loc[name, "loss_sd"] == pytest.approx(losses[name].std())
-        pair = paired_interval(losses[name].tolist(), losses["frozen"].tolist())
-        found = frame.loc[name, ["difference", "difference_low", "difference_high"]].tolist()
+    rows = compared.frame(reference="frozen").to_dict("records")
+    losses = {
+        str(name): part["test_loss"].tolist() for name, part in compared.runs.groupby("method")
+    }
+    means = [row["loss_mean"] for row in rows]
+    assert means == sorted(means)
+    assert {row["method"] for row in rows} == set(losses)
+    for row in rows:
+        own = losses[row["method"]]
+        assert row["loss_mean"] == pytest.approx(np.mean(own))
+        assert row["loss_sd"] == pytest.approx(np.std(own, ddof=1))
+        pair = paired_interval(own, losses["frozen"])
+        found = [row[key] for key in ("difference", "difference_low", "difference_high")]
         assert found == pytest.approx([pair.mean, pair.low, pair.high])
-    assert frame.loc["frozen", "difference"] == 0
+        assert (found == [0, 0, 0]) == (row["method"] == "frozen")
 
 
 def test_sentence_says_who_is_ahead_and_whether_it_is_clear() -> None:

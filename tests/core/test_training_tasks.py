@@ -92,7 +92,7 @@ def test_planted_inputs_make_the_loss_that_of_the_whole_distribution(kind: str) 
     problem = TASKS[kind].build(5)
     delta = planted_delta(kind.removeprefix("planted-"), 5)
     for split in ("validation", "test"):
-        x = problem.splits[split].inputs  # type: ignore[index]
+        x = problem.splits[split].inputs
         torch.testing.assert_close(x.T @ x / len(x), torch.eye(128), atol=1e-5, rtol=0)
     run = start(kind, "frozen", steps=1, seed=5, device="cpu")
     loss, metric = run.evaluate("test")

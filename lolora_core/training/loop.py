@@ -378,9 +378,6 @@ def fine_tune(
     )
 
     def records() -> Generator[Record, None, None]:
-        try:
-            yield from run
-        finally:
-            run.close()
+        yield from run
 
     return records()

@@ -242,7 +242,9 @@ def rows_by_columns(
     )
     st.download_button(
         "Rows × columns, CSV",
-        pd.DataFrame(errors, pd.Index(rows, name="block rows"), cols).to_csv(),
+        pd.DataFrame(
+            errors, index=pd.Index(rows, name="block rows"), columns=pd.Index(cols)
+        ).to_csv(),
         f"{scene.target.id}-{name}-r{rank}-grids.csv",
         "text/csv",
         on_click="ignore",

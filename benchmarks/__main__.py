@@ -7,10 +7,6 @@ import sys
 
 from benchmarks import adapters, browser, library, training, whatif
 
-    "browser": browser.run,
-}
-
-
 PARTS = {
     "library": library.run,
     "hybrid": library.hybrid,

@@ -43,7 +43,7 @@ LEARNING_RATES: dict[str, Rates] = {
     "planted-blocks": Rates(3e-2, 1e-2),
     "planted-global": Rates(3e-2, 1e-2),
     "image": Rates(3e-2, 3e-2),
-    "docstrings": Rates(1e-2, 1e-4, 3e-2),
+    "docstrings": Rates(1e-2, 3e-4, 3e-2),
 }
 GRADIENT_BATCHES = 4
 GRADIENT_BATCH = 64

@@ -15,7 +15,8 @@ Examples
 from lolora_core.approximation import Approximation, approximate
 from lolora_core.decomposition import Decomposition, decompose
 from lolora_core.families import FAMILIES, Family
-from lolora_core.grid import Grid, budget_for_rank
+from lolora_core.grid import Grid, budget_for_rank, divisor_grids
+from lolora_core.sweep import Sweep, sweep
 
 __all__ = [
     "FAMILIES",
@@ -23,7 +24,10 @@ __all__ = [
     "Decomposition",
     "Family",
     "Grid",
+    "Sweep",
     "approximate",
     "budget_for_rank",
     "decompose",
+    "divisor_grids",
+    "sweep",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from app.state import Setting
 
-__all__ = ["number", "segments", "slider", "toggle"]
+__all__ = ["choice", "number", "segments", "slider", "text", "toggle"]
 
 
 def _shared(setting: Setting) -> dict[str, Any]:
@@ -56,3 +57,20 @@ def segments(setting: Setting, **options: Any) -> str:
             **options,
         )
     )
+
+
+def choice(setting: Setting, options: Sequence[str], **more: Any) -> str:
+    """Draw a choice from a list; return the one picked."""
+    return str(
+        st.selectbox(
+            options=options,
+            index=list(options).index(setting.default),
+            **_shared(setting),
+            **more,
+        )
+    )
+
+
+def text(setting: Setting, **options: Any) -> str:
+    """Draw a line of text; return it."""
+    return str(st.text_input(value=setting.default, **_shared(setting), **options))

@@ -11,12 +11,15 @@ import plotly.graph_objects as go
 from PIL import Image
 from plotly.colors import get_colorscale, sample_colorscale
 
+from lolora_core.grid import Grid
+
 __all__ = [
     "FAMILY_COLOURS",
     "FAMILY_DASHES",
     "GREY",
     "LUTS",
     "curve_figure",
+    "finish",
     "picture_png",
     "rank_map_figure",
     "spectrum_figure",
@@ -77,9 +80,21 @@ def _png(pixels: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def picture_png(array: np.ndarray, value_range: tuple[float, float], *, image: bool) -> bytes:
-    """Return a PNG of a matrix, one pixel an entry."""
-    return _png(to_rgb(array, value_range, image))
+def picture_png(
+    array: np.ndarray,
+    value_range: tuple[float, float],
+    *,
+    image: bool,
+    grid: Grid | None = None,
+) -> bytes:
+    """Return a PNG of a matrix, one pixel an entry; with `grid`, its inner borders over it."""
+    pixels = to_rgb(array, value_range, image)
+    if grid is not None:
+        line = np.array([213, 94, 0], np.uint8)
+        pixels = pixels.copy()
+        pixels[list(grid.row_edges[1:-1])] = line
+        pixels[:, list(grid.col_edges[1:-1])] = line
+    return _png(pixels)
 
 
 def error_png(error: np.ndarray, limit: float) -> bytes:
@@ -90,7 +105,8 @@ def error_png(error: np.ndarray, limit: float) -> bytes:
     return _png(lut[np.round(unit * 255).astype(np.uint8)])
 
 
-def _layout(figure: go.Figure, height: int) -> go.Figure:
+def finish(figure: go.Figure, height: int) -> go.Figure:
+    """Give a figure the margins and the legend that all share."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -141,7 +157,7 @@ def curve_figure(
         )
     else:
         figure.update_yaxes(title="relative error", range=[0, 1.02])
-    return _layout(figure, 380)
+    return finish(figure, 380)
 
 
 def rank_map_figure(ranks: np.ndarray, selected: tuple[int, int] | None) -> go.Figure:
@@ -176,7 +192,7 @@ def rank_map_figure(ranks: np.ndarray, selected: tuple[int, int] | None) -> go.F
     figure.update_yaxes(
         title="block row", autorange="reversed", scaleanchor="x", constrain="domain", **tick
     )
-    _layout(figure, 380)
+    finish(figure, 380)
     return figure.update_layout(hovermode="closest")
 
 
@@ -210,4 +226,4 @@ def spectrum_figure(values: np.ndarray, ranks: Mapping[str, int]) -> go.Figure:
     figure.update_yaxes(title="singular value σ", type="log" if len(kept) else "linear")
     if len(kept):
         figure.update_yaxes(range=np.log10([kept.min() / 1.5, kept.max() * 1.5]).tolist())
-    return _layout(figure, 300)
+    return finish(figure, 300)

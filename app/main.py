@@ -13,4 +13,10 @@ if ROOT not in sys.path:
 st.set_page_config(
     page_title="Localized LoRA Explorer", layout="wide", initial_sidebar_state="auto"
 )
-st.navigation([st.Page("views/compare.py", title="Compare", default=True)]).run()
+st.navigation(
+    [
+        st.Page("views/compare.py", title="Compare", default=True),
+        st.Page("views/what_if.py", title="What if"),
+    ],
+    position="top",
+).run()

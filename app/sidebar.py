@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from app import compute, controls, figures, state
-from lolora_core import Grid
+from app import compute, controls, state
+from lolora_core import FAMILIES, Grid
 from lolora_core.comparison import matched_step
 from lolora_core.grid import budget_for_rank
 from lolora_core.targets import (
@@ -32,8 +32,10 @@ MAX_UPLOAD_MB = 64
 def every_setting() -> tuple[state.Setting, ...]:
     """Return all settings, with those of every pattern's sliders and the known targets."""
     target = replace(state.TARGET, options=(*(e.id for e in catalogue()), UPLOAD))
+    blocks = tuple(name for name, family in FAMILIES.items() if not family.whole)
+    known = {state.TARGET: target, state.ACROSS: replace(state.ACROSS, options=blocks)}
     sliders = [state.pattern_setting(e, p) for e in catalogue() for p in e.parameters]
-    return (target, *state.ALL[1:], *sliders)
+    return (*(known.get(setting, setting) for setting in state.ALL), *sliders)
 
 
 def _title(target_id: str) -> str:
@@ -142,13 +144,7 @@ def _target() -> Target:
 
 
 def _about(target: Target) -> None:
-    image = target.value_range is not None
-    preview = target.array[:: max(1, target.shape[0] // 256), :: max(1, target.shape[1] // 256)]
-    st.image(
-        figures.picture_png(preview, target.display_range, image=image),
-        output_format="PNG",
-        width=160,
-    )
+    st.image(compute.preview(target), output_format="PNG", width=160)
     m, n = target.shape
     three = ", three channels" if len(target.channels) > 1 else ""
     st.caption(f"{target.description.rstrip('.')}. Shape: {m:,} × {n:,}{three}.")

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from lolora_core.families import Family
-from lolora_core.grid import Grid
 from lolora_core.spectra import Spectra
 
 __all__ = [
     "AdaptiveCurve",
     "Curve",
+    "PooledCurve",
     "RuleCurve",
     "UniformCurve",
     "answers",
@@ -167,6 +167,34 @@ class RuleCurve:
         return left, np.array([(ranks * grid.costs).sum() for ranks in maps], dtype=np.int64)
 
 
+@dataclass(frozen=True, eq=False)
+class PooledCurve:
+    """Several matrices together, each with an equal share of a budget.
+
+    Examples
+    --------
+    >>> spectra = Spectra(Grid.regular((2, 2), 1), np.array([[[4.0, 3.0]]]), np.zeros((1, 1)))
+    >>> one = UniformCurve(spectra, np.ones((1, 1), dtype=bool), 4)
+    >>> PooledCurve((one, one)).at(np.array([7, 8]))
+    (array([50., 18.]), array([0, 8]))
+    """
+
+    parts: tuple[Curve, ...]
+
+    @cached_property
+    def spectra(self) -> Spectra:
+        """Singular values of all matrices, block by block."""
+        every = [part.spectra for part in self.parts]
+        values = -np.sort(-np.concatenate([s.values for s in every], axis=-1), axis=-1)
+        return Spectra(every[0].grid, values, np.sum([s.beyond for s in every], axis=0))
+
+    def at(self, budgets: Budgets) -> tuple[Energies, Budgets]:
+        """Return the energy left out and the parameters used at each budget."""
+        found = [part.at(budgets // len(self.parts)) for part in self.parts]
+        left, used = zip(*found, strict=True)
+        return np.sum(left, axis=0), np.sum(used, axis=0)
+
+
 def curve(family: Family, spectra: Spectra) -> Curve:
     """Return the curve of a family from the singular values of the grid that it uses.
 
@@ -204,8 +232,11 @@ def answers(curve: Curve, budgets: Budgets) -> tuple[Float64[np.ndarray, " q"], 
     return np.sqrt(left / total) if total else np.zeros(len(left)), used
 
 
-def _whole_budget(grid: Grid) -> int:
+def _whole_budget(curve: Curve) -> int:
     """Parameters at which every family but `diagonal` has full rank everywhere."""
+    if isinstance(curve, PooledCurve):
+        return sum(map(_whole_budget, curve.parts))
+    grid = curve.spectra.grid
     return int(grid.max_ranks.max() * grid.costs.sum())
 
 
@@ -221,7 +252,7 @@ def smallest_budget(curve: Curve, error: float) -> int | None:
     >>> smallest_budget(curve(FAMILIES["global"], spectra), 0.7)
     4
     """
-    low, high = 0, _whole_budget(curve.spectra.grid)
+    low, high = 0, _whole_budget(curve)
     if answers(curve, np.array([high]))[0][0] > error:
         return None
     while low < high:

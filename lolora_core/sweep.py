@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float64, Int
 
-from lolora_core.curves import Curve, answers, curve
+from lolora_core.curves import Curve, PooledCurve, answers, curve
 from lolora_core.families import FAMILIES, Family, resolve_family
 from lolora_core.gram import gram_spectra, normalized
 from lolora_core.grid import Grid, GridLike, all_budgets
@@ -19,7 +20,7 @@ from lolora_core.validation import Matrix, as_matrix, check_budget
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["GRIDS", "Sweep", "SweepRow", "sweep"]
+__all__ = ["GRIDS", "Sweep", "SweepRow", "pool", "sweep", "sweep_spectra"]
 
 #: The grids of a sweep unless others are named.
 GRIDS: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
@@ -356,11 +357,47 @@ def sweep(
     matrix = as_matrix(target)
     if matrix.is_meta:
         raise ValueError("target is on the meta device and has no values; sweep reads them")
-    shape = (matrix.shape[0], matrix.shape[1])
+    work, _ = normalized(matrix)
+    return sweep_spectra(
+        (matrix.shape[0], matrix.shape[1]),
+        partial(gram_spectra, work),
+        grids,
+        families,
+        budgets,
+        progress=progress,
+    )
+
+
+def sweep_spectra(
+    shape: tuple[int, int],
+    spectra: Callable[[Grid], Spectra],
+    grids: Iterable[GridLike] = GRIDS,
+    families: Sequence[str] | None = None,
+    budgets: Iterable[SupportsIndex] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Sweep:
+    """Sweep from singular values that the caller holds or makes; see `sweep`.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        m and n.
+    spectra : callable
+        ``spectra(grid)`` returns the singular values of the blocks of a grid; it is called once
+        for each grid that a family uses.
+    grids, families, budgets, progress
+        As for `sweep`.
+
+    Examples
+    --------
+    >>> ones = lambda grid: Spectra(grid, np.ones((*grid.blocks, 1)), np.zeros(grid.blocks))
+    >>> sweep_spectra((2, 2), ones, [1], ["global"], [0, 4]).errors["global", (1, 1)]
+    array([1., 0.])
+    """
     chosen = _check_families(families)
     cuts = _check_grids(grids, shape, chosen)
     at = all_budgets(shape) if budgets is None else _check_budgets(budgets)
-    work, _ = normalized(matrix)
     held: dict[Grid, Spectra] = {}
     curves: dict[tuple[str, tuple[int, int]], Curve] = {}
     errors: dict[tuple[str, tuple[int, int]], np.ndarray] = {}
@@ -370,7 +407,7 @@ def sweep(
         for family in (f for f in chosen if f.fits(grid)):
             key, own = (family.name, grid.blocks), family.grid(grid)
             if own not in held:
-                held[own] = gram_spectra(work, own)
+                held[own] = spectra(own)
             same = (family.name, done[0].blocks) if family.whole and done else key
             curves[key] = curves.get(same) or curve(family, held[own])
             errors[key], used[key] = answers(curves[key], at)
@@ -380,3 +417,32 @@ def sweep(
     names = tuple(family.name for family in chosen)
     complete = len(done) == len(cuts)
     return Sweep(shape, tuple(done), names, at, curves, errors, used, complete)
+
+
+def pool(sweeps: Sequence[Sweep]) -> Sweep:
+    """Return the sweep of several matrices of one shape together, each with its share of a budget.
+
+    The channels of a colour image: budgets and parameters are those of all together, and errors
+    are ‖W − Ŵ‖_F/‖W‖_F over all entries of all.
+
+    Parameters
+    ----------
+    sweeps : sequence of Sweep
+        Of the same grids, families and budgets, with spectra on one scale.
+
+    Examples
+    --------
+    >>> one = sweep(np.eye(4), grids=[1])
+    >>> both = pool([one, one])
+    >>> both.budgets.tolist(), both.errors["global", (1, 1)].round(3).tolist()
+    ([0, 16, 32], [1.0, 0.866, 0.707])
+    """
+    first = sweeps[0]
+    curves: dict[tuple[str, tuple[int, int]], Curve] = {
+        key: PooledCurve(tuple(found.curves[key] for found in sweeps)) for key in first.curves
+    }
+    budgets = first.budgets * len(sweeps)
+    found = {key: answers(curve, budgets) for key, curve in curves.items()}
+    errors = {key: error for key, (error, _) in found.items()}
+    used = {key: parameters for key, (_, parameters) in found.items()}
+    return replace(first, budgets=budgets, curves=curves, errors=errors, num_parameters=used)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import browser, library
+from benchmarks import adapters, browser, library
 
-PARTS = {"library": library.run, "browser": browser.run}
+PARTS = {"library": library.run, "adapters": adapters.run, "browser": browser.run}
 
 
 def _rounded(value: object) -> object:

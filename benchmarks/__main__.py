@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import adapters, browser, library
+from benchmarks import adapters, browser, library, whatif
 
-PARTS = {"library": library.run, "adapters": adapters.run, "browser": browser.run}
+PARTS = {
+    "library": library.run,
+    "adapters": adapters.run,
+    "browser": browser.run,
+    "whatif": whatif.run,
+}
 
 
 def _rounded(value: object) -> object:

@@ -211,8 +211,7 @@ relative error of 0.302; diagonal on 2×2 blocks needs 2 times as many.
     _check_goal(budget, error, energy)
     fitting = [k for k in GRIDS if k <= min(shape)] if grids is None else grids
     found = sweep(matrix, fitting, families, [0])
-    work, scale = normalized(matrix)
-    values = gram_spectra(work, Grid.regular(shape, 1)).values[0, 0] * scale
+    values = _singular_values(matrix, found)
     return advise_from(found, values, budget=budget, error=error, energy=energy)
 
 

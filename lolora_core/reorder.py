@@ -133,7 +133,7 @@ def _cluster(
     from sklearn.cluster import SpectralCoclustering
     from sklearn.exceptions import ConvergenceWarning
 
-    rows, cols = weights.any(1), weights.any(0)
+    rows, cols = weights.max(1) > 0, weights.max(0) > 0
     # The co-clustering reads 1 + ⌈log₂ K⌉ singular vectors.
     needed = max(clusters, 1 + math.ceil(math.log2(clusters)))
     if clusters < 2 or min(rows.sum(), cols.sum()) <= needed:

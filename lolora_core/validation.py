@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import SupportsIndex
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Matrix", "as_matrix", "check_budget", "compute_dtype", "reject_nonfinite"]
+__all__ = [
+    "Matrix",
+    "as_matrix",
+    "check_budget",
+    "check_budgets",
+    "compute_dtype",
+    "reject_nonfinite",
+]
 
 #: What the library takes as a matrix. The checks of `as_matrix` are stricter than this type.
 Matrix = Tensor | np.ndarray
@@ -133,3 +141,20 @@ def check_budget(budget: SupportsIndex) -> int:
     if value < 0:
         raise ValueError(f"budget counts trainable parameters and must be 0 or more; it is {value}")
     return value
+
+
+def check_budgets(budgets: Iterable[SupportsIndex]) -> Int[np.ndarray, " q"]:
+    """Return budgets, at least one, as an array of int64; see `check_budget`.
+
+    Examples
+    --------
+    >>> check_budgets([0, 4096])
+    array([   0, 4096])
+    """
+    values = [check_budget(budget) for budget in budgets]
+    if not values:
+        raise ValueError("budgets must hold at least one budget; it is empty")
+    largest = np.iinfo(np.int64).max
+    if max(values) > largest:
+        raise ValueError(f"budget must be at most {largest}; it is {max(values)}")
+    return np.array(values, dtype=np.int64)

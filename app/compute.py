@@ -366,7 +366,7 @@ def curves(scene: Scene, largest: int) -> pd.DataFrame:
     frame = pd.DataFrame({"equivalent rank": ranks})
     frame["parameters"] = frame["equivalent rank"] * sum(scene.grid.shape) * len(channels)
     for name, family in FAMILIES.items():
-        if family.fits(scene.grid):
+        if family.from_spectra and family.fits(scene.grid):
             frame[name] = errors_at_ranks(channels, name, ranks)
     frame["floor"] = eckart_young_floor(channels, ranks)
     return frame

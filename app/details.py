@@ -52,8 +52,10 @@ def panels(
     """Return one panel a family, in the order of the registry."""
     made = []
     winners = {result.family.name for result in found.winners}
-    for name in FAMILIES:
+    for name, family in FAMILIES.items():
         result = found.results.get(name)
+        if result is None and not family.from_spectra:
+            continue
         if result is None:
             made.append(
                 Panel(

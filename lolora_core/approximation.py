@@ -11,6 +11,7 @@ from typing import NamedTuple, SupportsIndex
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
+from numpy.typing import ArrayLike
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -23,8 +24,10 @@ from lolora_core.decomposition import (
     Method,
     block_svd,
 )
-from lolora_core.families import resolve_family
+from lolora_core.families import FAMILIES, resolve_family
 from lolora_core.grid import BlockGroup, Grid, GridLike
+from lolora_core.hybrid import GlobalTerm
+from lolora_core.rank_maps import OWN, check_rank_map, one_of
 from lolora_core.validation import Matrix, as_matrix, check_budget, compute_dtype
 
 __all__ = ["Approximation", "approximate"]
@@ -56,22 +59,29 @@ def _parts(svd: BlockSVD, rank_map: Int[np.ndarray, "K_r K_c"]) -> tuple[_Part, 
     return tuple(parts)
 
 
+def _whole_part(grid: Grid, u: Tensor, s: Tensor, vh: Tensor) -> _Part:
+    (group,) = grid.whole().groups()
+    return _Part(group, u[None], s[None], vh[None])
+
+
 @dataclass(frozen=True, eq=False)
 class Approximation:
     """Ŵ, block by block: Ŵ_ij = B_ij·A_ij with B_ij (h_i×r_ij) and A_ij (r_ij×w_j).
+
+    For `hybrid` a global term is added: Ŵ = B·A + blocks with B (m×r₀) and A (r₀×n).
 
     Made by `approximate`, `Decomposition.approximate` or `load`.
 
     Attributes
     ----------
     family : str
-        Name of the family.
+        Name of the family; "own" for a rank map that was given.
     budget : int
         Parameters that were allowed.
     grid : Grid
         The grid of the rank map; 1×1 for `global`.
     rank_map : ndarray of int, shape (K_r, K_c)
-        r_ij. For `global` its one entry is also `global_rank`.
+        r_ij; for `hybrid` of the block term. For `global` its one entry is also `global_rank`.
     dtype : torch.dtype
         Of the target, and so of `dense()`.
     """
@@ -85,6 +95,7 @@ class Approximation:
     _parts: tuple[_Part, ...]
     _target: Tensor | None = None
     _error: float | None = None
+    _global: _Part | None = None
 
     @classmethod
     def from_svd(
@@ -94,10 +105,17 @@ class Approximation:
         svd: BlockSVD,
         rank_map: Int[np.ndarray, "K_r K_c"],
         target: Float[Tensor, "m n"],
+        *,
+        term: GlobalTerm | None = None,
+        error: float | None = None,
     ) -> Approximation:
-        """Truncate the decomposition of every block to its rank; no factor is copied."""
-        read = svd.exact and not target.is_meta
-        error = svd.spectra.relative_error(rank_map) if read else None
+        """Truncate the decomposition of every block to its rank; no factor is copied.
+
+        With a global term, `svd` is that of what the term leaves and `error` must be given or is
+        measured.
+        """
+        if term is None and error is None and svd.exact and not target.is_meta:
+            error = svd.spectra.relative_error(rank_map)
         return cls(
             family,
             budget,
@@ -108,6 +126,7 @@ class Approximation:
             _parts(svd, rank_map),
             target,
             error,
+            None if term is None else _whole_part(svd.grid, *term),
         )
 
     @property
@@ -117,13 +136,17 @@ class Approximation:
 
     @property
     def global_rank(self) -> int:
-        """Rank of the term that spans the whole matrix; 0 where there is none."""
-        return int(self.rank_map[0, 0]) if resolve_family(self.family).whole else 0
+        """Rank of the term that spans the whole matrix, in `global` and `hybrid`; else 0."""
+        if self._global is not None:
+            return self._global.s.shape[-1]
+        known = FAMILIES.get(self.family)
+        return int(self.rank_map[0, 0]) if known is not None and known.whole else 0
 
     @property
     def num_parameters(self) -> int:
-        """Σ r_ij·(h_i + w_j), the trainable parameters that are used."""
-        return int((self.rank_map * self.grid.costs).sum())
+        """Σ r_ij·(h_i + w_j), the trainable parameters used; for `hybrid` plus r₀·(m + n)."""
+        blocks = int((self.rank_map * self.grid.costs).sum())
+        return blocks if self._global is None else blocks + self.global_rank * sum(self.shape)
 
     @property
     def unused_parameters(self) -> int:
@@ -150,7 +173,7 @@ class Approximation:
         out = torch.zeros(self.shape, dtype=compute_dtype(self.dtype), device=self.device)
         for part in self._parts:
             scatter_blocks(out, part.group, part.product())
-        return out
+        return out if self._global is None else out + self._global.product()[0]
 
     def dense(self) -> Float[Tensor, "m n"]:
         """Return Ŵ, shape (m, n), in the dtype and on the device of the target.
@@ -214,7 +237,7 @@ class Approximation:
         """
         used = self.rank_map > 0
         apart = max(used.sum(axis=0).max(), used.sum(axis=1).max()) <= 1
-        if self._target is None or not apart:
+        if self._target is None or self._global is not None or not apart:
             return metrics.numerical_rank(self._dense())
         kept = np.concatenate(
             [[0.0], *(p.s.double().numpy(force=True).ravel() for p in self._parts)]
@@ -248,11 +271,30 @@ class Approximation:
                     pairs[int(i), int(j)] = (left[at, :, :rank], right[at, :rank, :])
         return dict(sorted(pairs.items()))
 
+    def global_factors(self) -> tuple[Float[Tensor, "m r"], Float[Tensor, "r n"]] | None:
+        """Return (B, A) of the global term that `hybrid` adds to its blocks; None without one.
+
+        B has the shape (m, r₀) and A (r₀, n), with the singular values shared evenly as in
+        `factors`. For `global` the pair is that of its only block, ``factors()[0, 0]``.
+
+        Examples
+        --------
+        >>> a = approximate(np.ones((4, 4)), "hybrid", budget=8, grid=2)
+        >>> b, right = a.global_factors()
+        >>> tuple(b.shape), tuple(right.shape), a.factors()
+        ((4, 1), (1, 4), {})
+        """
+        if self._global is None:
+            return None
+        root = self._global.s[0].sqrt()
+        return self._global.u[0] * root, root[:, None] * self._global.vh[0]
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write the factors, the grid and the rank map to a safetensors file.
 
-        Tensors ``B.i.j`` and ``A.i.j`` hold the factors of block (i, j); ``rank_map``,
-        ``row_edges`` and ``col_edges`` the structure; the rest stands in the metadata.
+        Tensors ``B.i.j`` and ``A.i.j`` hold the factors of block (i, j), ``B.global`` and
+        ``A.global`` those of a global term; ``rank_map``, ``row_edges`` and ``col_edges`` the
+        structure; the rest stands in the metadata.
         """
         tensors = {
             "rank_map": torch.as_tensor(self.rank_map, dtype=torch.int64),
@@ -262,6 +304,9 @@ class Approximation:
         for (i, j), (b, a) in self.factors().items():
             tensors[f"B.{i}.{j}"] = b.contiguous()
             tensors[f"A.{i}.{j}"] = a.contiguous()
+        pair = self.global_factors()
+        if pair is not None:
+            tensors["B.global"], tensors["A.global"] = (factor.contiguous() for factor in pair)
         metadata = {
             "format": _FORMAT,
             "family": self.family,
@@ -308,6 +353,10 @@ def _from_tensors(
             left[at, :, :rank] = tensors[f"B.{i}.{j}"]
             right[at, :rank, :] = tensors[f"A.{i}.{j}"]
         parts.append(_Part(group, left, ones, right))
+    term = None
+    if "B.global" in tensors:
+        left, right = tensors["B.global"], tensors["A.global"]
+        term = _whole_part(grid, left, left.new_ones(left.shape[1]), right)
     return Approximation(
         metadata["family"],
         int(metadata["budget"]),
@@ -318,36 +367,42 @@ def _from_tensors(
         tuple(parts),
         None,
         json.loads(metadata["relative_error"]),
+        term,
     )
 
 
 def approximate(
     target: Matrix,
-    family: str,
+    family: str | None = None,
     *,
-    budget: SupportsIndex,
+    budget: SupportsIndex | None = None,
     grid: GridLike = 1,
+    rank_map: ArrayLike | None = None,
     method: Method = "auto",
 ) -> Approximation:
-    """Return the best approximation of a target within a family and a budget.
+    """Return the best approximation of a target within a family and a budget, or of a rank map.
 
     The truncated SVD of each block is optimal for a given rank map (Eckart–Young, block by
-    block): ‖W − Ŵ‖²_F is the sum of the discarded σ² over all blocks.
+    block): ‖W − Ŵ‖²_F is the sum of the discarded σ² over all blocks. `hybrid` is searched for,
+    see `HybridSearch`: it is never worse than `global` and `adaptive`, and not always the best.
 
     Parameters
     ----------
     target : Tensor or ndarray, shape (m, n)
         Real and finite; float16, bfloat16 (computed in float32), float32 or float64.
     family : str
-        A name in `FAMILIES`.
+        A name in `FAMILIES`; needed unless `rank_map` is given.
     budget : int
-        Trainable parameters P ≥ 0; never exceeded. See `budget_for_rank`.
+        Trainable parameters P ≥ 0; never exceeded. See `budget_for_rank`. With `rank_map` it may
+        be left out: then it is what the map needs.
     grid : int, (int, int) or Grid
         K, (K_r, K_c) or any cut; `global` does not use it.
+    rank_map : array of int, shape (K_r, K_c)
+        The rank of every block, in place of `family`.
     method : {"auto", "exact", "randomized"}
         See `block_svd`; only the blocks and the ranks that are needed are decomposed. `adaptive`
-        reads whole spectra, so "auto" means "exact" for it; "randomized" reads as many singular
-        values of each block as the budget could pay for.
+        and `hybrid` read whole spectra, so "auto" means "exact" for them; "randomized" reads as
+        many singular values of each block as the budget could pay for.
 
     Raises
     ------
@@ -366,22 +421,34 @@ def approximate(
            [2, 2]])
     >>> round(a.relative_error, 4), a.unused_parameters
     (0.7071, 0)
+    >>> approximate(np.eye(8), grid=2, rank_map=[[1, 0], [0, 2]]).num_parameters
+    24
     """
+    one_of(family, rank_map)
     matrix = as_matrix(target)
+    asked = Grid.resolve(grid, tuple(matrix.shape))
+    if family is None:
+        assert rank_map is not None
+        ranks, limit = check_rank_map(rank_map, asked, budget)
+        return _truncate(OWN, matrix, asked, ranks, limit, method)
     chosen = resolve_family(family)
-    cut = chosen.grid(Grid.resolve(grid, tuple(matrix.shape)))
+    cut = chosen.grid(asked)
     limit = check_budget(budget)
     if chosen.needs_spectra:
         way: Method = "exact" if method == "auto" else method
         most = limit // int(cut.costs.min())
         return Decomposition(matrix, cut, way, most).approximate(chosen, budget=limit)
-    rank_map = chosen.ranks(cut, limit, None)
-    svd = block_svd(
-        matrix, cut, method=method, max_rank=int(rank_map.max()), wanted=_needed(rank_map)
-    )
-    return Approximation.from_svd(chosen.name, limit, svd, rank_map, matrix)
+    return _truncate(chosen.name, matrix, cut, chosen.ranks(cut, limit, None), limit, method)
 
 
-def _needed(rank_map: Int[np.ndarray, "K_r K_c"]) -> np.ndarray | None:
-    needed = rank_map > 0
-    return None if needed.all() else needed
+def _truncate(
+    family: str,
+    matrix: Float[Tensor, "m n"],
+    grid: Grid,
+    ranks: Int[np.ndarray, "K_r K_c"],
+    budget: int,
+    method: Method,
+) -> Approximation:
+    needed = None if ranks.all() else ranks > 0
+    svd = block_svd(matrix, grid, method=method, max_rank=int(ranks.max()), wanted=needed)
+    return Approximation.from_svd(family, budget, svd, ranks, matrix)

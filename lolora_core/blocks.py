@@ -21,14 +21,22 @@ def _block_index(group: BlockGroup, device: torch.device) -> tuple[Tensor, Tenso
     )
 
 
-def _covers(group: BlockGroup, matrix: Float[Tensor, "m n"]) -> bool:
-    """Return whether the blocks are the whole matrix; then slices do in place of an index."""
-    return len(group.rows) * group.height * group.width == matrix.numel()
-
-
-def _tiled(matrix: Float[Tensor, "m n"], group: BlockGroup) -> Float[Tensor, "K_r K_c h w"]:
-    """View a matrix of equal blocks by block."""
-    return matrix.unflatten(1, (-1, group.width)).unflatten(0, (-1, group.height)).transpose(1, 2)
+def _as_tiles(matrix: Float[Tensor, "m n"], group: BlockGroup) -> Tensor | None:
+    """View the blocks as (rows, cols, h, w) where they tile a rectangle; indexing is 8× slower."""
+    across = int((group.rows == group.rows[0]).sum())
+    down = len(group.rows) // across
+    top, left = int(group.row_starts[0]), int(group.col_starts[0])
+    height, width = down * group.height, across * group.width
+    at = np.arange(len(group.rows))
+    tiled = (
+        down * across == len(group.rows)
+        and (group.row_starts == top + at // across * group.height).all()
+        and (group.col_starts == left + at % across * group.width).all()
+    )
+    if not tiled:
+        return None
+    area = matrix[top : top + height, left : left + width]
+    return area.unflatten(1, (across, -1)).unflatten(0, (down, -1)).transpose(1, 2)
 
 
 def gather_blocks(matrix: Float[Tensor, "m n"], group: BlockGroup) -> Float[Tensor, "b h w"]:
@@ -40,11 +48,9 @@ def gather_blocks(matrix: Float[Tensor, "m n"], group: BlockGroup) -> Float[Tens
     >>> gather_blocks(torch.zeros(4, 6), group).shape
     torch.Size([4, 2, 3])
     """
-    if len(group.rows) == 1:
-        top, left = int(group.row_starts[0]), int(group.col_starts[0])
-        return matrix[None, top : top + group.height, left : left + group.width]
-    if _covers(group, matrix):
-        return _tiled(matrix, group).flatten(0, 1)
+    tiles = _as_tiles(matrix, group)
+    if tiles is not None:
+        return tiles.flatten(0, 1)
     return matrix[_block_index(group, matrix.device)]
 
 
@@ -62,11 +68,9 @@ def scatter_blocks(
     tensor([[0., 1.],
             [2., 3.]])
     """
-    if len(group.rows) == 1:
-        gather_blocks(out, group).copy_(blocks)
-    elif _covers(group, out):
-        tiles = _tiled(out, group)
-        tiles.copy_(blocks.reshape(tiles.shape))
+    tiles = _as_tiles(out, group)
+    if tiles is not None:
+        tiles.copy_(blocks.unflatten(0, tiles.shape[:2]))
     else:
         out[_block_index(group, out.device)] = blocks
 
@@ -87,7 +91,8 @@ def block_norms(matrix: Float[Tensor, "m n"], grid: Grid) -> Float64[np.ndarray,
     """
     norms = np.zeros(grid.blocks)
     for group in grid.groups():
-        blocks = _tiled(matrix, group) if _covers(group, matrix) else gather_blocks(matrix, group)
-        found = torch.linalg.vector_norm(blocks, dim=(-2, -1), dtype=_accumulator(matrix))
-        norms[group.rows, group.cols] = found.flatten().numpy(force=True)
+        found = torch.linalg.vector_norm(
+            gather_blocks(matrix, group), dim=(-2, -1), dtype=_accumulator(matrix)
+        )
+        norms[group.rows, group.cols] = found.numpy(force=True)
     return norms

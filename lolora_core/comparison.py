@@ -85,7 +85,7 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All families at one budget.
+    """Several families at one budget.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class Comparison:
     budget : int
         Parameters, all channels together.
     results : dict of str to Result
-        The families that are defined on the grid.
+        The families asked for that are defined on the grid.
     """
 
     rank: int
@@ -122,7 +122,9 @@ def _pooled(errors: Sequence[np.ndarray], channels: Sequence[Decomposition]) -> 
     return np.sqrt(sum(w * e**2 for w, e in zip(weights, errors, strict=True)))
 
 
-def compare(channels: Sequence[Decomposition], rank: int) -> Comparison:
+def compare(
+    channels: Sequence[Decomposition], rank: int, families: Sequence[str] | None = None
+) -> Comparison:
     """Approximate a target with every family that its grid allows, at one budget.
 
     Parameters
@@ -131,6 +133,9 @@ def compare(channels: Sequence[Decomposition], rank: int) -> Comparison:
         One for each channel, all on the same grid.
     rank : int
         Equivalent rank r; each channel gets r·(m + n) parameters.
+    families : sequence of str, optional
+        Names in `FAMILIES`; by default all that are read from singular values. Others cost a
+        search and come only when named.
 
     Examples
     --------
@@ -142,8 +147,9 @@ def compare(channels: Sequence[Decomposition], rank: int) -> Comparison:
     grid = channels[0].grid
     budget = budget_for_rank(grid.shape, rank)
     results = {}
+    asked = None if families is None else {resolve_family(name).name for name in families}
     for name, family in FAMILIES.items():
-        if family.fits(grid):
+        if (family.from_spectra if asked is None else name in asked) and family.fits(grid):
             found = tuple(channel.approximate(family, budget=budget) for channel in channels)
             errors = [np.array(approximation.relative_error) for approximation in found]
             results[name] = Result(family, found, float(_pooled(errors, channels)))

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, SupportsIndex
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lolora_core.blocks import block_norms, gather_blocks
 from lolora_core.families import Family, resolve_family
 from lolora_core.grid import BlockGroup, Grid, GridLike
+from lolora_core.rank_maps import OWN, check_rank_map, one_of
 from lolora_core.spectra import Spectra
 from lolora_core.validation import Matrix, as_matrix, check_budget, compute_dtype
 
 if TYPE_CHECKING:
     from lolora_core.approximation import Approximation
+    from lolora_core.hybrid import HybridSearch
 
 __all__ = [
     "OVERSAMPLING",
@@ -241,6 +244,7 @@ class Decomposition:
     method: Method = "auto"
     max_rank: int | None = None
     _held: dict[Grid, BlockSVD] = field(default_factory=dict, repr=False)
+    _searches: dict[str, HybridSearch] = field(default_factory=dict, repr=False)
 
     def on(self, grid: Grid) -> BlockSVD:
         """Return the block decomposition on `grid`, made at the first call."""
@@ -268,14 +272,42 @@ class Decomposition:
         chosen = resolve_family(family) if isinstance(family, str) else family
         return chosen, self.on(chosen.grid(self.grid))
 
+    def search(self, family: str | Family) -> HybridSearch:
+        """Return the search of a family, made at the first call; its finds serve later budgets.
+
+        Raises
+        ------
+        ValueError
+            A family that needs none.
+        """
+        chosen = resolve_family(family) if isinstance(family, str) else family
+        if chosen.search is None:
+            raise ValueError(f"{chosen.name} is read from singular values; it needs no search")
+        if chosen.name not in self._searches:
+            self._searches[chosen.name] = chosen.search(self)
+        return self._searches[chosen.name]
+
     def rank_map(self, family: str | Family, budget: SupportsIndex) -> np.ndarray:
-        """Return the ranks that a family gives to the blocks of its grid at a budget."""
+        """Return the ranks that a family gives to the blocks of its grid at a budget.
+
+        For `hybrid` those of its block term.
+        """
         chosen, svd = self._resolve(family)
+        if chosen.search is not None:
+            return self.search(chosen).at(check_budget(budget)).rank_map
         spectra = svd.spectra if chosen.needs_spectra else None
         return chosen.ranks(svd.grid, check_budget(budget), spectra)
 
-    def approximate(self, family: str | Family, *, budget: SupportsIndex) -> Approximation:
-        """Return the best approximation of a family at a budget; see `approximate`.
+    def approximate(
+        self,
+        family: str | Family | None = None,
+        *,
+        budget: SupportsIndex | None = None,
+        rank_map: ArrayLike | None = None,
+    ) -> Approximation:
+        """Return the best approximation of a family at a budget, or of a rank map.
+
+        See `approximate`.
 
         Examples
         --------
@@ -285,15 +317,24 @@ class Decomposition:
         """
         from lolora_core.approximation import Approximation
 
+        one_of(family, rank_map)
+        if family is None:
+            assert rank_map is not None
+            ranks, limit = check_rank_map(rank_map, self.grid, budget)
+            return Approximation.from_svd(OWN, limit, self.on(self.grid), ranks, self.target)
+        limit = check_budget(budget)
         chosen, svd = self._resolve(family)
-        return Approximation.from_svd(
-            chosen.name, check_budget(budget), svd, self.rank_map(chosen, budget), self.target
-        )
+        if chosen.search is not None:
+            return self.search(chosen).approximate(chosen.name, limit)
+        ranks = self.rank_map(chosen, limit)
+        return Approximation.from_svd(chosen.name, limit, svd, ranks, self.target)
 
     def errors(
         self, family: str | Family, budgets: Iterable[SupportsIndex]
     ) -> Float64[np.ndarray, " q"]:
         """Return the relative error at every budget, from singular values only.
+
+        For `hybrid` after its search.
 
         Examples
         --------
@@ -301,6 +342,9 @@ class Decomposition:
         array([1.   , 0.866, 0.   ])
         """
         chosen, svd = self._resolve(family)
+        if chosen.search is not None:
+            search = self.search(chosen)
+            return np.array([search.at(check_budget(b)).relative_error for b in budgets])
         return np.array([svd.spectra.relative_error(self.rank_map(chosen, b)) for b in budgets])
 
 

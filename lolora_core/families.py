@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
 
 from lolora_core.grid import Grid
 from lolora_core.spectra import Spectra
+
+if TYPE_CHECKING:
+    from lolora_core.decomposition import Decomposition
+    from lolora_core.hybrid import HybridSearch
 
 __all__ = [
     "FAMILIES",
@@ -115,6 +120,13 @@ def adaptive_ranks(grid: Grid, budget: int, spectra: Spectra | None) -> RankMap:
     return uniform if better else ranks
 
 
+def _hybrid_search(svd: Decomposition) -> HybridSearch:
+    from lolora_core.hybrid import HybridSearch
+
+    whole, blocks = svd.on(svd.grid.whole()), svd.on(svd.grid)
+    return HybridSearch(svd.target, whole, blocks, svd.method, svd.max_rank)
+
+
 @dataclass(frozen=True)
 class Family:
     """One family of approximations.
@@ -128,13 +140,16 @@ class Family:
     source : str
         Where it comes from.
     ranks : callable
-        ``(grid, budget, spectra) -> rank map``.
+        ``(grid, budget, spectra) -> rank map``; of the block term where there is a search.
     whole : bool
         The rule is used on the 1×1 grid, whatever grid is asked for.
     needs_spectra : bool
         The rule reads singular values; the others know their ranks from the budget alone.
     needs_square_grid : bool
         The rule needs as many block rows as block columns.
+    search : callable, optional
+        ``(Decomposition) -> search``, for a family that singular values alone do not tell. See
+        `HybridSearch` for what a search offers; `Decomposition.search` keeps it.
     """
 
     name: str
@@ -144,6 +159,15 @@ class Family:
     whole: bool = False
     needs_spectra: bool = False
     needs_square_grid: bool = False
+    search: Callable[[Decomposition], HybridSearch] | None = None
+
+    @property
+    def from_spectra(self) -> bool:
+        """Whether ranks and errors are read from the singular values of the target's blocks.
+
+        Where they are not, every new grid costs a search.
+        """
+        return self.search is None
 
     def grid(self, grid: Grid) -> Grid:
         """Return the grid the family uses where `grid` is asked for."""
@@ -154,7 +178,7 @@ class Family:
         return not self.needs_square_grid or grid.blocks[0] == grid.blocks[1]
 
 
-#: Every family by name. `hybrid` (a global term plus an adaptive one) takes its place here.
+#: Every family by name.
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
@@ -184,6 +208,14 @@ FAMILIES: dict[str, Family] = {
             "this project",
             adaptive_ranks,
             needs_spectra=True,
+        ),
+        Family(
+            "hybrid",
+            "a low-rank product for the whole matrix plus adaptive ranks on what it leaves",
+            "this project; fixed-rank form: hybrid GraLoRA, arXiv 2505.20355",
+            adaptive_ranks,
+            needs_spectra=True,
+            search=_hybrid_search,
         ),
     )
 }

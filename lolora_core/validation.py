@@ -121,7 +121,7 @@ def reject_nonfinite(tensor: Tensor, name: str) -> None:
     )
 
 
-def check_budget(budget: SupportsIndex) -> int:
+def check_budget(budget: SupportsIndex | None) -> int:
     """Return `budget` as an int; it counts trainable parameters and is 0 or more.
 
     Examples
@@ -133,7 +133,7 @@ def check_budget(budget: SupportsIndex) -> int:
     ValueError: budget counts trainable parameters and must be 0 or more; it is -1
     """
     try:
-        value = operator.index(budget)
+        value = operator.index(budget)  # type: ignore[arg-type]  # None ends in the message
     except TypeError:
         raise TypeError(
             f"budget counts trainable parameters and must be an integer; it is {budget!r}"

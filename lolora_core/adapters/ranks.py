@@ -129,19 +129,18 @@ the smallest rank that works is 8
         )
     if config.init == "svd":
         as_matrix(weight, f"the weight of {place}")
+    whole = Grid.regular(shape, 1)
+    if config.family == "global":
+        return (BlockLayout(whole, np.array([[rank]])),)
     try:
         grid = config.grid_of(shape)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
-    whole = grid.whole()
     budget = budget_for_rank(shape, rank)
-    match config.family:
-        case "global":
-            return (BlockLayout(whole, np.array([[rank]])),)
-        case "diagonal":
-            return (BlockLayout(grid, _diagonal(place, grid, rank)),)
-        case "localized":
-            return (BlockLayout(grid, _uniform(place, grid, budget, rank, 0)),)
+    if config.family == "diagonal":
+        return (BlockLayout(grid, _diagonal(place, grid, rank)),)
+    if config.family == "localized":
+        return (BlockLayout(grid, _uniform(place, grid, budget, rank, 0)),)
     own = config.own_ranks(place.name)
     if config.family == "hybrid":
         first = config.global_rank

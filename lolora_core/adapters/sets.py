@@ -35,8 +35,20 @@ class BlockTerm(NamedTuple):
 
 
 @torch.no_grad()
-def make_term(term: BlockTerm, scaling: float, dtype: torch.dtype) -> BlockFactors:
-    """Pack factors whose product is the update, divided by `scaling`, which a term multiplies by.
+def make_term(
+    term: BlockTerm, scaling: float, dtype: torch.dtype | None = None, *, given: float = 1.0
+) -> BlockFactors:
+    """Pack factors: where the update is given·B_ij·A_ij, B_ij becomes given/scaling times itself.
+
+    Parameters
+    ----------
+    term : BlockTerm
+    scaling : float
+        Of the new term.
+    dtype : torch.dtype, optional
+        Of the new factors; by default that of the old ones.
+    given : float
+        Scaling of the factors as they are.
 
     Examples
     --------
@@ -44,13 +56,15 @@ def make_term(term: BlockTerm, scaling: float, dtype: torch.dtype) -> BlockFacto
     >>> from lolora_core.grid import Grid
     >>> layout = BlockLayout(Grid.regular((2, 2), 1), np.array([[1]]))
     >>> pair = (torch.ones(2, 1), torch.ones(1, 2))
-    >>> make_term(BlockTerm(layout, {(0, 0): pair}), 2.0, torch.float32).delta()
+    >>> make_term(BlockTerm(layout, {(0, 0): pair}), 2.0).delta()
     tensor([[1., 1.],
             [1., 1.]])
     """
+    ratio = given / scaling
     some = next(iter(term.factors.values()))[0]
-    made = BlockFactors(term.layout, scaling, dtype, some.device).requires_grad_(False)
-    made.set_factors({block: (b / scaling, a) for block, (b, a) in term.factors.items()})
+    made = BlockFactors(term.layout, scaling, dtype or some.dtype, some.device)
+    made.requires_grad_(False)
+    made.set_factors({block: (b * ratio, a) for block, (b, a) in term.factors.items()})
     return made
 
 

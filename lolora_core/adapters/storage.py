@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -112,15 +112,31 @@ def write_terms(
     write_files(folder, {_TENSORS: packed, _SETTINGS: text.encode()})
 
 
-def write_files(folder: str | PathLike[str], files: Mapping[str, bytes]) -> None:
-    """Write files to a folder; what is there stays until all of them are on the disk."""
+def write_files(
+    folder: str | PathLike[str],
+    files: Mapping[str, bytes],
+    check: Callable[[Path], None] | None = None,
+) -> None:
+    """Write files to a folder; what is there stays until all of them are on the disk.
+
+    `check` gets the folder in which they are complete before any of them takes its place; where
+    it raises, nothing is left.
+    """
     target = Path(folder)
+    new = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target) as draft:
-        for name, data in files.items():
-            (Path(draft) / name).write_bytes(data)
-        for name in files:
-            (Path(draft) / name).replace(target / name)
+    try:
+        with tempfile.TemporaryDirectory(dir=target) as draft:
+            for name, data in files.items():
+                (Path(draft) / name).write_bytes(data)
+            if check is not None:
+                check(Path(draft))
+            for name in files:
+                (Path(draft) / name).replace(target / name)
+    except BaseException:
+        if new and not any(target.iterdir()):
+            target.rmdir()
+        raise
 
 
 def load_adapters(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:

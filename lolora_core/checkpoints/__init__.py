@@ -9,7 +9,19 @@ Examples
 'diagonal'
 """
 
+from lolora_core.checkpoints.adapter_files import read_adapters, read_peft
+from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
 from lolora_core.checkpoints.source import TensorSource, open_source
 from lolora_core.checkpoints.survey import Survey, survey
 
-__all__ = ["Survey", "TensorSource", "open_source", "survey"]
+__all__ = [
+    "Extraction",
+    "Survey",
+    "TensorSource",
+    "extract_adapters",
+    "open_source",
+    "read_adapters",
+    "read_peft",
+    "resize_adapters",
+    "survey",
+]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, SupportsIndex
 import numpy as np
 import torch
 
+from lolora_core.checkpoints.jobs import Progress, one_thread, run_jobs
 from lolora_core.checkpoints.pairs import (
     layer_and_kind,
     natural,
@@ -40,9 +41,6 @@ ENERGY_RANKS = (1, 2, 4, 8, 16, 32, 64)
 
 #: A median ‖ΔW‖/‖W‖ above this is no fine-tune: two unrelated matrices of one norm have √2.
 UNRELATED = 1.0
-
-#: ``progress(done, total, name)``; returning False stops.
-SurveyProgress = Callable[[int, int, str], object]
 
 
 @dataclass(frozen=True)
@@ -137,22 +135,11 @@ def _check(
     )
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    # Parallelism is over matrices. One thread in each also makes the bits the same everywhere.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def survey_row(
     base: TensorSource | None, tuned: TensorSource, name: str, settings: _Settings
 ) -> tuple[str, Row | str]:
     """Return the row of one matrix, or why there is none."""
-    with _one_thread():
+    with one_thread():
         try:
             update, norm = read_update(base, tuned, name)
         except ValueError as error:
@@ -219,7 +206,7 @@ def survey(
     families: Sequence[str] | None = None,
     output: str | PathLike[str] | None = None,
     n_jobs: int = -1,
-    progress: SurveyProgress | None = None,
+    progress: Progress | None = None,
 ) -> Survey:
     """Measure the update ΔW = W_tuned − W_base of every matrix that two checkpoints share.
 
@@ -269,8 +256,6 @@ def survey(
     >>> found.skipped
     {'layer.0.fc.bias': 'it has 1 axis, and a matrix needs 2'}
     """
-    from joblib import Parallel, delayed
-
     first = None if base is None else open_source(base)
     second = open_source(tuned)
     settings = _check(families, grids, rank, budget)
@@ -278,35 +263,28 @@ def survey(
     file = None if output is None else RowFile(Path(output), _run_id(first, second, settings))
     rows: dict[str, Row] = {str(row["name"]): row for row in file.rows} if file else {}
     todo = [name for name in names if name not in rows]
-    total, done = len(names), len(names) - len(todo)
-    jobs = (
-        delayed(survey_row)(
-            None if first is None else part_of(first, name), part_of(second, name), name, settings
+    calls = (
+        (
+            survey_row,
+            None if first is None else part_of(first, name),
+            part_of(second, name),
+            name,
+            settings,
         )
         for name in todo
     )
-    pool = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")
-    complete = True
-    threads = torch.get_num_threads()
-    # New threads take their number from the last call, so it is set here as well.
-    torch.set_num_threads(1)
-    results = pool(jobs)
-    try:
-        for name, row in results:
-            done += 1
+    before = len(names) - len(todo)
+    answered = before
+    with closing(run_jobs(calls, len(names), n_jobs, progress, before)) as answers:
+        for name, row in answers:
+            answered += 1
             if isinstance(row, str):
                 skipped[name] = row
             else:
                 if file:
                     file.append(row)
                 rows[name] = row
-            if progress is not None and progress(done, total, name) is False:
-                complete = done == total
-                break
-    finally:
-        if hasattr(results, "close"):
-            results.close()
-        torch.set_num_threads(threads)
+    complete = answered == len(names)
     for name, twin in _tied(first, second, rows).items():
         del rows[name]
         skipped[name] = f"tied to {twin}: the same values in both checkpoints"

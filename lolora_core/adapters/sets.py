@@ -15,7 +15,13 @@ from lolora_core.adapters.config import AdapterConfig
 from lolora_core.adapters.inject import adapter_config, adapter_layers, reject_adapters
 from lolora_core.adapters.layer import BlockFactors
 from lolora_core.adapters.layout import BlockLayout
-from lolora_core.adapters.storage import check_terms, install_terms, read_terms, write_terms
+from lolora_core.adapters.storage import (
+    SavedLayouts,
+    check_terms,
+    install_terms,
+    read_terms,
+    write_terms,
+)
 
 __all__ = ["AdapterSet", "BlockTerm", "make_term"]
 
@@ -140,7 +146,7 @@ class AdapterSet:
         """Give a model without adapters these, in place; see `load_adapters`."""
         reject_adapters(model)
         config = self._plain_config("given to a model")
-        found = {
+        found: SavedLayouts = {
             name: (held[0].layout.grid.shape, tuple(term.layout for term in held))
             for name, held in self.terms.items()
         }

@@ -32,6 +32,7 @@ from lolora_core.adapters.targets import near_names
 from lolora_core.grid import Grid
 
 __all__ = [
+    "SavedLayouts",
     "check_terms",
     "install_terms",
     "load_adapters",

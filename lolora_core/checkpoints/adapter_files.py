@@ -117,7 +117,9 @@ def read_peft(folder: str | PathLike[str]) -> AdapterSet:
     parts = _parts(SafetensorsSource(str(where), (LocalFile(where / PEFT_TENSORS),)))
     try:
         return (_lora if kind == "LORA" else _gralora)(config, parts)
-    except (KeyError, TypeError, RuntimeError, re.error) as error:
+    except KeyError as error:
+        raise ValueError(f"{where} is damaged: {error} is missing") from None
+    except (TypeError, RuntimeError, re.error) as error:
         raise ValueError(f"{where} is damaged: {str(error)[:120]} does not fit") from None
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None

@@ -96,7 +96,7 @@ def adapted(kind: str, structure: dict[str, Any]) -> nn.Module:
     random = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in adapter_parameters(model):
-            parameter += 0.3 * torch.randn(parameter.shape, generator=random)
+            parameter.add_(torch.randn(parameter.shape, generator=random), alpha=0.3)
     return model.eval()
 
 
@@ -168,13 +168,12 @@ def test_an_extraction_with_uneven_ranks_opens_in_peft(family: str, tmp_path: Pa
     base, after = bert(), bert()
     random = torch.Generator().manual_seed(2)
     with torch.no_grad():
-        for name, parameter in after.named_parameters():
+        for at, (name, parameter) in enumerate(after.named_parameters()):
             if parameter.ndim == 2 and "embed" not in name:
                 m, n = parameter.shape
-                parameter += torch.randn(m, 3, generator=random) @ torch.randn(
-                    3, n, generator=random
-                )
-                parameter[:16, :16] += torch.randn(16, 16, generator=random)
+                low = torch.randn(m, 3, generator=random) @ torch.randn(3, n, generator=random)
+                low[:16, :16] += torch.randn(16, 16, generator=random)
+                parameter.add_(low, alpha=1 + at % 3)
     found = extract_adapters(
         base.state_dict(),
         after.state_dict(),

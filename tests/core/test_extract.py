@@ -33,7 +33,7 @@ def tuned(base: nn.Module, seed: int = 0) -> dict[str, Tensor]:
     """A fine-tune whose updates have falling spectra and one strong block."""
     random = torch.Generator().manual_seed(seed)
     state = {name: value.clone() for name, value in base.state_dict().items()}
-    for name, value in state.items():
+    for value in state.values():
         if value.ndim == 2:
             m, n = value.shape
             scale = torch.arange(1, min(m, n) + 1).float() ** -1.0

@@ -30,6 +30,7 @@ from lolora_core.comparison import (
     rank_to_reach,
 )
 from lolora_core.decomposition import BlockSVD
+from lolora_core.hybrid import HybridSearch
 from lolora_core.targets import (
     Target,
     load,
@@ -49,6 +50,7 @@ torch.set_num_threads(1)
 # One large decomposition at a time: a second would only slow both, and everybody else.
 _LARGE = 1024 * 1024
 _turn = threading.Semaphore(1)
+_search_turn = threading.RLock()
 _seconds_per_product = [1.5e-10]
 
 
@@ -166,16 +168,28 @@ def preview(target: Target) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What is looked at, apart from the budget: a target, a grid, a device."""
+    """What is looked at, apart from the budget: a target, a grid, a device, which families.
+
+    Attributes
+    ----------
+    searched : bool
+        With the families that singular values alone do not tell; each costs a search.
+    """
 
     target: Target
     grid: Grid
     device: str
+    searched: bool = False
 
     @property
-    def key(self) -> tuple[str, Grid, str]:
+    def key(self) -> tuple[str, Grid, str, bool]:
         """Identify the scene by its content."""
-        return self.target.sha256, self.grid, self.device
+        return self.target.sha256, self.grid, self.device, self.searched
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Names of the families to compare."""
+        return tuple(n for n, family in FAMILIES.items() if family.from_spectra or self.searched)
 
 
 def _scene_key(scene: Scene, *rest: Any) -> Any:
@@ -253,15 +267,37 @@ def decompositions(
             progress(count, len(parts))
         with _turn if large else nullcontext():
             held[digest][grid] = _block_svd(matrix, digest, grid, scene.device)
-    return tuple(
-        Decomposition(_tensor(matrix, digest, scene.device), scene.grid, _held=held[digest])
-        for matrix, digest in zip(scene.target.channels, held, strict=True)
-    )
+    made = []
+    for matrix, digest in zip(scene.target.channels, held, strict=True):
+        tensor = _tensor(matrix, digest, scene.device)
+        # A switch on the page decides about a search, so no other scene holds one.
+        searches = _searches(matrix, digest, scene.grid, scene.device) if scene.searched else {}
+        made.append(Decomposition(tensor, scene.grid, _held=held[digest], _searches=searches))
+    return tuple(made)
+
+
+class _Searches(dict[str, HybridSearch]):
+    """The searches of one matrix on one grid, by family, filled by the decomposition."""
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        super().__init__()
+        # The matrix in blocks, its decompositions, and residuals.
+        self.nbytes = 10 * matrix.nbytes
+
+
+@cached(
+    LRUCache(384 * MEGABYTE, getsizeof=_nbytes), key=_digest_key, condition=threading.Condition()
+)
+def _searches(matrix: np.ndarray, digest: str, grid: Grid, device: str) -> _Searches:
+    return _Searches(matrix)
 
 
 def comparison(scene: Scene, rank: int) -> Comparison:
-    """Compare all families at one budget; cheap once the scene is decomposed."""
-    return compare(decompositions(scene), rank)
+    """Compare the families at one budget; cheap once the scene is decomposed and searched."""
+    channels = decompositions(scene)
+    # A search keeps what it finds, and visitors share it.
+    with _search_turn if scene.searched else nullcontext():
+        return compare(channels, rank, scene.families)
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,7 +352,7 @@ def _block_energies(
 def pictures(scene: Scene, rank: int) -> Pictures:
     """Build the dense residual of every family, and its norm in every block."""
     channels = decompositions(scene)
-    found = compare(channels, rank)
+    found = comparison(scene, rank)
     norm = float(np.sqrt(sum(c.on(scene.grid).spectra.total for c in channels))) or 1.0
     errors, blocks = {}, {}
     for name, result in found.results.items():
@@ -342,9 +378,13 @@ def figures_of(scene: Scene, rank: int, family: str) -> dict[str, Any]:
     ranks = result.rank_maps
     used = ranks[ranks > 0] if family == "diagonal" and ranks.any() else ranks
     low, high = int(used.min()), int(used.max())
+    terms = [channel.global_rank for channel in result.channels]
+    spread = str(low) if low == high else f"{low}–{high}"
+    if FAMILIES[family].search is not None:
+        spread = f"{'/'.join(map(str, dict.fromkeys(terms)))} + {spread}"
     return {
         "family": family,
-        "rank per block": str(low) if low == high else f"{low}–{high}",
+        "rank per block": spread,
         "parameters": result.num_parameters,
         "unused": result.unused_parameters,
         "relative error": result.relative_error,

@@ -18,7 +18,7 @@ __all__ = ["block", "curve", "downloads", "panels", "rank_map", "selected_block"
 _COLUMN_HELP = {
     "family": "A family is a grid plus a rule that gives every block its rank.",
     "rank per block": "Ranks r of the blocks, lowest to highest; a block B·A of rank r costs "
-    "r·(height + width) parameters.",
+    "r·(height + width) parameters. Hybrid: rank of the global term + ranks of the blocks.",
     "parameters": "Trainable parameters used.",
     "unused": "Parameters of the budget that whole ranks leave over.",
     "relative error": "‖W − Ŵ‖_F/‖W‖_F, no unit; 0 is exact.",
@@ -96,12 +96,15 @@ def curve(scene: compute.Scene, found: Comparison) -> None:
     logarithmic = controls.toggle(state.LOG_CURVE)
     largest = _largest_rank(scene, found)
     frame = compute.curves(scene, largest)
+    points = {name: r.relative_error for name, r in found.results.items() if name not in frame}
     st.plotly_chart(
-        figures.curve_figure(frame, found.rank, found.budget, logarithmic=logarithmic),
+        figures.curve_figure(frame, found.rank, found.budget, points, logarithmic=logarithmic),
         key="curve",
         config={"displayModeBar": False},
     )
     crossings = prose.crossings(frame)
+    if points:
+        crossings += " Hybrid is a point: each budget of it costs a search."
     st.caption(
         f"Relative error of every family at every budget up to r = {largest}, from singular values "
         f"alone. Grey: the Eckart–Young floor, the least error of any matrix of the largest rank "
@@ -125,15 +128,18 @@ def block(scene: compute.Scene, found: Comparison, pictures: compute.Pictures) -
         )
     spectra = [c.on(grid).spectra.values[row, col] for c in compute.decompositions(scene)]
     values = np.sqrt(np.mean(np.square(spectra), axis=0))[: grid.max_ranks[row, col]]
-    ranks, errors = {}, {}
+    ranks, errors, terms = {}, {}, {}
     for name, result in found.results.items():
         where = (0, 0) if result.family.whole else (row, col)
         ranks[name] = int(result.rank_maps[:, *where].max())
+        if result.family.search is not None:
+            terms[name] = max(channel.global_rank for channel in result.channels)
         errors[name] = float(pictures.block_errors[name][row, col])
     best = min(errors.values())
+    own = {name: rank for name, rank in ranks.items() if name != "global" and name not in terms}
     best_names = [name for name, error in errors.items() if error <= best + TIE]
     st.plotly_chart(
-        figures.spectrum_figure(values, {n: r for n, r in ranks.items() if n != "global"}),
+        figures.spectrum_figure(values, own),
         key="spectrum",
         config={"displayModeBar": False},
     )
@@ -143,6 +149,7 @@ def block(scene: compute.Scene, found: Comparison, pictures: compute.Pictures) -
         f"Block ({row}, {col}), counted from 0: {h}×{w} entries. Dots: its singular values, "
         f"logarithmic; lines: how many of them each family keeps. Global keeps {ranks['global']} "
         f"of the whole matrix, not of this block.{several}"
+        + "".join(f" {name} has a term of rank {r} for the whole." for name, r in terms.items())
     )
     frame = pd.DataFrame(
         {"family": errors.keys(), "rank": ranks.values(), "error": errors.values()}

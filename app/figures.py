@@ -117,9 +117,17 @@ def finish(figure: go.Figure, height: int) -> go.Figure:
 
 
 def curve_figure(
-    frame: pd.DataFrame, rank: int, parameters: int, *, logarithmic: bool
+    frame: pd.DataFrame,
+    rank: int,
+    parameters: int,
+    points: Mapping[str, float],
+    *,
+    logarithmic: bool,
 ) -> go.Figure:
-    """Draw relative error against parameters, a line a family, the floor, the current budget."""
+    """Draw relative error against parameters, a line a family, the floor, the current budget.
+
+    Families in `points` are known at this budget only.
+    """
     figure = go.Figure()
     for name, colour in FAMILY_COLOURS.items():
         if name in frame:
@@ -139,6 +147,15 @@ def curve_figure(
         line={"color": GREY, "width": 1},
         hovertemplate="%{y:.4f}",
     )
+    for name, error in points.items():
+        figure.add_scatter(
+            x=[parameters],
+            y=[error],
+            name=name,
+            mode="markers",
+            marker={"color": FAMILY_COLOURS[name], "size": 11, "symbol": "diamond"},
+            hovertemplate="%{y:.4f}",
+        )
     figure.add_vline(
         x=parameters,
         line={"color": GREY, "width": 1, "dash": "dot"},

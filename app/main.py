@@ -13,10 +13,19 @@ if ROOT not in sys.path:
 st.set_page_config(
     page_title="Localized LoRA Explorer", layout="wide", initial_sidebar_state="auto"
 )
-st.navigation(
+page = st.navigation(
     [
         st.Page("views/compare.py", title="Compare", default=True),
         st.Page("views/what_if.py", title="What if"),
     ],
     position="top",
-).run()
+)
+st.title(page.title, anchor=False)
+
+# After the heading: this imports torch. Here and not on the pages: what the entry point draws keeps
+# its value from page to page.
+from app import sidebar  # noqa: E402
+
+sidebar.draw()
+page.run()
+sidebar.share()

@@ -121,6 +121,8 @@ def reason(found: Comparison, channels: Sequence[Decomposition]) -> str:
         return _why_global(found, channels, blocks)
     if name == "diagonal":
         return _why_diagonal(channels)
+    if any(channel.global_rank for channel in found.results[name].channels):
+        return _why_both(found.results[name])
     return _why_blocks(found, channels, name)
 
 
@@ -151,6 +153,16 @@ def _why_diagonal(channels: Sequence[Decomposition]) -> str:
     energies = _block_energies(channels)
     share = float(np.trace(energies) / energies.sum())
     return f"{percent(share)} of the energy lies in the {grid.blocks[0]} diagonal blocks."
+
+
+def _why_both(result: Result) -> str:
+    shared = sorted({channel.global_rank for channel in result.channels})
+    ranks = result.rank_maps
+    return (
+        f"A global term of rank {join_words([str(rank) for rank in shared])} takes what the blocks "
+        f"share; the rest of the budget goes to ranks from {ranks.min()} to {ranks.max()} on what "
+        "it leaves."
+    )
 
 
 def _why_blocks(found: Comparison, channels: Sequence[Decomposition], name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -23,9 +24,11 @@ from lolora_core.targets import (
     list_tensors,
 )
 
-__all__ = ["draw", "share"]
+__all__ = ["draw", "looked_at", "share"]
 
 UPLOAD = "upload"
+# Of one run of the script, which has a thread of its own; the session would keep large arrays.
+_LOOKED_AT: ContextVar[tuple[compute.Scene, int]] = ContextVar("looked_at")
 MAX_UPLOAD_MB = 64
 
 
@@ -293,8 +296,8 @@ def share() -> None:
     right.button("Reset", on_click=state.reset, args=(settings,), key="reset", width="stretch")
 
 
-def draw() -> tuple[compute.Scene, int]:
-    """Draw the sidebar; return what is looked at and the equivalent rank of the budget."""
+def draw() -> None:
+    """Draw the sidebar; `looked_at` then says what was picked."""
     with st.sidebar:
         target = _target()
         _about(target)
@@ -303,4 +306,9 @@ def draw() -> tuple[compute.Scene, int]:
         with budget:
             rank = _budget(target, grid)
         device = _device()
-    return compute.Scene(target, grid, device), rank
+    _LOOKED_AT.set((compute.Scene(target, grid, device), rank))
+
+
+def looked_at() -> tuple[compute.Scene, int]:
+    """Return what this run of the script looks at, and the equivalent rank of the budget."""
+    return _LOOKED_AT.get()

@@ -133,6 +133,13 @@ SCALE = Setting(
     options=("full", "1/4", "1/8", "1/16"),
 )
 GRID_LINES = Setting("lines", False, "Grid lines", "Draw the borders of the blocks.")
+SEARCHED = Setting(
+    "hybrid",
+    False,
+    "Hybrid too",
+    "A global term plus adaptive ranks on what it leaves. How the budget is shared is searched, "
+    "which takes about a second at 512² for each new grid and budget.",
+)
 BLOCK_MARKS = Setting(
     "marks",
     False,
@@ -260,6 +267,7 @@ ALL: tuple[Setting, ...] = (
     SCALE,
     GRID_LINES,
     BLOCK_MARKS,
+    SEARCHED,
     LOG_CURVE,
     BLOCK_ROW,
     BLOCK_COL,

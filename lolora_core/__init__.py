@@ -1,5 +1,4 @@
-"""Low-rank structures of a matrix at a parameter budget: global, diagonal, localized, adaptive,
-hybrid.
+"""Low-rank structures of a matrix at a parameter budget, from global to hybrid.
 
 A family is a grid plus a rank map. The best approximation for both is the truncated SVD of each
 block, so one decomposition a grid answers every budget.

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from typing import NamedTuple, SupportsIndex
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -25,43 +25,15 @@ from lolora_core.decomposition import (
     block_svd,
 )
 from lolora_core.families import FAMILIES, resolve_family
-from lolora_core.grid import BlockGroup, Grid, GridLike
+from lolora_core.grid import Grid, GridLike
 from lolora_core.hybrid import GlobalTerm
+from lolora_core.parts import Part, parts_of_factors, parts_of_svd, whole_part
 from lolora_core.rank_maps import OWN, check_rank_map, one_of
 from lolora_core.validation import Matrix, as_matrix, check_budget, compute_dtype
 
 __all__ = ["Approximation", "approximate"]
 
 _FORMAT = "lolora-approximation-1"
-
-
-class _Part(NamedTuple):
-    """Factors of blocks of one shape, padded with zeros to the largest rank among them."""
-
-    group: BlockGroup
-    u: Float[Tensor, "b h r"]
-    s: Float[Tensor, "b r"]
-    vh: Float[Tensor, "b r w"]
-
-    def product(self) -> Float[Tensor, "b h w"]:
-        return (self.u * self.s[:, None, :]) @ self.vh
-
-
-def _parts(svd: BlockSVD, rank_map: Int[np.ndarray, "K_r K_c"]) -> tuple[_Part, ...]:
-    parts = []
-    for group, u, s, vh, _ in svd.groups:
-        ranks = rank_map[group.rows, group.cols]
-        top = int(ranks.max(initial=0))
-        if top == 0:
-            continue
-        keep = torch.as_tensor(np.arange(top) < ranks[:, None], device=s.device)
-        parts.append(_Part(group, u[..., :top], s[:, :top] * keep, vh[:, :top, :]))
-    return tuple(parts)
-
-
-def _whole_part(grid: Grid, u: Tensor, s: Tensor, vh: Tensor) -> _Part:
-    (group,) = grid.whole().groups()
-    return _Part(group, u[None], s[None], vh[None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +64,10 @@ class Approximation:
     rank_map: Int[np.ndarray, "K_r K_c"]
     dtype: torch.dtype
     device: torch.device
-    _parts: tuple[_Part, ...]
+    _parts: tuple[Part, ...]
     _target: Tensor | None = None
     _error: float | None = None
-    _global: _Part | None = None
+    _global: Part | None = None
 
     @classmethod
     def from_svd(
@@ -123,10 +95,10 @@ class Approximation:
             rank_map,
             target.dtype,
             target.device,
-            _parts(svd, rank_map),
+            parts_of_svd(svd, rank_map),
             target,
             error,
-            None if term is None else _whole_part(svd.grid, *term),
+            None if term is None else whole_part(svd.grid, *term),
         )
 
     @property
@@ -341,30 +313,22 @@ def _from_tensors(
 ) -> Approximation:
     grid = Grid(tuple(tensors["row_edges"].tolist()), tuple(tensors["col_edges"].tolist()))
     rank_map = tensors["rank_map"].numpy(force=True)
-    dtype = getattr(torch, metadata["dtype"])
-    parts = []
-    for group in grid.groups(rank_map > 0):
-        count, top = len(group.rows), int(rank_map[group.rows, group.cols].max())
-        ones = torch.ones(count, top, dtype=compute_dtype(dtype), device=device)
-        left = ones.new_zeros(count, group.height, top)
-        right = ones.new_zeros(count, top, group.width)
-        for at, (i, j) in enumerate(zip(group.rows, group.cols, strict=True)):
-            rank = int(rank_map[i, j])
-            left[at, :, :rank] = tensors[f"B.{i}.{j}"]
-            right[at, :rank, :] = tensors[f"A.{i}.{j}"]
-        parts.append(_Part(group, left, ones, right))
+    factors = {
+        (i, j): (tensors[f"B.{i}.{j}"], tensors[f"A.{i}.{j}"])
+        for i, j in np.argwhere(rank_map > 0).tolist()
+    }
     term = None
     if "B.global" in tensors:
         left, right = tensors["B.global"], tensors["A.global"]
-        term = _whole_part(grid, left, left.new_ones(left.shape[1]), right)
+        term = whole_part(grid, left, left.new_ones(left.shape[1]), right)
     return Approximation(
         metadata["family"],
         int(metadata["budget"]),
         grid,
         rank_map,
-        dtype,
+        getattr(torch, metadata["dtype"]),
         device,
-        tuple(parts),
+        parts_of_factors(grid, rank_map, factors),
         None,
         json.loads(metadata["relative_error"]),
         term,

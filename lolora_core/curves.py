@@ -53,6 +53,7 @@ class UniformCurve:
 
     Examples
     --------
+    >>> from lolora_core import Grid
     >>> spectra = Spectra(Grid.regular((2, 2), 1), np.array([[[4.0, 3.0]]]), np.zeros((1, 1)))
     >>> UniformCurve(spectra, np.ones((1, 1), dtype=bool), 4).at(np.array([0, 5, 99]))
     (array([25.,  9.,  0.]), array([0, 4, 8]))
@@ -94,6 +95,7 @@ class AdaptiveCurve:
 
     Examples
     --------
+    >>> from lolora_core import Grid
     >>> values = np.array([[[9.0], [1.0]], [[2.0], [8.0]]])
     >>> spectra = Spectra(Grid.regular((2, 2), 2), values, np.zeros((2, 2)))
     >>> uniform = UniformCurve(spectra, np.ones((2, 2), dtype=bool), 8)
@@ -173,6 +175,7 @@ class PooledCurve:
 
     Examples
     --------
+    >>> from lolora_core import Grid
     >>> spectra = Spectra(Grid.regular((2, 2), 1), np.array([[[4.0, 3.0]]]), np.zeros((1, 1)))
     >>> one = UniformCurve(spectra, np.ones((1, 1), dtype=bool), 4)
     >>> PooledCurve((one, one)).at(np.array([7, 8]))
@@ -200,7 +203,7 @@ def curve(family: Family, spectra: Spectra) -> Curve:
 
     Examples
     --------
-    >>> from lolora_core import FAMILIES
+    >>> from lolora_core import FAMILIES, Grid
     >>> spectra = Spectra(Grid.regular((2, 2), 1), np.array([[[4.0, 3.0]]]), np.zeros((1, 1)))
     >>> curve(FAMILIES["global"], spectra).at(np.array([4]))
     (array([9.]), array([4]))
@@ -222,7 +225,7 @@ def answers(curve: Curve, budgets: Budgets) -> tuple[Float64[np.ndarray, " q"], 
 
     Examples
     --------
-    >>> from lolora_core import FAMILIES
+    >>> from lolora_core import FAMILIES, Grid
     >>> spectra = Spectra(Grid.regular((2, 2), 1), np.array([[[4.0, 3.0]]]), np.zeros((1, 1)))
     >>> answers(curve(FAMILIES["global"], spectra), np.array([0, 4, 9]))
     (array([1. , 0.6, 0. ]), array([0, 4, 8]))
@@ -247,7 +250,7 @@ def smallest_budget(curve: Curve, error: float) -> int | None:
 
     Examples
     --------
-    >>> from lolora_core import FAMILIES
+    >>> from lolora_core import FAMILIES, Grid
     >>> spectra = Spectra(Grid.regular((2, 2), 1), np.array([[[4.0, 3.0]]]), np.zeros((1, 1)))
     >>> smallest_budget(curve(FAMILIES["global"], spectra), 0.7)
     4

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["REFITS", "TOLERANCE", "GlobalTerm", "Hybrid", "HybridSearch"]
 
 #: Refits on a rung end when one lowers the error by less than this share of it, or after `REFITS`.
-TOLERANCE = 0.01
+TOLERANCE = 0.005
 REFITS = 20
 # Within a refit the column spaces of the blocks stay while coefficients and global term change.
 _INNER = 4
@@ -134,7 +134,7 @@ class HybridSearch:
     --------
     >>> from lolora_core import decompose
     >>> svd = decompose(torch.eye(8) + torch.ones(8, 8), grid=4)
-    >>> found = svd.search("hybrid").at(budget=48)
+    >>> found = svd.search("hybrid").at(budget=64)
     >>> found.term.rank, found.rank_map.diagonal(), round(found.relative_error, 3)
     (1, array([2, 2, 2, 2]), 0.0)
     """
@@ -322,10 +322,10 @@ class HybridSearch:
             whole = term.dense()
             for (group, basis), target in zip(chosen, self._cut, strict=True):
                 blocks = target - gather_blocks(whole, group)
-                if _tall(group):
-                    fitted = (blocks @ basis) @ basis.mT
-                else:
-                    fitted = basis @ (basis.mT @ blocks)
+                # Parentheses keep the products thin.
+                fitted = (
+                    (blocks @ basis) @ basis.mT if _tall(group) else basis @ (basis.mT @ blocks)
+                )
                 scatter_blocks(left, group, target - fitted)
             term = _leading(left, rank, term)
         return term

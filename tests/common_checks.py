@@ -61,7 +61,9 @@ def check_budget_is_kept_and_accounted_for(svd: Decomposition, family: str, rank
     a = svd.approximate(family, budget=budget)
     assert 0 <= a.num_parameters <= budget
     assert a.unused_parameters == budget - a.num_parameters
-    held = sum(b.numel() + right.numel() for b, right in a.factors().values())
+    pair = a.global_factors()
+    pairs = [*a.factors().values(), *([] if pair is None else [pair])]
+    held = sum(b.numel() + right.numel() for b, right in pairs)
     assert held == a.num_parameters
     assert (a.rank_map >= 0).all()
     assert (a.rank_map <= a.grid.max_ranks).all()
@@ -82,6 +84,10 @@ def check_factors_multiply_to_dense(svd: Decomposition, family: str, rank: int) 
     for (i, j), (b, right) in a.factors().items():
         assert b.shape[1] == right.shape[0] == a.rank_map[i, j]
         built[a.grid.block(i, j)] = b @ right
+    pair = a.global_factors()
+    if pair is not None:
+        assert pair[0].shape[1] == pair[1].shape[0] == a.global_rank
+        built += pair[0] @ pair[1]
     scale = float(svd.target.double().norm())
     assert float((built - a._dense()).norm()) <= tolerance(svd.target.dtype) * scale
 

@@ -1,15 +1,18 @@
 """Compare: one target, one budget, one grid; every family side by side."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
-if TYPE_CHECKING:
-    from app.components.linked_view import View
+from app import compute, controls, details, prose, sidebar, state
+from app.components.linked_view import View, linked_view
+from app.figures import LUTS
 
 _PICKED = "pictures"
-_VIEWS: "dict[str, View]" = {
+_VIEWS: dict[str, View] = {
     "reconstruction": "reconstruction",
     "signed error": "signed",
     "absolute error": "absolute",
@@ -18,18 +21,15 @@ _VIEWS: "dict[str, View]" = {
 
 
 def _controls() -> None:
-    from app import controls, state
-
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         view = controls.segments(state.VIEW)
         controls.segments(state.SCALE, disabled=view == "reconstruction")
         controls.toggle(state.GRID_LINES)
         controls.toggle(state.BLOCK_MARKS)
+        controls.toggle(state.SEARCHED)
 
 
 def _pick() -> None:
-    from app import state
-
     block = (st.session_state.get(_PICKED) or {}).get("block")
     if block:
         state.set_value(state.BLOCK_ROW, int(block["row"]))
@@ -45,8 +45,6 @@ def _decomposed(scene: Any) -> Any:
 
     A bar with the time left and a Stop button appear if it takes more than a moment.
     """
-    from app import compute
-
     seconds = sum(compute.missing_seconds(scene))
     place = st.empty()
     if seconds > 0.5 and st.session_state.get("stopped") == scene.key:
@@ -86,15 +84,15 @@ def _pictures_first() -> None:
 
 def page() -> None:
     """Draw the page."""
-    # The heading stands before torch is imported.
-    from app import compute, details, prose, sidebar, state
-    from app.components.linked_view import linked_view
-    from app.figures import LUTS
-
     answer = st.empty()
-    scene, rank = sidebar.draw()
-    scene = _decomposed(scene)
-    found = compute.comparison(scene, rank)
+    scene, rank = sidebar.looked_at()
+    scene = _decomposed(replace(scene, searched=state.get(state.SEARCHED)))
+    with (
+        st.spinner("Sharing the budget between the terms of hybrid …", show_time=True)
+        if (scene.searched)
+        else nullcontext()
+    ):
+        found = compute.comparison(scene, rank)
     best = found.winners[0].relative_error
     channels = compute.decompositions(scene)
     needed = compute.rank_needed(scene, "global", best)
@@ -140,8 +138,6 @@ def page() -> None:
         details.rank_map(scene, found, selected)
     with downloads:
         details.downloads(scene, found, pictures)
-    sidebar.share()
 
 
-st.title("Compare", anchor=False)
 page()

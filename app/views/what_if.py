@@ -1,22 +1,20 @@
 """What if: every grid and every budget at once; own rank maps; the adviser."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
-if TYPE_CHECKING:
-    from app.compute import Scene
-    from lolora_core import Grid, Sweep
+from app import compute_sweep, paint_box, sidebar, state, sweep_parts
+from app.compute import Scene
+from lolora_core import Grid, Sweep
 
 
 def _mark_stopped(key: Any) -> None:
     st.session_state["stopped_sweep"] = key
 
 
-def _swept(scene: "Scene", grids: "tuple[Grid, ...]", name: str) -> "Sweep | None":
+def _swept(scene: Scene, grids: tuple[Grid, ...], name: str) -> Sweep | None:
     """Sweep what is new with a bar and a Stop button; after a Stop, what is finished."""
-    from app import compute_sweep
-
     target = scene.target
     seconds = compute_sweep.missing_seconds(target, grids)
     key = (target.sha256, grids)
@@ -44,13 +42,11 @@ def _swept(scene: "Scene", grids: "tuple[Grid, ...]", name: str) -> "Sweep | Non
 
 def page() -> None:
     """Draw the page."""
-    # The heading stands before torch is imported.
-    from app import compute_sweep, paint_box, sidebar, state, sweep_parts
-
     if st.session_state.pop("go_compare", False):
-        st.switch_page("views/compare.py")
+        # Without query_params Streamlit clears the link, which bound widgets forbid.
+        st.switch_page("views/compare.py", query_params={})
     place = st.container()
-    scene, rank = sidebar.draw()
+    scene, rank = sidebar.looked_at()
     with place:
         controls_row = st.container()
         status = st.container()
@@ -77,8 +73,6 @@ def page() -> None:
     paint_box.draw(scene, rank)
     if found is not None:
         sweep_parts.downloads(scene, rank, found)
-    sidebar.share()
 
 
-st.title("What if", anchor=False)
 page()

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lolora_core.targets import catalogue
+from lolora_core import approximate, budget_for_rank
+from lolora_core.targets import catalogue, load
 
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 
@@ -85,6 +87,27 @@ def test_a_grid_that_does_not_fit() -> None:
     at.button(key="fit_grid").click().run()
     assert not at.error
     assert at.number_input(key="rows").value == 32
+
+
+def figures(at: AppTest) -> pd.DataFrame:
+    (table,) = (frame.value for frame in at.dataframe if "PSNR" in frame.value)
+    return table.set_index("family")
+
+
+def test_hybrid_comes_when_asked() -> None:
+    at = start().run()
+    at.selectbox(key="target").set_value("minilm-0-query").run()
+    assert "hybrid" not in figures(at).index
+    at.toggle(key="hybrid").set_value(True).run()
+    assert not at.exception
+    table = figures(at)
+    w = load("minilm-0-query").array
+    expected = approximate(w, "hybrid", budget=budget_for_rank(w.shape, 32), grid=8)
+    assert table.loc["hybrid", "relative error"] == f"● {expected.relative_error:#.3g}"
+    ranks = expected.rank_map
+    spread = f"{expected.global_rank} + {ranks.min()}–{ranks.max()}"
+    assert table.loc["hybrid", "rank per block"] == spread
+    assert f"A global term of rank {expected.global_rank}" in at.main.markdown[0].value
 
 
 def test_reset() -> None:

@@ -92,7 +92,9 @@ def app(page: Page, server: tuple[str, Path]) -> Iterator[App]:
     faults: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
-        if message.type == "error":
+        # Opened below the root, Streamlit first looks for its server there, and then at the root.
+        looking = re.search(r"/\w+/_stcore/(health|host-config)$", message.location["url"])
+        if message.type == "error" and not looking:
             faults.append(f"console: {message.text}")
 
     page.on("console", heard)

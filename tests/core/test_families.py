@@ -116,21 +116,6 @@ def test_budgets_match_exactly_where_k_divides_r(k: int, r: int) -> None:
     assert diagonal.unused_parameters == max(0, r - 32 // k) * (32 + 48)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_adaptive_is_optimal_where_blocks_cost_the_same(seed: int) -> None:
-    svd = decompose(random_target((6, 6), torch.float64, seed), 2)
-    spectra = svd.on(svd.grid).spectra
-    for affordable in range(13):
-        budget = affordable * 6 + seed % 6
-        best = min(
-            spectra.relative_error(np.array(ranks).reshape(2, 2))
-            for ranks in itertools.product(range(4), repeat=4)
-            if sum(ranks) * 6 <= budget
-        )
-        found = spectra.relative_error(adaptive_ranks(svd.grid, budget, spectra))
-        assert found == pytest.approx(best, abs=1e-12)
-
-
 def test_adaptive_fills_what_is_left() -> None:
     # Costs 7, 5 and 5, 3: after the dear block the cheap one still fits.
     grid = Grid((0, 4, 6), (0, 3, 4))

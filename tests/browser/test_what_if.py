@@ -1,0 +1,147 @@
+"""What if in Chromium: real, synthetic and own targets; cells, paint box, links and files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, expect
+from safetensors.numpy import save
+
+from lolora_core import advise, approximate, budget_for_rank, decompose
+from lolora_core.targets import load
+from tests.browser.conftest import App
+
+
+def open_page(app: App, query: str = "") -> None:
+    app.page.goto(f"{app.url}/what_if{query}")
+    expect(app.main.get_by_role("heading", name="What if")).to_be_visible()
+    expect(app.main.get_by_text("All settings are under Share")).to_be_visible()
+
+
+def expect_sentence(app: App, w: np.ndarray, rank: int) -> None:
+    sentence = str(advise(w, budget=budget_for_rank(w.shape, rank)))
+    expect(app.main).to_contain_text(sentence)
+
+
+def expect_query(app: App, *parts: str) -> None:
+    """Expect parts of the address, in any order."""
+    ahead = "".join(f"(?=.*[?&]{part}(&|$))" for part in parts)
+    expect(app.page).to_have_url(re.compile(f"^{ahead}"))
+
+
+def click_cell(app: App, key: str, x: float, y: float) -> None:
+    """Click at a fraction of the drawing area of a figure."""
+    area = app.page.locator(f".st-key-{key} .nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box is not None
+    app.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    app.page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+
+def test_settings_follow_from_page_to_page(app: App) -> None:
+    app.open("?target=Brick+wall&rank=24")
+    app.page.get_by_role("link", name="What if").click()
+    expect_sentence(app, load("brick").array, 24)
+    expect_query(app, r"target=Brick\+wall", "rank=24")
+    assert "/what_if?" in app.page.url
+    app.slide("rank", 2)
+    expect_sentence(app, load("brick").array, 26)
+    app.page.get_by_role("link", name="Compare").click()
+    app.rendered()
+    expect_query(app, r"target=Brick\+wall", "rank=26")
+    expect(app.page.locator(".panel").filter(has_text="global")).to_contain_text("26,624")
+
+
+def test_a_cell_of_the_winner_map_opens_compare(app: App) -> None:
+    open_page(app, "?target=Brick+wall")
+    # The third of six grids is 4×4, and the last column the largest budget.
+    click_cell(app, "winners", 0.995, 2.5 / 6)
+    app.rendered()
+    expect(app.main.get_by_role("heading", name="Compare")).to_be_visible()
+    expect_query(app, "rank=256", "rows=4", "cols=4")
+    w = load("brick").array
+    error = approximate(w, "adaptive", budget=budget_for_rank(w.shape, 256), grid=4).relative_error
+    expect(app.page.locator(".panel").filter(has_text="adaptive")).to_contain_text(f"{error:#.3g}")
+
+
+def test_rows_by_columns_and_its_cells(app: App) -> None:
+    open_page(app, "?target=MiniLM+layer+0+query&rank=24")
+    button = app.page.locator(".st-key-sweep_pairs button")
+    if button.count():  # Asked first where the machine is slow.
+        button.click()
+    w = load("minilm-0-query").array
+    errors = {
+        (r, c): approximate(
+            w, "localized", budget=budget_for_rank(w.shape, 24), grid=(r, c)
+        ).relative_error
+        for r in (1, 2, 4, 8, 16, 32)
+        for c in (1, 2, 4, 8, 16, 32)
+    }
+    low = min(errors, key=lambda pair: round(errors[pair], 7))
+    expect(app.main).to_contain_text(
+        f"localized has its lowest error, {errors[low]:#.3g}, on {low[0]}×{low[1]}"
+    )
+    click_cell(app, "rectangles", 1.5 / 6, 2.5 / 6)
+    app.rendered()
+    expect_query(app, "rows=4", "cols=2", "linked=false")
+
+
+def test_painting_is_in_the_link(app: App, browser: Browser) -> None:
+    open_page(app, "?rank=16&rows=4&cols=4&brush_rank=9")
+    app.page.locator(".st-key-paint_clear button").click()
+    expect(app.main).to_contain_text("0 of 16,384 parameters, 16,384 left. Error 1.00")
+    click_cell(app, "paint_map", 2.5 / 4, 1.5 / 4)
+    expect_query(app, r"paint=0x4_0x2\.9\.0_0x4_0x4")
+    ranks = np.zeros((4, 4), dtype=np.int64)
+    ranks[1, 2] = 9
+    w = load("camera").array
+    error = decompose(w, 4).on(decompose(w, 4).grid).spectra.relative_error(ranks)
+    expect(app.main).to_contain_text(f"2,304 of 16,384 parameters, 14,080 left. Error {error:#.3g}")
+    other = browser.new_context().new_page()
+    other.goto(app.page.url)
+    expect(other.get_by_test_id("stMain")).to_contain_text("2,304 of 16,384 parameters")
+    other.context.close()
+    app.page.locator(".st-key-paint_adaptive button").click()
+    expect(app.main).to_contain_text("you found the optimum")
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "upload"])
+def test_other_targets(app: App, kind: str) -> None:
+    if kind == "synthetic":
+        open_page(app, "?target=Planted+blocks&rank=8")
+        expect_sentence(app, load("planted-blocks").array, 8)
+        return
+    open_page(app, "?rank=4")
+    app.select("target", "Own upload")
+    w = np.random.default_rng(0).normal(size=(40, 72)).astype(np.float32)
+    app.upload("model.safetensors", save({"layer.weight": w}))
+    expect_sentence(app, w, 4)
+
+
+def test_files(app: App) -> None:
+    open_page(app, "?target=Brick+wall")
+    with app.page.expect_download() as download:
+        app.page.get_by_role("button", name="Sweep, CSV").click()
+    table = pd.read_csv(Path(download.value.path()))
+    w = load("brick").array
+    row = table[(table.family == "adaptive") & (table.grid_rows == 8) & (table.budget == 32768)]
+    expected = approximate(w, "adaptive", budget=32768, grid=8).relative_error
+    assert row.relative_error.item() == pytest.approx(expected, abs=1e-5)
+    with app.page.expect_download() as download:
+        app.page.get_by_role("button", name="Pareto front, CSV").click()
+    front = pd.read_csv(Path(download.value.path()))
+    assert (np.diff(front.num_parameters) > 0).all()
+    assert (np.diff(front.relative_error) < 0).all()
+
+
+def test_adviser_aims_are_in_the_link(app: App) -> None:
+    open_page(app, "?aim=error&aim_error=0.05")
+    expect(app.main).to_contain_text(str(advise(load("camera").array, error=0.05)))
+    open_page(app, "?aim=energy&aim_energy=0.99&grids=divisors&logx=false")
+    expect(app.main).to_contain_text("The fewest parameters for 99 % of the energy")
+    assert "logx=false" in app.page.url

@@ -4,8 +4,8 @@ Forward and backward, float32, gradients of the input and of the factors. Every 
 medians of calls that took turns in one run. With one thread the clock counts the thread's own
 CPU time, so that other processes do not disturb it; with two it is wall time.
 
-"update" is x·ΔWᵀ alone; ours adds to an output, so zeroing one counts as ours. "in a layer" is
-what comes on top of the base: from x and the base's output to their sum.
+"update" is x·ΔWᵀ alone. "in a layer" is what comes on top of the base: from x and the base's
+output to their sum.
 """
 
 from __future__ import annotations
@@ -102,12 +102,12 @@ def _step(forward: Callable[[Tensor], Tensor], tokens: int, side: int) -> Callab
 
 def _update(layer: AdapterLinear) -> Callable[[Tensor], Tensor]:
     (term,) = layer.block_terms
-    return lambda x: term.add_to(torch.zeros_like(x), x)
+    return term
 
 
 def _onto(layer: AdapterLinear, output: Tensor) -> Callable[[Tensor], Tensor]:
     (term,) = layer.block_terms
-    return lambda x: term.add_to(output.detach(), x)
+    return lambda x: term(x, output.detach())
 
 
 def _added(module: nn.Module, output: Tensor) -> Callable[[Tensor], Tensor]:

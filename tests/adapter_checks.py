@@ -313,7 +313,6 @@ def check_gradients_against_finite_differences(case: Case, dtype: torch.dtype, d
     x = inputs(case, dtype, device)[:2].requires_grad_()
     # gradcheck moves the parameters themselves, so the call need not take them.
     assert torch.autograd.gradcheck(lambda x, *_: net.layer(x), (x, *pieces), fast_mode=True)
-    assert torch.autograd.gradcheck(lambda x, *_: net.layer(x), (x, *pieces[:1]))
 
 
 def check_leading_dimensions(case: Case, dtype: torch.dtype, device: str) -> None:

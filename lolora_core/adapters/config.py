@@ -21,6 +21,8 @@ Init = Literal["zero", "svd", "gradient"]
 ADAPTER_FAMILIES = ("global", "diagonal", "localized", "adaptive", "hybrid")
 
 RankRows = tuple[tuple[int, ...], ...]
+#: What `rank_map=` takes for one weight.
+RankMapLike = RankRows | Sequence[Sequence[int]] | np.ndarray
 AdapterGrid = int | tuple[int, int] | tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -120,12 +122,12 @@ with gradients, or give a rank_map
 
     family: str = "localized"
     rank: int = 16
-    grid: AdapterGrid = 4
+    grid: AdapterGrid | Grid = 4
     alpha: float = 16.0
     dropout: float = 0.0
-    target_modules: str | tuple[str, ...] = "all-linear"
+    target_modules: str | Sequence[str] = "all-linear"
     init: Init = "zero"
-    rank_map: RankRows | Mapping[str, RankRows] | None = None
+    rank_map: RankMapLike | Mapping[str, RankMapLike] | None = None
     global_rank: int | None = None
 
     def __post_init__(self) -> None:

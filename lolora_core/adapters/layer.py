@@ -72,18 +72,19 @@ class BlockFactors(nn.Module):
             persistent=False,
         )
 
-    def add_to(self, onto: Float[Tensor, "T m"], x: Float[Tensor, "T n"]) -> Float[Tensor, "T m"]:
-        """Add x·ΔWᵀ to `onto` in place, computed in its dtype."""
-        a = [piece.to(onto.dtype) for piece in self.A]
-        b = [piece.to(onto.dtype) * self.scaling for piece in self.B]
+    def forward(
+        self, x: Float[Tensor, "T n"], onto: Float[Tensor, "T m"] | None = None
+    ) -> Float[Tensor, "T m"]:
+        """Return x·ΔWᵀ, computed in the dtype of x, or add it to `onto` in place."""
+        a = [piece.to(x.dtype) for piece in self.A]
+        b = [piece.to(x.dtype) * self.scaling for piece in self.B]
         return add_block_products(onto, x, self.layout, self.gather, a, b)
 
     def delta(self) -> Float[Tensor, "m n"]:
         """Return the dense ΔW, in the dtype of the factors."""
-        m, n = self.layout.grid.shape
         like = self.A[0]
-        identity = torch.eye(n, dtype=like.dtype, device=like.device)
-        return self.add_to(like.new_zeros(n, m), identity).T
+        side = self.layout.grid.shape[1]
+        return self(torch.eye(side, dtype=like.dtype, device=like.device)).T
 
     def factors(self) -> Factors:
         """Return {(i, j): (B_ij of shape (h_i, r_ij), A_ij of shape (r_ij, w_j))}, copied.
@@ -239,7 +240,7 @@ class AdapterLinear(nn.Module):
             out = self.base(x).reshape(len(tokens), -1).clone()
         tokens = self.dropout(tokens).to(out.dtype)
         for term in self.block_terms:
-            out = term.add_to(out, tokens)
+            out = term(tokens, out)
         return out.view(*x.shape[:-1], out.shape[-1])
 
     @torch.no_grad()

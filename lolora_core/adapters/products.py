@@ -36,13 +36,19 @@ def _by_row(z: Float[Tensor, "slots T"], run: Run, layout: BlockLayout) -> Tenso
     return _by_column(z, run)
 
 
+def _empty(x: Float[Tensor, "T n"], width: int, runs: Sequence[Run]) -> Tensor:
+    """Return room for what the runs write; zeros where blocks without any rank leave gaps."""
+    full = sum(run.blocks * run.side for run in runs) == width
+    return x.new_empty(len(x), width) if full else x.new_zeros(len(x), width)
+
+
 class _AddBlockProducts(torch.autograd.Function):
     """`out=` views let each product write straight into its place, which autograd cannot do."""
 
     @staticmethod
     def forward(
         ctx: Any,
-        onto: Tensor,
+        onto: Tensor | None,
         x: Tensor,
         layout: BlockLayout,
         gather: Tensor | None,
@@ -54,13 +60,15 @@ class _AddBlockProducts(torch.autograd.Function):
             torch.bmm(_factor(a, run), _columns(x, run).mT, out=_by_column(z, run))
         if gather is not None:
             z = z.index_select(0, gather)
+        out = _empty(x, layout.grid.shape[0], layout.row_runs) if onto is None else onto
         for run in layout.row_runs:
-            place = _columns(onto, run)
-            torch.baddbmm(place, _by_row(z, run, layout).mT, _factor(b, run), out=place)
+            place, rows = _columns(out, run), _by_row(z, run, layout).mT
+            torch.baddbmm(place, rows, _factor(b, run), beta=onto is not None, out=place)
         ctx.layout = layout
         ctx.save_for_backward(x, z, gather, *factors)
-        ctx.mark_dirty(onto)
-        return onto
+        if onto is not None:
+            ctx.mark_dirty(onto)
+        return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -81,19 +89,17 @@ class _AddBlockProducts(torch.autograd.Function):
         da = [torch.empty_like(piece) for piece in a]
         dx = None
         if ctx.needs_input_grad[1]:
-            # Block columns without any rank pass nothing back.
-            full = sum(run.blocks for run in layout.col_runs) == layout.grid.blocks[1]
-            dx = torch.empty_like(x) if full else torch.zeros_like(x)
+            dx = _empty(x, x.shape[1], layout.col_runs)
         for run in layout.col_runs:
             dz_run = _by_column(dz, run)
             torch.bmm(dz_run, _columns(x, run), out=_factor(da, run))
             if dx is not None:
                 torch.bmm(dz_run.mT, _factor(a, run), out=_columns(dx, run))
-        return grad, dx, None, None, *da, *db
+        return grad if ctx.needs_input_grad[0] else None, dx, None, None, *da, *db
 
 
 def _plain(
-    onto: Tensor,
+    onto: Tensor | None,
     x: Tensor,
     layout: BlockLayout,
     gather: Tensor | None,
@@ -111,19 +117,20 @@ def _plain(
     for start, part in products.items():
         parts += [x.new_zeros(x.shape[0], start - edge), part]
         edge = start + part.shape[1]
-    parts.append(x.new_zeros(x.shape[0], onto.shape[1] - edge))
-    return onto + torch.cat([part for part in parts if part.shape[1]], dim=1)
+    parts.append(x.new_zeros(x.shape[0], layout.grid.shape[0] - edge))
+    update = torch.cat([part for part in parts if part.shape[1]], dim=1)
+    return update if onto is None else onto + update
 
 
 def add_block_products(
-    onto: Float[Tensor, "T m"],
+    onto: Float[Tensor, "T m"] | None,
     x: Float[Tensor, "T n"],
     layout: BlockLayout,
     gather: Tensor | None,
     a: Sequence[Float[Tensor, "_ _"]],
     b: Sequence[Float[Tensor, "_ _"]],
 ) -> Float[Tensor, "T m"]:
-    """Add x·ΔWᵀ to `onto` in place, with ΔW_ij = B_ij·A_ij; ΔW is never built.
+    """Add x·ΔWᵀ to `onto` in place, or return it alone; ΔW_ij = B_ij·A_ij is never built.
 
     z_j = A_j·x_jᵀ for every block column j and y_i += z_iᵀ·B_i for every block row i, each one
     batched product over blocks of one size. The intermediate z holds T·Σ r_ij values: with equal
@@ -132,10 +139,10 @@ def add_block_products(
 
     Parameters
     ----------
-    onto : Tensor, shape (T, m)
+    onto : Tensor, shape (T, m), optional
         Contiguous; overwritten.
     x : Tensor, shape (T, n)
-        Of the dtype of `onto`, as are the factors.
+        Of the dtype of `onto` and of the factors.
     layout : BlockLayout
     gather : Tensor of int, shape (slots,) or None
         `layout.gather` on the device of `x`.

@@ -71,7 +71,7 @@ def test_runs_on_meta(case: Case) -> None:
     assert num_adapter_parameters(net) == num_adapter_parameters(adapted(case, torch.float32))
 
 
-@pytest.mark.parametrize("case", SOME, ids=str)
+@pytest.mark.parametrize("case", [c for c in SOME if c.name in ("own", "hybrid")], ids=str)
 def test_compiled_graph_is_whole_and_equal(case: Case) -> None:
     net, x = adapted(case, torch.float64, train=True), inputs(case, torch.float64)
     wanted = net(x)
@@ -98,8 +98,9 @@ def test_handwritten_backward_equals_autograd(case: Case) -> None:
         b = [piece * term.scaling for piece in term.B]
         plain = _plain(onto, x, term.layout, term.gather, list(term.A), b)
         wanted = torch.autograd.grad(plain, given, upstream)
-        fast = term.add_to(onto.clone(), x)
+        fast = term(x, onto.clone())
         torch.testing.assert_close(fast, plain)
+        torch.testing.assert_close(term(x), plain)
         for found, grad in zip(torch.autograd.grad(fast, given, upstream), wanted, strict=True):
             torch.testing.assert_close(found, grad)
 
@@ -145,18 +146,20 @@ def test_dropout_acts_in_training_only() -> None:
         for p in adapter_parameters(model):
             nn.init.ones_(p)
     x = torch.ones(256, 64)
-    update = layer(x) - layer.base(x)
+    update = (layer(x) - layer.base(x)).detach()
     expected = 16 / 8 * 8 / 4 * 64
     assert float(update.std()) > 1
     assert abs(float(update.mean()) / expected - 1) < 0.05
     model.eval()
-    torch.testing.assert_close(layer(x) - layer.base(x), torch.full((256, 64), expected))
+    update = (layer(x) - layer.base(x)).detach()
+    torch.testing.assert_close(update, torch.full((256, 64), expected))
 
 
 def test_a_hook_on_the_base_keeps_what_the_base_returned() -> None:
     model = nn.Sequential(nn.Linear(8, 8))
     seen: list[torch.Tensor] = []
-    base = model[0]
+    base = nn.Linear(8, 8)
+    model[0] = base
     base.register_forward_hook(lambda module, args, output: seen.append(output))
     add_adapters(model, AdapterConfig(rank=2, grid=2))
     with torch.no_grad():

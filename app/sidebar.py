@@ -35,7 +35,7 @@ MAX_UPLOAD_MB = 64
 def every_setting() -> tuple[state.Setting, ...]:
     """Return all settings, with those of every pattern's sliders and the known targets."""
     target = replace(state.TARGET, options=(*(e.id for e in catalogue()), UPLOAD))
-    blocks = tuple(name for name, family in FAMILIES.items() if not family.whole)
+    blocks = tuple(n for n, f in FAMILIES.items() if f.from_spectra and not f.whole)
     known = {state.TARGET: target, state.ACROSS: replace(state.ACROSS, options=blocks)}
     sliders = [state.pattern_setting(e, p) for e in catalogue() for p in e.parameters]
     return (*(known.get(setting, setting) for setting in state.ALL), *sliders)

@@ -28,7 +28,7 @@ __all__ = ["REFITS", "TOLERANCE", "GlobalTerm", "Hybrid", "HybridSearch"]
 TOLERANCE = 0.005
 REFITS = 20
 # Within a refit the column spaces of the blocks stay while coefficients and global term change.
-_INNER = 4
+_INNER = 3
 _OVERSAMPLING = 8
 # Eigenvectors of a block followed beyond the largest rank in use.
 _MARGIN = 4

@@ -28,12 +28,12 @@ Progress = Callable[[int, int], object]
 
 def _check_families(families: Sequence[str] | None) -> tuple[Family, ...]:
     if families is None:
-        return tuple(f for f in FAMILIES.values() if getattr(f, "from_spectra", True))
+        return tuple(f for f in FAMILIES.values() if f.from_spectra)
     chosen = tuple(resolve_family(name) for name in families)
     if not chosen:
         raise ValueError("families must name at least one family; it is empty")
     for family in chosen:
-        if not getattr(family, "from_spectra", True):
+        if not family.from_spectra:
             raise ValueError(
                 f"families may not hold {family.name!r}: it is fitted to the matrix, and a sweep "
                 f"reads singular values only. Use decompose(W, grid).errors({family.name!r}, "

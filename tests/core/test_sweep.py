@@ -107,7 +107,7 @@ def test_curves_are_the_rules_at_every_budget(spectra: Spectra) -> None:
     grid = spectra.grid
     budgets = np.arange(int((grid.max_ranks * grid.costs).sum()) + 5)
     for family in FAMILIES.values():
-        if not family.fits(grid) or family.whole or not getattr(family, "from_spectra", True):
+        if not family.fits(grid) or family.whole or not family.from_spectra:
             continue
         (errors, used), (exact, spent) = (
             answers(c, budgets) for c in (curve(family, spectra), RuleCurve(spectra, family))

@@ -1,1 +1,46 @@
-"""Training: the small networks, the digits data and the loop that adapts them."""
+"""Training: the tasks, the methods and the loop that adapts small networks, one record a step.
+
+Examples
+--------
+>>> from lolora_core.training import fine_tune
+>>> records = list(fine_tune("digits-rotated", "full", steps=2, device="cpu"))
+>>> len(records)
+3
+"""
+
+from lolora_core.training.compare import (
+    MethodComparison,
+    Paired,
+    compare_methods,
+    paired_interval,
+)
+from lolora_core.training.loop import DivergedError, Record, Run, Snapshot, fine_tune, start
+from lolora_core.training.methods import LEARNING_RATES, METHODS, Method, resolve_method
+from lolora_core.training.problem import Data, Problem, Task, resolve_device
+from lolora_core.training.tasks import TASKS, resolve_task
+from lolora_core.training.trials import LearningRateSearch, search_lr
+
+__all__ = [
+    "LEARNING_RATES",
+    "METHODS",
+    "TASKS",
+    "Data",
+    "DivergedError",
+    "LearningRateSearch",
+    "Method",
+    "MethodComparison",
+    "Paired",
+    "Problem",
+    "Record",
+    "Run",
+    "Snapshot",
+    "Task",
+    "compare_methods",
+    "fine_tune",
+    "paired_interval",
+    "resolve_device",
+    "resolve_method",
+    "resolve_task",
+    "search_lr",
+    "start",
+]

@@ -17,19 +17,24 @@ class DigitsMLP(nn.Module):
 
     Layers: `fc1` (256×64), `fc2` (256×256), `fc3` (10×256), each with a bias.
 
+    Parameters
+    ----------
+    pixels : int
+        Inputs of `fc1`; 64 for the 8 × 8 digits, 784 for MNIST.
+
     Examples
     --------
     >>> DigitsMLP()(torch.zeros(3, 64)).shape
     torch.Size([3, 10])
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pixels: int = PIXELS) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(PIXELS, 256)
+        self.fc1 = nn.Linear(pixels, 256)
         self.fc2 = nn.Linear(256, 256)
         self.fc3 = nn.Linear(256, CLASSES)
 
-    def forward(self, images: Float[Tensor, "batch 64"]) -> Float[Tensor, "batch 10"]:
+    def forward(self, images: Float[Tensor, "batch pixels"]) -> Float[Tensor, "batch 10"]:
         """Return one logit per class for flattened images."""
         hidden = functional.relu(self.fc1(images))
         return self.fc3(functional.relu(self.fc2(hidden)))

@@ -1,0 +1,386 @@
+"""The training loop: a run that yields one record a step and knows nothing of its display."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lolora_core.training.methods import Method, resolve_method
+from lolora_core.training.problem import SPLITS, Split, Task, near_names, resolve_device
+from lolora_core.training.tasks import resolve_task
+
+__all__ = ["DivergedError", "Record", "Run", "Snapshot", "fine_tune", "start"]
+
+WARM_UP = 0.05
+CLIP = 1.0
+CHUNK = 512
+DIVERGED = 1e6
+# torch's default generator belongs to the whole process: one run at a time may borrow it.
+_BORROWED = threading.Lock()
+
+
+class DivergedError(RuntimeError):
+    """The loss became NaN, infinite or a million times its start; the run keeps all it had.
+
+    AdamW's steps are bounded, so far too high a rate often ends in huge losses that are finite.
+
+    Examples
+    --------
+    >>> raise DivergedError(float("nan"), 7)
+    Traceback (most recent call last):
+    lolora_core.training.loop.DivergedError: loss became NaN at step 7
+    """
+
+    def __init__(self, loss: float, step: int) -> None:
+        became = "NaN" if math.isnan(loss) else "infinite" if math.isinf(loss) else f"{loss:.3g}"
+        super().__init__(f"loss became {became} at step {step}")
+        self.step = step
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one step showed.
+
+    Attributes
+    ----------
+    step : int
+        0 is the start, before any update.
+    train_loss : float or None
+        Loss of the step's batch before its update; None at step 0.
+    eval_loss, metric : float or None
+        Over the evaluated split after the update; None at steps that are not evaluated.
+    delta_norm : float
+        (Σ ‖ΔW‖²_F)^½ over all adapted matrices.
+    seconds : float
+        Time spent in steps so far, evaluations and pauses left out.
+    samples_per_second : float
+        Training examples seen, by `seconds`.
+    memory_bytes : int
+        On CUDA the peak allocated on the device; elsewhere the size of the trainable tensors,
+        their gradients and the optimizer's state.
+    """
+
+    step: int
+    train_loss: float | None
+    eval_loss: float | None
+    metric: float | None
+    delta_norm: float
+    seconds: float
+    samples_per_second: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """All that `Run.restore` needs to go on from `step` as if nothing had happened since."""
+
+    step: int
+    parameters: tuple[Tensor, ...]
+    optimizer: dict[str, Any]
+    seconds: float
+
+
+class Run:
+    """One method on one task; iterating over it trains, one `Record` a step.
+
+    AdamW without weight decay (it would pull full fine-tuning towards zero weights, but adapters
+    towards the base), a linear warm-up over the first 5 % of the steps, then a cosine to 0;
+    gradients are clipped to norm 1. The order of the examples follows from the seed alone, so it
+    is the same for every method. On the CPU in one thread the same arguments give the same
+    numbers, bit for bit. Nothing here uses torch's global generator once the run has started, so
+    runs in several threads do not disturb each other. Call its methods between steps.
+
+    Parameters
+    ----------
+    task, method, steps, lr, seed, device, evaluate_every, split
+        As in `fine_tune`.
+
+    Attributes
+    ----------
+    model : nn.Module
+        The model in training, adapters included.
+    records : list of Record
+    step : int
+        The last step that is recorded; -1 before the first.
+    last_good : Snapshot or None
+        Taken at the last evaluation before the run diverged.
+    error : DivergedError or None
+        Why the run ended, where it diverged.
+    """
+
+    def __init__(
+        self,
+        task: str | Task,
+        method: str | Method,
+        *,
+        steps: int | None = None,
+        lr: float | None = None,
+        seed: int = 0,
+        device: str | torch.device = "auto",
+        evaluate_every: int | None = None,
+        split: Split = "validation",
+    ) -> None:
+        self.task, self.method = resolve_task(task), resolve_method(method)
+        self.steps = _positive("steps", self.task.steps if steps is None else steps)
+        self.lr = self.method.learning_rate(self.task.name) if lr is None else lr
+        if not (isinstance(self.lr, int | float) and 0 < self.lr < math.inf):
+            raise ValueError(f"lr must be a positive number; it is {lr!r}")
+        every = (
+            max(1, self.steps // self.task.evaluations)
+            if evaluate_every is None
+            else evaluate_every
+        )
+        self.evaluate_every = _positive("evaluate_every", every)
+        if split not in SPLITS:
+            raise ValueError(near_names(split, SPLITS, "split"))
+        self.seed, self.split, self.device = seed, split, resolve_device(device)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with _BORROWED, torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            self.problem = self.task.build(seed).to(self.device)
+            attached = self.method.attach(self.problem, seed)
+        self.model, self.parameters, self._deltas = attached
+        # AdamW refuses an empty list, and a frozen base without a head trains nothing.
+        trained: list[Tensor] = [*self.parameters] or [torch.zeros(0, device=self.device)]
+        self._optimizer = torch.optim.AdamW(trained, lr=self.lr, weight_decay=0.0, fused=True)
+        self._precision = torch.autocast(
+            self.device.type,
+            torch.bfloat16,
+            enabled=self.device.type == "cuda" and self.task.mixed_precision,
+        )
+        data = self.problem.splits["train"]
+        self.batch = min(self.task.batch, len(data.inputs))
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+        self._seconds, self._closed = 0.0, False
+        self.records: list[Record] = []
+        self.step = -1
+        self.last_good: Snapshot | None = None
+        self.error: DivergedError | None = None
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable parameters, those of the head included."""
+        return sum(parameter.numel() for parameter in self.parameters)
+
+    @property
+    def finished(self) -> bool:
+        """Whether no further record will come."""
+        return self._closed or self.error is not None or self.step >= self.steps
+
+    def __iter__(self) -> Iterator[Record]:
+        return self
+
+    def __next__(self) -> Record:
+        if self.finished:
+            raise StopIteration
+        step = self.step + 1
+        try:
+            train_loss = self._train(step) if step else None
+            evaluated = step % self.evaluate_every == 0 or step == self.steps
+            eval_loss, metric = self.evaluate(self.split) if evaluated else (None, None)
+        except torch.OutOfMemoryError as error:
+            raise MemoryError(f"{self.device} ran out of memory at step {step}") from error
+        for loss in (train_loss, eval_loss):
+            if loss is not None and not loss <= self._limit(loss):
+                self.error = DivergedError(loss, step)
+                raise self.error
+        self.step = step
+        if evaluated:
+            self.last_good = self.snapshot()
+        norms = [delta.norm() for delta in self.deltas().values()]
+        record = Record(
+            step,
+            train_loss,
+            eval_loss,
+            metric,
+            float(torch.stack(norms).norm()),
+            self._seconds,
+            step * self.batch / self._seconds if step else 0.0,
+            self._memory(),
+        )
+        self.records.append(record)
+        return record
+
+    def _limit(self, loss: float) -> float:
+        first = self.records[0].eval_loss if self.records else loss
+        assert first is not None
+        return min(DIVERGED * max(first, 1.0), sys.float_info.max)
+
+    def _train(self, step: int) -> float:
+        began = time.perf_counter()
+        data, chosen = self.problem.splits["train"], self._batch(step)
+        with torch.enable_grad(), self._precision:
+            loss = self.problem.loss(self.model(data.inputs[chosen]), data.targets[chosen])
+        value = float(loss.detach())
+        if self.parameters and math.isfinite(value):
+            self._optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.parameters, CLIP)
+            self._optimizer.param_groups[0]["lr"] = self.lr * _schedule(step, self.steps)
+            self._optimizer.step()
+        self._seconds += time.perf_counter() - began
+        return value
+
+    def _batch(self, step: int) -> Tensor:
+        examples = len(self.problem.splits["train"].inputs)
+        epoch, at = divmod(step - 1, examples // self.batch)
+        if epoch != self._epoch:
+            # A generator for each epoch: the order at a step needs no history to be repeated.
+            generator = torch.Generator().manual_seed(hash((self.seed, epoch)) % 2**63)
+            order = torch.randperm(examples, generator=generator)
+            self._epoch, self._order = epoch, order.to(self.device)
+        return self._order[at * self.batch : (at + 1) * self.batch]
+
+    @torch.no_grad()
+    def evaluate(self, split: Split) -> tuple[float, float]:
+        """Return loss and metric over a whole split, in float32."""
+        inputs, targets = self.problem.splits[split]
+        outputs = torch.cat([self.model(part) for part in inputs.split(CHUNK)])
+        return float(self.problem.loss(outputs, targets)), float(
+            self.problem.metric(outputs, targets)
+        )
+
+    @torch.no_grad()
+    def deltas(self) -> dict[str, Float[Tensor, "m n"]]:
+        """Return ΔW of every adapted module by its name, on the device of the run."""
+        return self._deltas()
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of everything that training changes."""
+        parameters = tuple(parameter.detach().clone() for parameter in self.parameters)
+        state = copy.deepcopy(self._optimizer.state_dict())
+        return Snapshot(self.step, parameters, state, self._seconds)
+
+    @torch.no_grad()
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot of this run; later records are dropped, and it can go on."""
+        for parameter, value in zip(self.parameters, snapshot.parameters, strict=True):
+            parameter.copy_(value)
+        self._optimizer.load_state_dict(copy.deepcopy(snapshot.optimizer))
+        self.step, self._seconds, self.error = snapshot.step, snapshot.seconds, None
+        self.records = [record for record in self.records if record.step <= snapshot.step]
+
+    def close(self) -> None:
+        """End the run; model and records stay."""
+        self._closed = True
+
+    def _memory(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        states = self._optimizer.state.values()
+        held = [v for state in states for v in state.values() if isinstance(v, Tensor)]
+        held += [g for p in self.parameters for g in (p, p.grad) if g is not None]
+        return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
+
+def _positive(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be an integer of 1 or more; it is {value!r}")
+    return value
+
+
+def _schedule(step: int, steps: int) -> float:
+    """Return the factor on the learning rate at step 1…steps."""
+    warm_up = max(1, round(WARM_UP * steps))
+    if step <= warm_up:
+        return step / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up + 1)))
+
+
+def start(task: str | Task, method: str | Method, **options: Any) -> Run:
+    """Return a `Run` that has not made a step yet; the arguments are those of `fine_tune`.
+
+    Examples
+    --------
+    >>> run = start("digits-rotated", "full", steps=2, device="cpu")
+    >>> [record.step for record in run], sorted(run.deltas())
+    ([0, 1, 2], ['fc1', 'fc2'])
+    """
+    return Run(task, method, **options)
+
+
+def fine_tune(
+    task: str | Task,
+    method: str | Method,
+    *,
+    steps: int | None = None,
+    lr: float | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    evaluate_every: int | None = None,
+    split: Split = "validation",
+) -> Generator[Record, None, None]:
+    """Train `method` on `task` and yield a record at each step; closing the generator stops it.
+
+    Parameters
+    ----------
+    task : str or Task
+        A name in `TASKS`.
+    method : str or Method
+        A name in `METHODS`, or one with a rank and grid of its own.
+    steps : int, optional
+        The task's own number by default (400; fewer where a step is slow).
+    lr : float, optional
+        Peak learning rate; by default from the table `LEARNING_RATES`.
+    seed : int
+        Draws the training examples, their order and the factors at the start.
+    device : str or torch.device
+        "auto" is cuda, then mps, then cpu.
+    evaluate_every : int, optional
+        Steps from one evaluation to the next; by default as many as
+        give `Task.evaluations`.
+    split : {"train", "validation", "test"}
+        What is evaluated.
+
+    Yields
+    ------
+    Record
+        The first one is step 0, before any update.
+
+    Raises
+    ------
+    ValueError
+        An argument that is not allowed; the message says what is.
+    DivergedError
+        The loss became NaN, infinite or a million times its start.
+
+    References
+    ----------
+    AdamW: arXiv 1711.05101.
+
+    Examples
+    --------
+    >>> for record in fine_tune("digits-rotated", "frozen", steps=2, device="cpu"):
+    ...     print(record.step, record.delta_norm)
+    0 0.0
+    1 0.0
+    2 0.0
+    """
+    run = Run(
+        task,
+        method,
+        steps=steps,
+        lr=lr,
+        seed=seed,
+        device=device,
+        evaluate_every=evaluate_every,
+        split=split,
+    )
+
+    def records() -> Generator[Record, None, None]:
+        try:
+            yield from run
+        finally:
+            run.close()
+
+    return records()

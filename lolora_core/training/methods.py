@@ -1,0 +1,260 @@
+"""What can be trained: a family's adapter at one budget, full, frozen, PEFT's own layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lolora_core.adapters import (
+    AdapterConfig,
+    adapter_layers,
+    adapter_parameters,
+    add_adapters,
+    full_gradients,
+)
+from lolora_core.families import FAMILIES
+from lolora_core.training.problem import Data, Problem, near_names
+
+__all__ = ["LEARNING_RATES", "METHODS", "Attached", "Kind", "Method", "resolve_method"]
+
+#: Peak learning rates by method.
+LEARNING_RATES: dict[str, float] = {
+    "full": 1e-3,
+    "frozen": 1e-2,
+}
+DEFAULT_RATE = 1e-2
+GRADIENT_BATCHES = 4
+GRADIENT_BATCH = 64
+
+
+class Attached(NamedTuple):
+    """A method attached to a model: what is trained, and how to read ΔW."""
+
+    model: nn.Module
+    parameters: list[nn.Parameter]
+    deltas: Callable[[], dict[str, Float[Tensor, "m n"]]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One line of the registry of methods.
+
+    Attributes
+    ----------
+    name, summary, source : str
+    attach : callable
+        ``(problem, method, seed) -> Attached``; changes ``problem.model`` in place.
+    family : str
+        Whose structure ΔW has; empty for "full" and "frozen", which have neither rank nor grid.
+    package : str
+        What must be installed for it; empty where nothing is.
+    """
+
+    name: str
+    summary: str
+    source: str
+    attach: Callable[[Problem, Method, int], Attached]
+    family: str = ""
+    package: str = ""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a model is adapted, at which budget.
+
+    Parameters
+    ----------
+    name : str
+        A name in `METHODS`.
+    rank : int
+        Equivalent rank r: each adapted m×n matrix gets r·(m + n) parameters. Scaling is
+        alpha/rank = 1.
+    grid : int or (int, int)
+        Blocks down and across, for the families that have blocks.
+
+    Raises
+    ------
+    ValueError
+        An unknown name (the message offers near ones), or a rank below 1.
+    ModuleNotFoundError
+        A PEFT method without peft; the message says how to install it.
+
+    Notes
+    -----
+    `adaptive` chooses its rank map from the mean gradient of the loss with respect to each
+    adapted weight on the first 4 × 64 training examples (``init="gradient"``; this project's own
+    idea, and no promise). `hybrid` has a global term of rank ⌊r/2⌋, and equal ranks on every
+    block for the rest. Every adapter starts at ΔW = 0.
+
+    Examples
+    --------
+    >>> Method("localised")
+    Traceback (most recent call last):
+    ValueError: there is no method 'localised'; did you mean localized?
+    """
+
+    name: str
+    rank: int = 16
+    grid: int | tuple[int, int] = 4
+
+    def __post_init__(self) -> None:
+        if self.name not in METHODS:
+            raise ValueError(near_names(self.name, METHODS, "method"))
+        if isinstance(self.rank, bool) or not isinstance(self.rank, int) or self.rank < 1:
+            raise ValueError(f"rank must be an integer of 1 or more; it is {self.rank!r}")
+        package = self.kind.package
+        if package and find_spec(package) is None:
+            raise ModuleNotFoundError(
+                f"{self.name} needs {package}; install it with: pip install {package}"
+            )
+
+    @property
+    def kind(self) -> Kind:
+        """The registry's line for this method."""
+        return METHODS[self.name]
+
+    @property
+    def label(self) -> str:
+        """The name with rank and grid, where they mean anything to the method.
+
+        Examples
+        --------
+        >>> Method("localized", rank=8).label, Method("full").label
+        ('localized r=8 K=4', 'full')
+        """
+        if not self.kind.family:
+            return self.name
+        cut = self.grid if isinstance(self.grid, int) else "×".join(map(str, self.grid))
+        blocks = "" if self.kind.family == "global" else f" K={cut}"
+        return f"{self.name} r={self.rank}{blocks}"
+
+    def learning_rate(self, task: str) -> float:
+        """Return the peak learning rate of `LEARNING_RATES`."""
+        return LEARNING_RATES.get(self.name, DEFAULT_RATE)
+
+    def attach(self, problem: Problem, seed: int) -> Attached:
+        """Freeze the base, add what the method trains, and train the head with it."""
+        problem.model.requires_grad_(False)
+        attached = self.kind.attach(problem, self, seed)
+        heads = [problem.model.get_submodule(name) for name in problem.head]
+        for head in heads:
+            head.requires_grad_(True)
+        extra = [parameter for head in heads for parameter in head.parameters()]
+        return attached._replace(parameters=_unique([*attached.parameters, *extra]))
+
+
+def _unique(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    return list({id(parameter): parameter for parameter in parameters}.values())
+
+
+def _full(problem: Problem, method: Method, seed: int) -> Attached:
+    problem.model.requires_grad_(True)
+    base = {name: weight.detach().clone() for name, weight in problem.weights().items()}
+
+    def deltas() -> dict[str, Tensor]:
+        return {name: weight - base[name] for name, weight in problem.weights().items()}
+
+    return Attached(problem.model, list(problem.model.parameters()), deltas)
+
+
+def _frozen(problem: Problem, method: Method, seed: int) -> Attached:
+    zeros = {name: torch.zeros_like(weight) for name, weight in problem.weights().items()}
+    return Attached(problem.model, [], lambda: dict(zeros))
+
+
+def _family(problem: Problem, method: Method, seed: int) -> Attached:
+    name = method.name
+    config = AdapterConfig(
+        family=name,
+        rank=method.rank,
+        grid=method.grid,
+        alpha=method.rank,
+        target_modules=problem.adapted,
+        init="gradient" if name == "adaptive" else "zero",
+        global_rank=method.rank // 2 if name == "hybrid" else None,
+    )
+    gradients = None
+    if name == "adaptive":
+        inputs, targets = problem.splits["train"]
+        size = GRADIENT_BATCH
+        cuts = [slice(at * size, (at + 1) * size) for at in range(GRADIENT_BATCHES)]
+        batches = [Data(inputs[cut], targets[cut]) for cut in cuts if len(inputs[cut])]
+        gradients = full_gradients(
+            problem.model,
+            lambda model, b: problem.loss(model(b.inputs), b.targets),
+            batches,
+            config,
+        )
+    model = add_adapters(problem.model, config, gradients=gradients)
+    layers = adapter_layers(model)
+
+    def deltas() -> dict[str, Tensor]:
+        return {name: layer.delta() for name, layer in layers.items()}
+
+    return Attached(model, list(adapter_parameters(model)), deltas)
+
+
+def _peft(problem: Problem, method: Method, seed: int) -> Attached:
+    from peft import GraloraConfig, LoraConfig, PeftConfig, inject_adapter_in_model
+
+    targets = list(problem.adapted)
+    config: PeftConfig
+    if method.name == "peft-lora":
+        config = LoraConfig(r=method.rank, lora_alpha=method.rank, target_modules=targets)
+    else:
+        if not isinstance(method.grid, int):
+            raise ValueError(f"grid of peft-gralora must be one number; it is {method.grid!r}")
+        config = GraloraConfig(
+            r=method.rank, alpha=method.rank, gralora_k=method.grid, target_modules=targets
+        )
+    model = inject_adapter_in_model(config, problem.model)
+    layers: dict[str, Any] = {name: model.get_submodule(name) for name in targets}
+    parameters = [p for p in model.parameters() if p.requires_grad and p.numel()]
+
+    def deltas() -> dict[str, Tensor]:
+        return {name: layer.get_delta_weight("default") for name, layer in layers.items()}
+
+    return Attached(model, parameters, deltas)
+
+
+def _families() -> list[Kind]:
+    known = [Kind(f.name, f.summary, f.source, _family, f.name) for f in FAMILIES.values()]
+    hybrid = Kind(
+        "hybrid",
+        "a global term of rank ⌊r/2⌋ and equal ranks on every block for the rest",
+        "hybrid GraLoRA, arXiv 2505.20355",
+        _family,
+        "hybrid",
+    )
+    return [*(kind for kind in known if kind.name != "hybrid"), hybrid]
+
+
+METHODS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        *_families(),
+        Kind("full", "every parameter of the model", "full fine-tuning", _full),
+        Kind("frozen", "the head alone, ΔW = 0", "linear probe", _frozen),
+        Kind("peft-lora", "PEFT's LoRA", "peft, arXiv 2106.09685", _peft, "global", "peft"),
+        Kind(
+            "peft-gralora", "PEFT's GraLoRA", "peft, arXiv 2505.20355", _peft, "localized", "peft"
+        ),
+    )
+}
+
+
+def resolve_method(method: str | Method) -> Method:
+    """Return the method of that name with its defaults, or the method itself.
+
+    Examples
+    --------
+    >>> resolve_method("full").rank
+    16
+    """
+    return method if isinstance(method, Method) else Method(method)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import adapters, browser, library, training, whatif
+from benchmarks import adapters, browser, checkpoints, library, training, whatif
 
 PARTS = {
     "library": library.run,
     "hybrid": library.hybrid,
     "adapters": adapters.run,
+    "checkpoints": checkpoints.run,
     "training": training.run,
     "whatif": whatif.run,
     "browser": browser.run,

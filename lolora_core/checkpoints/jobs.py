@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
+import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +16,21 @@ __all__ = ["Progress", "one_thread", "run_jobs"]
 
 #: ``progress(done, total, name)``; returning False stops.
 Progress = Callable[[int, int, str], object]
+
+
+_running: Counter[str] = Counter()
+_ended = threading.Condition()
+
+
+def _counted(run: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    with _ended:
+        _running[run] += 1
+    try:
+        return function(*arguments)
+    finally:
+        with _ended:
+            _running[run] -= 1
+            _ended.notify_all()
 
 
 @contextmanager
@@ -38,10 +57,11 @@ def run_jobs(
     """
     from joblib import Parallel, delayed
 
+    run = uuid.uuid4().hex
     pool = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")
     # New threads take their number from the last call, so it is set here as well.
     with one_thread():
-        results = pool(delayed(function)(*arguments) for function, *arguments in calls)
+        results = pool(delayed(_counted)(run, *call) for call in calls)
         try:
             for name, answer in results:
                 done += 1
@@ -49,5 +69,12 @@ def run_jobs(
                 if progress is not None and progress(done, total, name) is False:
                     break
         finally:
-            if hasattr(results, "close"):
-                results.close()
+            with warnings.catch_warnings():
+                # joblib warns that a stop wastes what was begun, and a stop is what is wanted.
+                warnings.simplefilter("ignore", UserWarning)
+                if hasattr(results, "close"):
+                    results.close()
+            # A thread that still computes while Python ends would abort the process.
+            with _ended:
+                _ended.wait_for(lambda: not _running[run])
+                del _running[run]

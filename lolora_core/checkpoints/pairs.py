@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -12,9 +13,9 @@ from torch import Tensor
 
 from lolora_core.checkpoints.source import MappingSource, TensorSource, read_matrix
 from lolora_core.targets.uploads import printable
-from lolora_core.validation import as_matrix
+from lolora_core.validation import reject_nonfinite
 
-__all__ = ["Pairs", "layer_and_kind", "natural", "pair_names", "part_of", "read_update"]
+__all__ = ["Pairs", "Update", "layer_and_kind", "natural", "pair_names", "part_of", "read_update"]
 
 
 class Pairs(NamedTuple):
@@ -117,19 +118,45 @@ def part_of(source: TensorSource, name: str) -> TensorSource:
     return source
 
 
-def read_update(
-    base: TensorSource | None, tuned: TensorSource, name: str
-) -> tuple[Float[Tensor, "m n"], float]:
-    """Return ΔW, in float32 or float64, and ‖W‖_F of the base; NaN without a base.
+class Update(NamedTuple):
+    """ΔW of one matrix.
+
+    Attributes
+    ----------
+    delta : Tensor, shape (m, n)
+        float32, or float64 where a checkpoint is.
+    norm : float
+        ‖ΔW‖_F.
+    base_norm : float
+        ‖W‖_F of the base; NaN without one.
+    """
+
+    delta: Float[Tensor, "m n"]
+    norm: float
+    base_norm: float
+
+
+def read_update(base: TensorSource | None, tuned: TensorSource, name: str) -> Update:
+    """Read a pair of tensors and subtract them.
 
     Raises
     ------
     ValueError
         A tensor is not finite.
     """
-    update = as_matrix(read_matrix(tuned, name), "tuned")
-    if base is None:
-        return update, float("nan")
-    weight = as_matrix(read_matrix(base, name), "base")
-    norm = float(torch.linalg.vector_norm(weight, dtype=torch.float64))
-    return (update if tuned.is_update else update - weight), norm
+    after = read_matrix(tuned, name)
+    before = None if base is None else read_matrix(base, name)
+    delta = after if before is None or tuned.is_update else after - before
+    norm = _norm(delta)
+    base_norm = float("nan") if before is None else _norm(before)
+    # A sum of squares shows what is not finite for less than a look at every entry; the look is
+    # for the message, and for the sums that overflow.
+    if not math.isfinite(norm):
+        for word, matrix in (("base", before), ("tuned", after), ("the update", delta)):
+            if matrix is not None:
+                reject_nonfinite(matrix, f"{printable(name)} of {word}")
+    return Update(delta, norm, base_norm)
+
+
+def _norm(matrix: Float[Tensor, "m n"]) -> float:
+    return float(torch.linalg.vector_norm(matrix, dtype=torch.float64))

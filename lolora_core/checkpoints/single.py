@@ -162,8 +162,7 @@ def extract_one(
 ) -> tuple[str, Found | str]:
     """Return the terms and the row of one matrix, or why it gets no adapter."""
     with one_thread():
-        update, _ = read_update(base, tuned, name)
-        norm = float(torch.linalg.vector_norm(update, dtype=torch.float64))
+        update, norm, _ = read_update(base, tuned, name)
         if norm == 0:
             return name, "it has not changed"
         try:
@@ -196,7 +195,7 @@ def steps_one(
 ) -> tuple[str, Steps | str]:
     """Return what each rank of one matrix would bring, or why it gets no adapter."""
     with one_thread():
-        update, _ = read_update(base, tuned, name)
+        update = read_update(base, tuned, name).delta
         family = resolve_family(goal.family)
         try:
             own = family.grid(Grid.resolve(1 if family.whole else goal.grid, update.shape))

@@ -116,7 +116,7 @@ def test_what_has_no_row_is_listed_with_its_reason() -> None:
         "new.weight": "only in tuned",
         "cut.weight": "its shape is (3, 3) in base and (4, 3) in tuned",
         "conv.weight": "it has 4 axes, and a matrix has 2",
-        "nan.weight": "tuned must be finite",
+        "nan.weight": "nan.weight of base must be finite",
         "layers.0.mlp.bias": "it has 1 axis, and a matrix needs 2",
         "step": "it holds integers (I64), and a matrix of floats is needed",
     }

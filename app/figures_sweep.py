@@ -15,6 +15,15 @@ __all__ = ["all_curves_figure", "grid_error_figure", "paint_figure", "winner_map
 #: A letter says the family where colour does not.
 LETTERS = {"global": "G", "diagonal": "D", "localized": "L", "adaptive": "A", "hybrid": "H"}
 
+# Pixels above a figure for the button that saves it.
+ROOM = 32
+_CLICKED = {
+    "hovermode": "closest",
+    "clickmode": "event+select",
+    "dragmode": False,
+    "margin": {"l": 8, "r": 8, "t": ROOM, "b": 8},
+}
+
 
 def _fade(colour: str, share: float) -> str:
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
@@ -30,7 +39,8 @@ def _cell_targets(x: np.ndarray, y: np.ndarray, custom: np.ndarray, hover: str) 
     return go.Scatter(
         x=x,
         y=y,
-        customdata=custom,
+        # As lists: of arrays the event brings back a mapping.
+        customdata=custom.tolist(),
         mode="markers",
         marker={"symbol": "square", "size": 22, "opacity": 0},
         hovertemplate=hover,
@@ -103,7 +113,7 @@ def winner_map_figure(
         range=[len(grids) - 0.5, -0.5],
     )
     finish(figure, 150 + 34 * len(grids))
-    return figure.update_layout(hovermode="closest", clickmode="event+select", dragmode=False)
+    return figure.update_layout(_CLICKED)
 
 
 def _winner_cells(
@@ -235,7 +245,7 @@ def all_curves_figure(
     figure.update_yaxes(title="relative error", **error_axis)
     figure.update_xaxes(title="trainable parameters", type="log" if log_parameters else "linear")
     finish(figure, 460)
-    return figure.update_layout(hovermode="closest")
+    return figure.update_layout(hovermode="closest", margin_t=ROOM)
 
 
 def front_changes(front: pd.DataFrame) -> pd.DataFrame:
@@ -305,7 +315,7 @@ def grid_error_figure(
         tickvals=list(range(len(cols))),
         ticktext=[str(c) for c in cols],
         showgrid=False,
-        constrain="domain",
+        range=[-0.5, len(cols) - 0.5],
     )
     figure.update_yaxes(
         title="block rows",
@@ -315,7 +325,7 @@ def grid_error_figure(
         range=[len(rows) - 0.5, -0.5],
     )
     finish(figure, 420)
-    return figure.update_layout(hovermode="closest", clickmode="event+select", dragmode=False)
+    return figure.update_layout(_CLICKED)
 
 
 def paint_figure(ranks: np.ndarray, most: int) -> go.Figure:
@@ -356,4 +366,4 @@ def paint_figure(ranks: np.ndarray, most: int) -> go.Figure:
         **tick,
     )
     finish(figure, 420)
-    return figure.update_layout(hovermode="closest", clickmode="event+select", dragmode=False)
+    return figure.update_layout(_CLICKED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from safetensors.numpy import save
 
-from lolora_core import advise, approximate, budget_for_rank, decompose
+from lolora_core import Grid, advise, approximate, budget_for_rank, decompose
 from lolora_core.targets import load
 from tests.browser.conftest import App
 
@@ -36,11 +37,14 @@ def expect_query(app: App, *parts: str) -> None:
 def click_cell(app: App, key: str, x: float, y: float) -> None:
     """Click at a fraction of the drawing area of a figure."""
     area = app.page.locator(f".st-key-{key} .nsewdrag").first
-    area.scroll_into_view_if_needed()
+    area.hover()
     box = area.bounding_box()
     assert box is not None
-    app.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
-    app.page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    place = {"x": x * box["width"], "y": y * box["height"]}
+    # Plotly picks what the pointer hovers over.
+    area.hover(position=place)  # type: ignore[arg-type]
+    expect(app.page.locator(f".st-key-{key} .hovertext")).to_have_count(1)
+    area.click(position=place)  # type: ignore[arg-type]
 
 
 def test_settings_follow_from_page_to_page(app: App) -> None:
@@ -93,7 +97,7 @@ def test_rows_by_columns_and_its_cells(app: App) -> None:
 
 def test_painting_is_in_the_link(app: App, browser: Browser) -> None:
     open_page(app, "?rank=16&rows=4&cols=4&brush_rank=9")
-    app.page.locator(".st-key-paint_clear button").click()
+    app.page.get_by_role("button", name="Clear").click()
     expect(app.main).to_contain_text("0 of 16,384 parameters, 16,384 left. Error 1.00")
     click_cell(app, "paint_map", 2.5 / 4, 1.5 / 4)
     expect_query(app, r"paint=0x4_0x2\.9\.0_0x4_0x4")
@@ -102,11 +106,18 @@ def test_painting_is_in_the_link(app: App, browser: Browser) -> None:
     w = load("camera").array
     error = decompose(w, 4).on(decompose(w, 4).grid).spectra.relative_error(ranks)
     expect(app.main).to_contain_text(f"2,304 of 16,384 parameters, 14,080 left. Error {error:#.3g}")
+    with app.page.expect_download() as download:
+        app.page.get_by_role("button", name="Rank map, JSON").click()
+    saved = json.loads(Path(download.value.path()).read_text())
+    grid = Grid(tuple(saved["row_edges"]), tuple(saved["col_edges"]))
+    own = approximate(w, grid=grid, rank_map=saved["rank_map"])
+    assert own.relative_error == pytest.approx(error, abs=1e-9)
+    assert own.num_parameters == 2304
     other = browser.new_context().new_page()
     other.goto(app.page.url)
     expect(other.get_by_test_id("stMain")).to_contain_text("2,304 of 16,384 parameters")
     other.context.close()
-    app.page.locator(".st-key-paint_adaptive button").click()
+    app.page.get_by_role("button", name="Copy adaptive").click()
     expect(app.main).to_contain_text("you found the optimum")
 
 

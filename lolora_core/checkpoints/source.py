@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -52,6 +52,7 @@ INDEX = "model.safetensors.index.json"
 MAX_JSON = 50_000_000
 
 
+@runtime_checkable
 class TensorSource(Protocol):
     """Named tensors that are read one at a time.
 
@@ -170,8 +171,17 @@ class MappingSource:
         return str([(info.name, info.dtype, info.shape) for info in self.tensors.values()])
 
     def read(self, name: str) -> Tensor:
-        """Return one tensor."""
-        return self.held[name].detach()
+        """Return one tensor.
+
+        Raises
+        ------
+        ValueError
+            It is on the meta device.
+        """
+        tensor = self.held[name].detach()
+        if tensor.is_meta:
+            raise ValueError(f"{name} is on the meta device and has no values to read")
+        return tensor
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -256,6 +256,20 @@ def test_checkpoints_of_different_models_are_refused() -> None:
         survey(base, wider, n_jobs=1)
 
 
+def test_tensors_without_values_are_refused() -> None:
+    base, tuned = pair(1)
+    meta = {name: value.to("meta") for name, value in tuned.items()}
+    with pytest.raises(ValueError, match=r"embed\.weight is on the meta device"):
+        survey(base, meta, n_jobs=1)
+
+
+def test_a_tiny_update_counts_as_moved() -> None:
+    tiny = {"a.weight": torch.eye(4) * 1e-30}
+    (row,) = survey(None, tiny, rank=1, grids=[4], n_jobs=1).rows
+    assert row["update_norm"] == pytest.approx(2e-30)
+    assert row["best_family"] == "diagonal"
+
+
 def test_an_unrelated_model_of_the_same_shape_is_noted() -> None:
     base, _ = pair(1)
     other = {n: torch.randn(v.shape) if v.is_floating_point() else v for n, v in base.items()}

@@ -19,7 +19,8 @@ import torch
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
-from lolora_core import FAMILIES, Decomposition, Grid, decompose, metrics
+from app.figures import picture_png
+from lolora_core import FAMILIES, Approximation, Decomposition, Grid, decompose, metrics
 from lolora_core.blocks import block_norms
 from lolora_core.comparison import (
     Comparison,
@@ -40,6 +41,10 @@ from lolora_core.targets import (
 MEGABYTE = 2**20
 #: Decompositions may fill this much memory, all visitors together.
 DECOMPOSITION_BYTES = 768 * MEGABYTE
+
+# Visitors share the cores. With two threads each, small products wait for each other's: under load
+# one rank of a 512² matrix took 4.6 s in place of 0.03 s.
+torch.set_num_threads(1)
 
 # One large decomposition at a time: a second would only slow both, and everybody else.
 _LARGE = 1024 * 1024
@@ -142,6 +147,21 @@ def recall(key: str | None) -> Target:
     with _recent_lock:
         found = _recent.get(key) if key else None
     return found or bundled_target("camera", False, ())
+
+
+def _content_key(target: Target) -> str:
+    return target.sha256
+
+
+@cached(LRUCache(256), key=_content_key, condition=threading.Condition())
+def preview(target: Target) -> bytes:
+    """Return a PNG of every k-th row and column, so that 256 to 511 are left of a long side."""
+    step_down, step_across = (max(1, side // 256) for side in target.shape)
+    return picture_png(
+        target.array[::step_down, ::step_across],
+        target.display_range,
+        image=target.value_range is not None,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,6 +300,16 @@ def _magnitude(error: np.ndarray, view: str) -> np.ndarray:
     return np.sqrt((error**2).mean(axis=-1))
 
 
+def _block_energies(
+    grid: Grid, channel: Decomposition, found: Approximation, residual: torch.Tensor
+) -> np.ndarray:
+    """Return ‖block of W − Ŵ‖² of every block, from the discarded σ² where they are blocks' own."""
+    svd = channel.on(found.grid)
+    if found.grid == grid and svd.exact:
+        return svd.spectra.residuals(found.rank_map)
+    return block_norms(residual, grid) ** 2
+
+
 @cached(
     LRUCache(192 * MEGABYTE, getsizeof=_nbytes), key=_scene_key, condition=threading.Condition()
 )
@@ -287,17 +317,16 @@ def pictures(scene: Scene, rank: int) -> Pictures:
     """Build the dense residual of every family, and its norm in every block."""
     channels = decompositions(scene)
     found = compare(channels, rank)
-    targets = [channel.target for channel in channels]
-    whole = scene.grid.whole()
-    norm = float(np.sqrt(sum((block_norms(w, whole) ** 2).sum() for w in targets))) or 1.0
+    norm = float(np.sqrt(sum(c.on(scene.grid).spectra.total for c in channels))) or 1.0
     errors, blocks = {}, {}
     for name, result in found.results.items():
         residuals = [
-            w - approximation.dense()
-            for w, approximation in zip(targets, result.channels, strict=True)
+            channel.target - approximation.dense()
+            for channel, approximation in zip(channels, result.channels, strict=True)
         ]
-        squares = np.sum([block_norms(residual, scene.grid) ** 2 for residual in residuals], axis=0)
-        blocks[name] = np.sqrt(squares) / norm
+        parts = zip(channels, result.channels, residuals, strict=True)
+        squares = [_block_energies(scene.grid, *part) for part in parts]
+        blocks[name] = np.sqrt(np.sum(squares, axis=0)) / norm
         arrays = [residual.float().numpy(force=True) for residual in residuals]
         errors[name] = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=-1)
     return Pictures(errors, blocks)

@@ -17,6 +17,7 @@ __all__ = [
     "GREY",
     "LUTS",
     "curve_figure",
+    "finish",
     "picture_png",
     "rank_map_figure",
     "spectrum_figure",
@@ -90,7 +91,8 @@ def error_png(error: np.ndarray, limit: float) -> bytes:
     return _png(lut[np.round(unit * 255).astype(np.uint8)])
 
 
-def _layout(figure: go.Figure, height: int) -> go.Figure:
+def finish(figure: go.Figure, height: int) -> go.Figure:
+    """Give a figure the margins and the legend that all share."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -141,7 +143,7 @@ def curve_figure(
         )
     else:
         figure.update_yaxes(title="relative error", range=[0, 1.02])
-    return _layout(figure, 380)
+    return finish(figure, 380)
 
 
 def rank_map_figure(ranks: np.ndarray, selected: tuple[int, int] | None) -> go.Figure:
@@ -176,7 +178,7 @@ def rank_map_figure(ranks: np.ndarray, selected: tuple[int, int] | None) -> go.F
     figure.update_yaxes(
         title="block row", autorange="reversed", scaleanchor="x", constrain="domain", **tick
     )
-    _layout(figure, 380)
+    finish(figure, 380)
     return figure.update_layout(hovermode="closest")
 
 
@@ -210,4 +212,4 @@ def spectrum_figure(values: np.ndarray, ranks: Mapping[str, int]) -> go.Figure:
     figure.update_yaxes(title="singular value σ", type="log" if len(kept) else "linear")
     if len(kept):
         figure.update_yaxes(range=np.log10([kept.min() / 1.5, kept.max() * 1.5]).tolist())
-    return _layout(figure, 300)
+    return finish(figure, 300)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from app import compute, controls, figures, state
+from app import compute, controls, state
 from lolora_core import Grid
 from lolora_core.comparison import matched_step
 from lolora_core.grid import budget_for_rank
@@ -142,13 +142,7 @@ def _target() -> Target:
 
 
 def _about(target: Target) -> None:
-    image = target.value_range is not None
-    preview = target.array[:: max(1, target.shape[0] // 256), :: max(1, target.shape[1] // 256)]
-    st.image(
-        figures.picture_png(preview, target.display_range, image=image),
-        output_format="PNG",
-        width=160,
-    )
+    st.image(compute.preview(target), output_format="PNG", width=160)
     m, n = target.shape
     three = ", three channels" if len(target.channels) > 1 else ""
     st.caption(f"{target.description.rstrip('.')}. Shape: {m:,} × {n:,}{three}.")

@@ -130,7 +130,7 @@ SCALE = Setting(
     "Error scale",
     "One scale serves all families. Full covers the largest error of any family; 1/8 ends at an "
     "eighth of it, and each picture states how much of it lies beyond.",
-    options=("full", "1/2", "1/4", "1/8", "1/16"),
+    options=("full", "1/4", "1/8", "1/16"),
 )
 GRID_LINES = Setting("lines", False, "Grid lines", "Draw the borders of the blocks.")
 BLOCK_MARKS = Setting(

@@ -12,18 +12,30 @@ Examples
 32
 """
 
+from lolora_core.advise import Advice, advise
 from lolora_core.approximation import Approximation, approximate
 from lolora_core.decomposition import Decomposition, decompose
 from lolora_core.families import FAMILIES, Family
-from lolora_core.grid import Grid, budget_for_rank
+from lolora_core.grid import Grid, budget_for_rank, divisor_grids
+from lolora_core.other_tools import CONVERSIONS
+from lolora_core.reorder import Reordering, reorder
+from lolora_core.sweep import Sweep, sweep
 
 __all__ = [
+    "CONVERSIONS",
     "FAMILIES",
+    "Advice",
     "Approximation",
     "Decomposition",
     "Family",
     "Grid",
+    "Reordering",
+    "Sweep",
+    "advise",
     "approximate",
     "budget_for_rank",
     "decompose",
+    "divisor_grids",
+    "reorder",
+    "sweep",
 ]

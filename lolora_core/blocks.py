@@ -21,6 +21,16 @@ def _block_index(group: BlockGroup, device: torch.device) -> tuple[Tensor, Tenso
     )
 
 
+def _covers(group: BlockGroup, matrix: Float[Tensor, "m n"]) -> bool:
+    """Return whether the blocks are the whole matrix; then slices do in place of an index."""
+    return len(group.rows) * group.height * group.width == matrix.numel()
+
+
+def _tiled(matrix: Float[Tensor, "m n"], group: BlockGroup) -> Float[Tensor, "K_r K_c h w"]:
+    """View a matrix of equal blocks by block."""
+    return matrix.unflatten(1, (-1, group.width)).unflatten(0, (-1, group.height)).transpose(1, 2)
+
+
 def gather_blocks(matrix: Float[Tensor, "m n"], group: BlockGroup) -> Float[Tensor, "b h w"]:
     """Stack the blocks of a group.
 
@@ -33,6 +43,8 @@ def gather_blocks(matrix: Float[Tensor, "m n"], group: BlockGroup) -> Float[Tens
     if len(group.rows) == 1:
         top, left = int(group.row_starts[0]), int(group.col_starts[0])
         return matrix[None, top : top + group.height, left : left + group.width]
+    if _covers(group, matrix):
+        return _tiled(matrix, group).flatten(0, 1)
     return matrix[_block_index(group, matrix.device)]
 
 
@@ -52,6 +64,9 @@ def scatter_blocks(
     """
     if len(group.rows) == 1:
         gather_blocks(out, group).copy_(blocks)
+    elif _covers(group, out):
+        tiles = _tiled(out, group)
+        tiles.copy_(blocks.reshape(tiles.shape))
     else:
         out[_block_index(group, out.device)] = blocks
 
@@ -72,8 +87,7 @@ def block_norms(matrix: Float[Tensor, "m n"], grid: Grid) -> Float64[np.ndarray,
     """
     norms = np.zeros(grid.blocks)
     for group in grid.groups():
-        found = torch.linalg.vector_norm(
-            gather_blocks(matrix, group), dim=(-2, -1), dtype=_accumulator(matrix)
-        )
-        norms[group.rows, group.cols] = found.numpy(force=True)
+        blocks = _tiled(matrix, group) if _covers(group, matrix) else gather_blocks(matrix, group)
+        found = torch.linalg.vector_norm(blocks, dim=(-2, -1), dtype=_accumulator(matrix))
+        norms[group.rows, group.cols] = found.flatten().numpy(force=True)
     return norms

@@ -12,7 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-__all__ = ["BlockGroup", "Grid", "GridLike", "budget_for_rank"]
+__all__ = [
+    "BlockGroup",
+    "Grid",
+    "GridLike",
+    "all_budgets",
+    "budget_for_rank",
+    "divisor_grids",
+]
 
 
 class BlockGroup(NamedTuple):
@@ -257,3 +264,53 @@ def budget_for_rank(shape: Sequence[int], rank: int) -> int:
     if value < 0:
         raise ValueError(f"rank must be 0 or more; it is {value}")
     return value * (m + n)
+
+
+def divisor_grids(
+    shape: Sequence[int], limit: int, *, rectangular: bool = False
+) -> tuple[tuple[int, int], ...]:
+    """Return the grids up to `limit` a side that cut a matrix into equal blocks.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        m and n.
+    limit : int
+        Largest number of block rows and of block columns, 1 or more.
+    rectangular : bool
+        All pairs of a divisor of m and a divisor of n; otherwise K×K where K divides both.
+
+    Raises
+    ------
+    ValueError
+        A limit below 1.
+
+    Examples
+    --------
+    >>> divisor_grids((12, 8), 4)
+    ((1, 1), (2, 2), (4, 4))
+    >>> divisor_grids((3, 2), 4, rectangular=True)
+    ((1, 1), (1, 2), (3, 1), (3, 2))
+    """
+    m, n = _check_shape(shape)
+    top = operator.index(limit)
+    if top < 1:
+        raise ValueError(f"limit must be 1 or more; it is {top}")
+    rows, cols = ([k for k in range(1, min(top, side) + 1) if side % k == 0] for side in (m, n))
+    if rectangular:
+        return tuple((r, c) for r in rows for c in cols)
+    return tuple((k, k) for k in rows if k in cols)
+
+
+def all_budgets(shape: Sequence[int]) -> Int[np.ndarray, " q"]:
+    """Return the budgets of every integer equivalent rank r = 0…⌊mn/(m + n)⌋, at least 0 and 1.
+
+    Beyond mn/(m + n) a low-rank product has more parameters than the matrix itself.
+
+    Examples
+    --------
+    >>> all_budgets((4, 4))
+    array([ 0,  8, 16])
+    """
+    m, n = _check_shape(shape)
+    return np.arange(max(1, m * n // (m + n)) + 1, dtype=np.int64) * (m + n)

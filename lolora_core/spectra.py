@@ -25,11 +25,14 @@ class PooledOrder:
         Parameters that keeping it costs, h + w of its block.
     spent : ndarray of int, shape (q,)
         Running sum of `costs`.
+    energies : ndarray, shape (q,)
+        σ² of each.
     """
 
     blocks: Int[np.ndarray, " q"]
     costs: Int[np.ndarray, " q"]
     spent: Int[np.ndarray, " q"]
+    energies: Float64[np.ndarray, " q"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ class Spectra:
         order = np.argsort(-energy / costs, kind="stable")
         order = order[energy[order] > 0]
         blocks = np.repeat(np.arange(rows * cols), depth)[order]
-        return PooledOrder(blocks, costs[order], np.cumsum(costs[order]))
+        return PooledOrder(blocks, costs[order], np.cumsum(costs[order]), energy[order])
 
     def residuals(self, rank_map: Int[np.ndarray, "K_r K_c"]) -> Float64[np.ndarray, "K_r K_c"]:
         """Return the energy that a rank map leaves out in each block."""

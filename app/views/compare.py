@@ -1,5 +1,6 @@
 """Compare: one target, one budget, one grid; every family side by side."""
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -73,6 +74,16 @@ def _decomposed(scene: Any) -> Any:
     return scene
 
 
+def _pictures_first() -> None:
+    """Wait until the pictures are on the screen: charts made at once would hold them up.
+
+    In slices, because Streamlit lets a newer slider value in only where something is drawn.
+    """
+    for _ in range(4):
+        time.sleep(0.02)
+        st.empty()
+
+
 def page() -> None:
     """Draw the page."""
     # The heading stands before torch is imported.
@@ -116,6 +127,7 @@ def page() -> None:
         image=target.value_range is not None,
         luts=LUTS,
     )
+    _pictures_first()
     st.caption(prose.unmatched(found))
     curve, block = st.columns([3, 2], gap="large")
     with curve:

@@ -25,6 +25,7 @@ from lolora_core.adapters.inject import (
 )
 from lolora_core.adapters.layer import AdapterLinear, BlockFactors
 from lolora_core.adapters.layout import BlockLayout
+from lolora_core.adapters.storage import load_adapters, save_adapters
 
 __all__ = [
     "ADAPTER_FAMILIES",
@@ -39,8 +40,10 @@ __all__ = [
     "add_adapters",
     "full_gradients",
     "gradient_rank_maps",
+    "load_adapters",
     "merge_adapters",
     "num_adapter_parameters",
     "remove_adapters",
+    "save_adapters",
     "unmerge_adapters",
 ]

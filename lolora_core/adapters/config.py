@@ -225,8 +225,8 @@ with gradients, or give a rank_map
     def grid_of(self, shape: Sequence[int]) -> Grid:
         """Return the grid of a weight of `shape` (out_features, in_features)."""
         if isinstance(self.grid, tuple) and isinstance(self.grid[0], tuple):
-            return Grid.resolve(Grid(*self.grid), shape)  # type: ignore[arg-type]
-        return Grid.resolve(self.grid, shape)  # type: ignore[arg-type]
+            return Grid.resolve(Grid(*self.grid), shape)
+        return Grid.resolve(self.grid, shape)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON values.

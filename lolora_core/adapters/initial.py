@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,14 @@ from lolora_core.adapters.layer import AdapterLinear, BlockFactors, Factors
 from lolora_core.adapters.ranks import Place, term_layouts
 from lolora_core.adapters.targets import find_targets
 from lolora_core.decomposition import block_svd
-from lolora_core.validation import as_matrix
 
-__all__ = ["full_gradients", "gradient_rank_maps", "principal_factors", "start_from_svd"]
+__all__ = [
+    "full_gradients",
+    "gradient_rank_maps",
+    "principal_factors",
+    "start_from_saved",
+    "start_from_svd",
+]
 
 
 def principal_factors(term: BlockFactors, weight: Float[Tensor, "m n"]) -> Factors:
@@ -26,7 +31,8 @@ def principal_factors(term: BlockFactors, weight: Float[Tensor, "m n"]) -> Facto
     s is the term's scaling, so scaling·B_ij·A_ij is the best approximation of the block.
     """
     layout = term.layout
-    svd = block_svd(weight, layout.grid, wanted=layout.rank_map > 0)
+    most = int(layout.rank_map.max())
+    svd = block_svd(weight, layout.grid, max_rank=most, wanted=layout.rank_map > 0)
     found: Factors = {}
     for group, u, s, vh, _ in svd.groups:
         root = (s / term.scaling).sqrt()
@@ -37,21 +43,30 @@ def principal_factors(term: BlockFactors, weight: Float[Tensor, "m n"]) -> Facto
 
 
 @torch.no_grad()
+def _move_into_adapter(
+    layer: AdapterLinear, fill: Callable[[int, BlockFactors, Tensor], None]
+) -> None:
+    weight = layer.base.weight
+    layer.pretrained = weight.clone()
+    left = weight.to(layer.block_terms[0].A[0].dtype)
+    for at, term in enumerate(layer.block_terms):
+        fill(at, term, left)
+        term.keep_start()
+        left = left - term.delta()
+    weight.copy_(left)
+
+
 def start_from_svd(layer: AdapterLinear) -> None:
     """Move the leading triples of each block from the base into the adapter (arXiv 2404.02948).
 
     Term by term: for hybrid the blocks' term reads what the global term has left.
     """
-    weight = layer.base.weight
-    if not weight.is_meta:
-        as_matrix(weight, "the weight of an adapted layer")
-    layer.pretrained = weight.clone()
-    left = weight.to(layer.terms[0].A[0].dtype)
-    for term in layer.terms:
-        assert isinstance(term, BlockFactors)
-        term.set_factors(principal_factors(term, left))
-        left = left - term.delta()
-    weight.copy_(left)
+    _move_into_adapter(layer, lambda _, term, left: term.set_factors(principal_factors(term, left)))
+
+
+def start_from_saved(layer: AdapterLinear, starts: Sequence[Mapping[str, Tensor]]) -> None:
+    """Move the update of saved start factors, one set for each term, into the adapter."""
+    _move_into_adapter(layer, lambda at, term, _: term.load(starts[at]))
 
 
 def full_gradients(
@@ -85,6 +100,8 @@ def full_gradients(
     >>> full_gradients(model, lambda m, x: m(x).sum(), [torch.ones(3, 2)], config)
     {'0': tensor([[3., 3.]])}
     """
+    if any(isinstance(module, AdapterLinear) for module in model.modules()):
+        raise ValueError("the model has adapters; remove_adapters first, then the gradient")
     targets = find_targets(model, config)
     weights = [linear.weight for linear in targets.values()]
     before = [weight.requires_grad for weight in weights]

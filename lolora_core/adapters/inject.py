@@ -30,6 +30,9 @@ __all__ = [
 
 _STATE = "lolora_adapters"
 
+#: What goes where: each target with the layouts of its terms, by name.
+Plan = dict[str, tuple[nn.Linear, tuple[BlockLayout, ...]]]
+
 
 @dataclass
 class _Installed:
@@ -39,15 +42,14 @@ class _Installed:
 
 def plan_adapters(
     model: nn.Module, config: AdapterConfig, gradients: Mapping[str, Tensor] | None = None
-) -> dict[str, tuple[nn.Linear, tuple[BlockLayout, ...]]]:
+) -> Plan:
     """Check everything that can fail, before anything is changed."""
-    if hasattr(model, _STATE):
-        raise ValueError("the model has adapters already; remove_adapters takes them away")
+    reject_adapters(model)
     if gradients is not None and config.init != "gradient":
         raise ValueError(f"gradients are for init 'gradient'; it is {config.init!r}")
     if config.init == "gradient" and gradients is None:
         raise ValueError("init 'gradient' needs gradients; full_gradients computes them")
-    plan = {}
+    plan: Plan = {}
     for name, linear in find_targets(model, config).items():
         place = Place(name, (linear.out_features, linear.in_features))
         if not linear.weight.is_floating_point():
@@ -57,11 +59,13 @@ def plan_adapters(
     return plan
 
 
-def install_adapters(
-    model: nn.Module,
-    config: AdapterConfig,
-    plan: Mapping[str, tuple[nn.Linear, tuple[BlockLayout, ...]]],
-) -> None:
+def reject_adapters(model: nn.Module) -> None:
+    """Raise ValueError where a model, or a part of it, has adapters."""
+    if any(isinstance(module, AdapterLinear) for module in model.modules()):
+        raise ValueError("the model has adapters already; remove_adapters takes them away")
+
+
+def install_adapters(model: nn.Module, config: AdapterConfig, plan: Plan) -> None:
     """Put the planned layers in place and freeze everything else."""
     trainable = frozenset(name for name, p in model.named_parameters() if p.requires_grad)
     model.requires_grad_(False)
@@ -69,18 +73,15 @@ def install_adapters(
         id(linear): AdapterLinear(linear, layouts, config.scaling, config.dropout)
         for linear, layouts in plan.values()
     }
-    _replace(model, nn.Linear, lambda module: made.get(id(module), module))
+    _replace(model, made)
     setattr(model, _STATE, _Installed(config, trainable))
 
 
-def _replace(model: nn.Module, kind: type[nn.Module], new: object) -> None:
-    assert callable(new)
+def _replace(model: nn.Module, new: Mapping[int, nn.Module]) -> None:
     for parent in list(model.modules()):
-        if isinstance(parent, AdapterLinear):
-            continue
         for child_name, child in list(parent._modules.items()):
-            if isinstance(child, kind):
-                parent._modules[child_name] = new(child)
+            if id(child) in new:
+                parent._modules[child_name] = new[id(child)]
 
 
 def add_adapters(
@@ -235,9 +236,9 @@ def remove_adapters(model: nn.Module) -> nn.Module:
       (0): Linear(in_features=4, out_features=4, bias=True)
     )
     """
-    adapter_layers(model)
+    layers = adapter_layers(model).values()
     installed: _Installed = getattr(model, _STATE)
-    _replace(model, AdapterLinear, lambda layer: layer.restore_base())
+    _replace(model, {id(layer): layer.restore_base() for layer in layers})
     delattr(model, _STATE)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in installed.trainable)

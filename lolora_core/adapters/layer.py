@@ -63,6 +63,8 @@ class BlockFactors(nn.Module):
         )
         for piece in self.A:
             nn.init.kaiming_uniform_(piece, a=math.sqrt(5))
+        #: The packed factors before training, kept for init="svd".
+        self.start: dict[str, Tensor] = {}
         gather = layout.gather
         self.register_buffer(
             "gather",
@@ -101,6 +103,24 @@ class BlockFactors(nn.Module):
             (a, a_rows), (b, b_rows) = places[block]
             self.A[a][a_rows] = right.to(self.A[a])
             self.B[b][b_rows] = left.T.to(self.B[b])
+
+    def packed(self) -> dict[str, Tensor]:
+        """Return the packed factors themselves by the keys of `layout.tensor_shapes`."""
+        pieces = {"A": self.A, "B": self.B}
+        return {f"{n}.{p}": piece for n, held in pieces.items() for p, piece in enumerate(held)}
+
+    def keep_start(self) -> None:
+        """Keep a copy of the factors in `start`."""
+        self.start = {
+            f"start.{key}": value.detach().clone() for key, value in self.packed().items()
+        }
+
+    @torch.no_grad()
+    def load(self, values: Mapping[str, Tensor]) -> None:
+        """Overwrite the packed factors by key."""
+        held = self.packed()
+        for key, value in values.items():
+            held[key].copy_(value)
 
     def extra_repr(self) -> str:
         """Return the grid, the ranks and the scaling."""
@@ -185,13 +205,15 @@ class AdapterLinear(nn.Module):
     @property
     def num_parameters(self) -> int:
         """Trainable parameters of the adapter."""
-        return sum(term.layout.num_parameters for term in self._terms())
+        return sum(term.layout.num_parameters for term in self.block_terms)
 
-    def _terms(self) -> list[BlockFactors]:
+    @property
+    def block_terms(self) -> list[BlockFactors]:
+        """`terms` as a list, typed."""
         return [term for term in self.terms if isinstance(term, BlockFactors)]
 
     def _update(self) -> Float[Tensor, "m n"]:
-        first, *rest = (term.delta() for term in self._terms())
+        first, *rest = (term.delta() for term in self.block_terms)
         return sum(rest, start=first)
 
     def delta(self) -> Float[Tensor, "m n"]:
@@ -216,7 +238,7 @@ class AdapterLinear(nn.Module):
             # Others may hold on to what the base returned, so the sum gets memory of its own.
             out = self.base(x).reshape(len(tokens), -1).clone()
         tokens = self.dropout(tokens).to(out.dtype)
-        for term in self._terms():
+        for term in self.block_terms:
             out = term.add_to(out, tokens)
         return out.view(*x.shape[:-1], out.shape[-1])
 

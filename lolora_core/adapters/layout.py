@@ -20,7 +20,7 @@ class Run(NamedTuple):
 
     Attributes
     ----------
-    first, count : int
+    first, blocks : int
         Which block columns or rows.
     start, side : int
         First matrix column or row, and the size of each block.
@@ -31,7 +31,7 @@ class Run(NamedTuple):
     """
 
     first: int
-    count: int
+    blocks: int
     start: int
     side: int
     slot: int
@@ -143,6 +143,20 @@ class BlockLayout:
         """Σ r_ij·(h_i + w_j)."""
         return int((self.rank_map * self.grid.costs).sum())
 
+    def tensor_shapes(self, *, started: bool = False) -> dict[str, tuple[int, int]]:
+        """Return the shapes of the packed tensors by key; with `started` those at the start too.
+
+        Examples
+        --------
+        >>> BlockLayout(Grid.regular((6, 4), 1), np.array([[2]])).tensor_shapes()
+        {'A.0': (2, 4), 'B.0': (2, 6)}
+        """
+        pieces = {"A": self.a_pieces, "B": self.b_pieces}
+        shapes = {f"{n}.{p}": shape for n, held in pieces.items() for p, shape in enumerate(held)}
+        return shapes | (
+            {f"start.{key}": shape for key, shape in shapes.items()} if started else {}
+        )
+
     def blocks(
         self,
     ) -> Iterator[tuple[tuple[int, int], tuple[int, np.ndarray], tuple[int, np.ndarray]]]:
@@ -166,5 +180,5 @@ class BlockLayout:
 
 
 def _place(runs: tuple[Run, ...], block: int, slots: np.ndarray) -> tuple[int, np.ndarray]:
-    run = next(run for run in runs if run.first <= block < run.first + run.count)
+    run = next(run for run in runs if run.first <= block < run.first + run.blocks)
     return run.piece, slots - run.slot + run.offset

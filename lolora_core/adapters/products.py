@@ -14,25 +14,25 @@ from lolora_core.adapters.layout import BlockLayout, Run
 __all__ = ["add_block_products"]
 
 
-def _columns(matrix: Float[Tensor, "T n"], run: Run) -> Float[Tensor, "count T side"]:
-    cut = matrix[:, run.start : run.start + run.count * run.side]
-    return cut.unflatten(1, (run.count, run.side)).transpose(0, 1)
+def _columns(matrix: Float[Tensor, "T n"], run: Run) -> Float[Tensor, "b T w"]:
+    cut = matrix[:, run.start : run.start + run.blocks * run.side]
+    return cut.unflatten(1, (run.blocks, run.side)).transpose(0, 1)
 
 
-def _factor(pieces: Sequence[Tensor], run: Run) -> Float[Tensor, "count slots side"]:
-    rows = pieces[run.piece][run.offset : run.offset + run.count * run.slots]
-    return rows.unflatten(0, (run.count, run.slots))
+def _factor(pieces: Sequence[Tensor], run: Run) -> Float[Tensor, "b s w"]:
+    rows = pieces[run.piece][run.offset : run.offset + run.blocks * run.slots]
+    return rows.unflatten(0, (run.blocks, run.slots))
 
 
-def _by_column(z: Float[Tensor, "slots T"], run: Run) -> Float[Tensor, "count s T"]:
-    return z[run.slot : run.slot + run.count * run.slots].unflatten(0, (run.count, run.slots))
+def _by_column(z: Float[Tensor, "slots T"], run: Run) -> Float[Tensor, "b s T"]:
+    return z[run.slot : run.slot + run.blocks * run.slots].unflatten(0, (run.blocks, run.slots))
 
 
 def _by_row(z: Float[Tensor, "slots T"], run: Run, layout: BlockLayout) -> Tensor:
     # Equal ranks: the slots of block row i are every K_r-th row of z, from i on.
     if layout.strided:
         rows = z.unflatten(0, (-1, layout.grid.blocks[0]))
-        return rows[:, run.first : run.first + run.count].transpose(0, 1)
+        return rows[:, run.first : run.first + run.blocks].transpose(0, 1)
     return _by_column(z, run)
 
 
@@ -82,7 +82,7 @@ class _AddBlockProducts(torch.autograd.Function):
         dx = None
         if ctx.needs_input_grad[1]:
             # Block columns without any rank pass nothing back.
-            full = sum(run.count for run in layout.col_runs) == layout.grid.blocks[1]
+            full = sum(run.blocks for run in layout.col_runs) == layout.grid.blocks[1]
             dx = torch.empty_like(x) if full else torch.zeros_like(x)
         for run in layout.col_runs:
             dz_run = _by_column(dz, run)

@@ -127,6 +127,8 @@ the smallest rank that works is 8
             f"rank {rank} is above the full rank of {place}, {min(shape)}: "
             "lower it, or leave this module out of target_modules"
         )
+    if config.init == "svd":
+        as_matrix(weight, f"the weight of {place}")
     try:
         grid = config.grid_of(shape)
     except ValueError as error:

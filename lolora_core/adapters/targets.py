@@ -10,10 +10,11 @@ from torch import nn
 
 from lolora_core.adapters.config import AdapterConfig
 
-__all__ = ["find_targets"]
+__all__ = ["find_targets", "near_names"]
 
 
-def _near(wanted: str, names: Iterable[str]) -> str:
+def near_names(wanted: str, names: Iterable[str]) -> str:
+    """Return a phrase with the names most like `wanted`, whole or last parts, or the first few."""
     known = list(names)
     parts = dict.fromkeys(name.rsplit(".", 1)[-1] for name in known)
     close = get_close_matches(wanted, [*known, *parts], n=5, cutoff=0.4)
@@ -63,7 +64,7 @@ def find_targets(model: nn.Module, config: AdapterConfig) -> dict[str, nn.Linear
         if not found:
             raise ValueError(
                 f"target_modules: the pattern {targets!r} matches no nn.Linear; "
-                f"{_near(targets, linears)}"
+                f"{near_names(targets, linears)}"
             )
     else:
         found = set()
@@ -71,7 +72,8 @@ def find_targets(model: nn.Module, config: AdapterConfig) -> dict[str, nn.Linear
             hits = {name for name in linears if name == target or name.endswith(f".{target}")}
             if not hits:
                 raise ValueError(
-                    f"target_modules: {target!r} matches no nn.Linear; {_near(target, linears)}"
+                    f"target_modules: {target!r} matches no nn.Linear; "
+                    f"{near_names(target, linears)}"
                 )
             found |= hits
     chosen: dict[int, str] = {}

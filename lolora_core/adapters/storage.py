@@ -1,0 +1,232 @@
+"""Adapters to a folder and back: factors as safetensors, settings and rank maps as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from lolora_core.adapters.config import AdapterConfig
+from lolora_core.adapters.initial import start_from_saved
+from lolora_core.adapters.inject import (
+    Plan,
+    adapter_config,
+    adapter_layers,
+    install_adapters,
+    reject_adapters,
+    reject_shared_weights,
+)
+from lolora_core.adapters.layer import AdapterLinear
+from lolora_core.adapters.layout import BlockLayout
+from lolora_core.adapters.targets import near_names
+from lolora_core.grid import Grid
+
+__all__ = ["load_adapters", "save_adapters"]
+
+_FORMAT = "lolora-adapters-1"
+_SETTINGS, _TENSORS = "adapters.json", "adapters.safetensors"
+
+
+def save_adapters(model: nn.Module, folder: str | PathLike[str]) -> None:
+    """Write the adapters of a model to ``adapters.json`` and ``adapters.safetensors``.
+
+    The base is not written. With init="svd" the factors at the start are, so that loading can
+    take the same part out of the pretrained weight again. An older save in the folder stays
+    whole until both files are written.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With adapters, merged or not.
+    folder : path
+        Made if it is not there.
+
+    Raises
+    ------
+    ValueError
+        The model has no adapters, or they are on the meta device.
+
+    Examples
+    --------
+    >>> from lolora_core.adapters import add_adapters
+    >>> made = [nn.Sequential(nn.Linear(4, 4)) for _ in range(2)]
+    >>> _ = add_adapters(made[0], AdapterConfig(rank=2, grid=2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_adapters(made[0], folder)
+    ...     _ = load_adapters(made[1], folder)
+    >>> bool((made[0][0].terms[0].A[0] == made[1][0].terms[0].A[0]).all())
+    True
+    """
+    tensors: dict[str, Tensor] = {}
+    modules: dict[str, Any] = {}
+    for name, layer in adapter_layers(model).items():
+        modules[name] = {
+            "shape": [layer.out_features, layer.in_features],
+            "terms": [_layout_to_json(term.layout) for term in layer.block_terms],
+        }
+        for at, term in enumerate(layer.block_terms):
+            for key, value in {**term.packed(), **term.start}.items():
+                if value.is_meta:
+                    raise ValueError(f"the adapter of {name!r} is on the meta device: no values")
+                tensors[f"{name}.{at}.{key}"] = value.detach().contiguous()
+    packed = to_bytes(tensors, metadata={"format": _FORMAT})
+    settings = {
+        "format": _FORMAT,
+        "config": adapter_config(model).to_json(),
+        "modules": modules,
+        "tensors_sha256": hashlib.sha256(packed).hexdigest(),
+    }
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target) as draft:
+        text = json.dumps(settings, indent=2, ensure_ascii=False)
+        (Path(draft) / _TENSORS).write_bytes(packed)
+        (Path(draft) / _SETTINGS).write_text(text, encoding="utf-8")
+        for part in (_TENSORS, _SETTINGS):
+            (Path(draft) / part).replace(target / part)
+
+
+def load_adapters(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:
+    """Give a model without adapters those of a folder; whole or not at all.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With the pretrained weights that the adapters were trained on.
+    folder : path
+        Written by `save_adapters`.
+
+    Returns
+    -------
+    nn.Module
+        The same model, in place.
+
+    Raises
+    ------
+    FileNotFoundError
+        One of the two files is missing.
+    ValueError
+        Files that are damaged or do not belong together, or a model whose modules have other
+        names or shapes, or that has adapters already. The model is not changed then.
+    """
+    reject_adapters(model)
+    settings, tensors = _read(Path(folder))
+    try:
+        config = AdapterConfig.from_json(settings["config"])
+        found = {
+            name: (tuple(part["shape"]), tuple(_layout_from_json(term) for term in part["terms"]))
+            for name, part in settings["modules"].items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{Path(folder) / _SETTINGS} is not a saved adapter: {error}") from None
+    plan = _match(model, found)
+    _check_tensors(plan, tensors, config)
+    if config.init == "svd":
+        reject_shared_weights(model, {name: linear for name, (linear, _) in plan.items()})
+    install_adapters(model, config, plan)
+    for name, layer in adapter_layers(model).items():
+        if config.init == "svd":
+            start_from_saved(layer, _of_layer(layer, name, tensors, "start."))
+        for term, values in zip(layer.block_terms, _of_layer(layer, name, tensors), strict=True):
+            term.load(values)
+    return model
+
+
+def _of_layer(
+    layer: AdapterLinear, name: str, tensors: Mapping[str, Tensor], stage: str = ""
+) -> list[dict[str, Tensor]]:
+    return [
+        {key: tensors[f"{name}.{at}.{stage}{key}"] for key in term.layout.tensor_shapes()}
+        for at, term in enumerate(layer.block_terms)
+    ]
+
+
+def _layout_to_json(layout: BlockLayout) -> dict[str, Any]:
+    return {
+        "row_edges": list(layout.grid.row_edges),
+        "col_edges": list(layout.grid.col_edges),
+        "rank_map": layout.rank_map.tolist(),
+    }
+
+
+def _layout_from_json(values: Mapping[str, Any]) -> BlockLayout:
+    grid = Grid(values["row_edges"], values["col_edges"])
+    ranks = np.array(values["rank_map"], dtype=np.int64)
+    if ranks.shape != grid.blocks or (ranks < 0).any() or (ranks > grid.max_ranks).any():
+        raise ValueError(f"a rank map does not fit its {grid.label} grid")
+    if not ranks.any():
+        raise ValueError("a rank map is zero")
+    return BlockLayout(grid, ranks)
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    for name in (_SETTINGS, _TENSORS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} holds no {name}; save_adapters writes it")
+    try:
+        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{folder / _SETTINGS} is not readable JSON: {error}") from None
+    if not isinstance(settings, dict) or settings.get("format") != _FORMAT:
+        raise ValueError(f"{folder / _SETTINGS} is not a saved adapter of format {_FORMAT}")
+    packed = (folder / _TENSORS).read_bytes()
+    if hashlib.sha256(packed).hexdigest() != settings.get("tensors_sha256"):
+        raise ValueError(
+            f"{folder / _TENSORS} is damaged or does not belong to {_SETTINGS}: "
+            "its SHA-256 is not the one written there"
+        )
+    try:
+        return settings, load_bytes(packed)
+    except SafetensorError as error:
+        raise ValueError(f"{folder / _TENSORS} is not a safetensors file: {error}") from None
+
+
+def _match(
+    model: nn.Module,
+    found: Mapping[str, tuple[tuple[int, ...], tuple[BlockLayout, ...]]],
+) -> Plan:
+    modules = dict(model.named_modules(remove_duplicate=False))
+    linears = {name: part for name, part in modules.items() if isinstance(part, nn.Linear) and name}
+    plan: Plan = {}
+    for name, (shape, layouts) in found.items():
+        if name not in linears:
+            raise ValueError(
+                f"the saved adapters are for {name!r}, which is no nn.Linear of this model; "
+                f"{near_names(name, linears)}"
+            )
+        linear = linears[name]
+        here = (linear.out_features, linear.in_features)
+        if here != shape or any(layout.grid.shape != here for layout in layouts):
+            raise ValueError(
+                f"the saved adapter of {name!r} is for a {'×'.join(map(str, shape))} weight; "
+                f"this model's is {here[0]}×{here[1]}"
+            )
+        plan[name] = linear, layouts
+    return plan
+
+
+def _check_tensors(plan: Plan, tensors: Mapping[str, Tensor], config: AdapterConfig) -> None:
+    expected: dict[str, tuple[int, int]] = {}
+    for name, (_, layouts) in plan.items():
+        for at, layout in enumerate(layouts):
+            for key, shape in layout.tensor_shapes(started=config.init == "svd").items():
+                expected[f"{name}.{at}.{key}"] = shape
+    if set(expected) != set(tensors):
+        wrong = sorted(set(expected) ^ set(tensors))
+        raise ValueError(f"{_TENSORS} does not hold what {_SETTINGS} lists: {', '.join(wrong[:5])}")
+    for key, shape in expected.items():
+        if tuple(tensors[key].shape) != shape or not tensors[key].is_floating_point():
+            raise ValueError(
+                f"{_TENSORS}: {key} must be floating point of shape {shape}; "
+                f"it is {tensors[key].dtype} of shape {tuple(tensors[key].shape)}"
+            )

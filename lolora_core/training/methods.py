@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lolora_core.adapters import (
     AdapterConfig,
-    adapter_delta,
+    adapter_layers,
     adapter_parameters,
     add_adapters,
     full_gradients,
@@ -119,6 +119,21 @@ class Method:
         """The registry's line for this method."""
         return METHODS[self.name]
 
+    @property
+    def label(self) -> str:
+        """The name with rank and grid, where they mean anything to the method.
+
+        Examples
+        --------
+        >>> Method("localized", rank=8).label, Method("full").label
+        ('localized r=8 K=4', 'full')
+        """
+        if not self.kind.family:
+            return self.name
+        cut = self.grid if isinstance(self.grid, int) else "×".join(map(str, self.grid))
+        blocks = "" if self.kind.family == "global" else f" K={cut}"
+        return f"{self.name} r={self.rank}{blocks}"
+
     def learning_rate(self, task: str) -> float:
         """Return the peak learning rate of `LEARNING_RATES`."""
         return LEARNING_RATES.get(self.name, DEFAULT_RATE)
@@ -177,7 +192,12 @@ def _family(problem: Problem, method: Method, seed: int) -> Attached:
             config,
         )
     model = add_adapters(problem.model, config, gradients=gradients)
-    return Attached(model, list(adapter_parameters(model)), lambda: adapter_delta(model))
+    layers = adapter_layers(model)
+
+    def deltas() -> dict[str, Tensor]:
+        return {name: layer.delta() for name, layer in layers.items()}
+
+    return Attached(model, list(adapter_parameters(model)), deltas)
 
 
 def _peft(problem: Problem, method: Method, seed: int) -> Attached:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.state import Setting
 
-__all__ = ["number", "segments", "slider", "toggle"]
+__all__ = ["choice", "number", "pills", "segments", "slider", "toggle"]
 
 
 def _shared(setting: Setting) -> dict[str, Any]:
@@ -56,3 +56,21 @@ def segments(setting: Setting, **options: Any) -> str:
             **options,
         )
     )
+
+
+def choice(setting: Setting, **options: Any) -> Any:
+    """Draw a choice of many as a list to search; return the one picked."""
+    index = setting.options.index(setting.default)
+    return st.selectbox(options=setting.options, index=index, **_shared(setting), **options)
+
+
+def pills(setting: Setting, **options: Any) -> list[str]:
+    """Draw a choice of several; return those picked, in the order of the options."""
+    picked = st.pills(
+        options=setting.options,
+        selection_mode="multi",
+        default=setting.default,
+        **_shared(setting),
+        **options,
+    )
+    return [option for option in setting.options if option in picked]

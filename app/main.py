@@ -10,7 +10,18 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
+from app import heartbeat  # noqa: E402
+
 st.set_page_config(
     page_title="Localized LoRA Explorer", layout="wide", initial_sidebar_state="auto"
 )
-st.navigation([st.Page("views/compare.py", title="Compare", default=True)]).run()
+navigation = st.navigation(
+    [
+        st.Page("views/compare.py", title="Compare", default=True),
+        st.Page("views/fine_tune.py", title="Fine-tune"),
+    ]
+)
+# Before the page, which may stop the script.
+with st.sidebar:
+    heartbeat.draw()
+navigation.run()

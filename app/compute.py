@@ -104,13 +104,14 @@ class UploadChoice:
 
 
 _uploads: LRUCache[Any, Target] = LRUCache(256 * MEGABYTE, getsizeof=_array_bytes)
+_uploads_lock = threading.Condition()
 
 
 def _upload_key(data: bytes | None, digest: str, name: str, choice: UploadChoice) -> Any:
     return hashkey(digest, name, choice)
 
 
-@cached(_uploads, key=_upload_key, condition=threading.Condition())
+@cached(_uploads, key=_upload_key, condition=_uploads_lock)
 def uploaded_target(data: bytes | None, digest: str, name: str, choice: UploadChoice) -> Target:
     """Read an upload; `digest` is the SHA-256 of its bytes.
 
@@ -133,7 +134,7 @@ def uploaded_target(data: bytes | None, digest: str, name: str, choice: UploadCh
 
 def hold_upload(target: Target, choice: UploadChoice) -> None:
     """Keep a target made in this session where `uploaded_target` finds it by its title."""
-    with uploaded_target.cache_condition:
+    with _uploads_lock:
         _uploads[_upload_key(None, target.sha256, target.title, choice)] = target
 
 

@@ -393,9 +393,7 @@ class Race:
 
     def _conclude(self, lanes: list[Lane]) -> None:
         """Evaluate the whole runs of one seed on the test split, and compare their ΔW."""
-        whole = {
-            lane.method: (lane, lane.run) for lane in lanes if lane.run and not lane.problem
-        }
+        whole = {lane.method: (lane, lane.run) for lane in lanes if lane.run and not lane.problem}
         deltas = {name: run.deltas() for name, (_, run) in whole.items()}
         full = _flat(deltas["full"]) if "full" in deltas else None
         for name, (lane, run) in whole.items():

@@ -123,9 +123,7 @@ whether that is more than chance: choose several seeds.'
     if len(tied) < len(ranking):
         runner = ranking[len(tied)]
         lead += f"; {runner} follows with {three_digits(losses[runner])}"
-    return (
-        f"{lead}. One seed cannot say whether that is more than chance: choose several seeds."
-    )
+    return f"{lead}. One seed cannot say whether that is more than chance: choose several seeds."
 
 
 def no_verdict(race: Race) -> str:

@@ -138,7 +138,7 @@ def status(race: Race) -> None:
 def _gathered(race: Race, field: str) -> list[figures_training.Curve]:
     made = []
     for method in race.plan.methods:
-        runs = []
+        runs: list[tuple[tuple[int, ...], tuple[float, ...], bool]] = []
         for lane in race.lanes_of(method):
             pairs = [
                 (record.step, getattr(record, field))

@@ -53,7 +53,8 @@ def verdict(race: Race) -> str:
     seeds, methods = runs["seed"].nunique(), runs["method"].nunique()
     if seeds > 1 and methods > 1:
         return MethodComparison(TASKS[race.plan.task], runs).sentence()
-    return words.single_seed_verdict(runs.groupby("method")["test_loss"].mean().to_dict())
+    means = runs.groupby("method")["test_loss"].mean()
+    return words.single_seed_verdict({str(name): float(mean) for name, mean in means.items()})
 
 
 def _spread(values: list[float]) -> str:

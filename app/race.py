@@ -16,6 +16,8 @@ __all__ = ["buttons", "curves", "deltas", "plan_of_settings", "settings", "statu
 
 _PROBLEM = "race_problem"
 _IN_A_ROW = 5
+# Pixels on the screen: a tall ΔW must not fill a page.
+_WIDEST, _HIGHEST = 320, 360
 
 
 def _settings() -> dict[str, state.Setting]:
@@ -245,6 +247,8 @@ def _picture(name: str, delta: np.ndarray | None, limit: float) -> None:
     if delta is None:
         st.caption(f"{name}: ΔW is not finite, or there is none.")
         return
-    st.image(figures_training.delta_png(delta, limit), output_format="PNG", width="stretch")
+    rows, cols = delta.shape
+    with st.container(width=min(_WIDEST, max(24, _HIGHEST * cols // rows))):
+        st.image(figures_training.delta_png(delta, limit), output_format="PNG", width="stretch")
     norm = float(np.linalg.norm(delta))
     st.caption(f"**{name}** · ‖ΔW‖ {prose.three_digits(norm) if norm else '0'}")

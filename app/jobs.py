@@ -6,24 +6,22 @@ Nothing here calls Streamlit. A race lives as long as somebody sends heartbeats:
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
 import torch
 
 from app.film import Film, Frame, hold
+from app.lanes import LINE, Lane, Line, Outcome, Plan
 from app.race_files import adapter_zip
 from lolora_core.metrics import numerical_rank, relative_error
-from lolora_core.training import DivergedError, Method, Record, Run, resolve_task
+from lolora_core.training import DivergedError, Method, Run
 
-__all__ = ["AWAY", "ENDED", "GONE", "LINE", "BusyError", "Lane", "Line", "Plan", "Race", "start"]
+__all__ = ["AWAY", "ENDED", "GONE", "BusyError", "Race", "explain", "start"]
 
 AWAY, GONE = 8.0, 20.0
 #: How often the latest ΔW is copied for the page, in seconds.
@@ -45,106 +43,6 @@ class _EndedError(Exception):
     def __init__(self, state: State, message: str = "") -> None:
         super().__init__(message)
         self.state, self.message = state, message
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that a race is made from; equal plans give equal numbers on the CPU.
-
-    Attributes
-    ----------
-    rates : tuple of float or None
-        Peak learning rate of each method; None is the library's own.
-    steps : int or None
-        None is the task's own number.
-    """
-
-    task: str
-    methods: tuple[str, ...]
-    rates: tuple[float | None, ...]
-    rank: int
-    grid: int
-    seeds: tuple[int, ...]
-    steps: int | None = None
-    device: str = "cpu"
-
-    @property
-    def num_steps(self) -> int:
-        """Steps of each run."""
-        return resolve_task(self.task).steps if self.steps is None else self.steps
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a whole run reached.
-
-    Attributes
-    ----------
-    loss, metric : float
-        On the test split.
-    ranks : tuple of int
-        Numerical rank of ΔW of each module.
-    distance : float or None
-        ‖ΔW − ΔW_full‖/‖ΔW_full‖ over all modules, where full fine-tuning took part.
-    """
-
-    loss: float
-    metric: float
-    ranks: tuple[int, ...]
-    distance: float | None
-
-
-@dataclass(eq=False)
-class Lane:
-    """One method with one seed: what it has shown so far, kept however it ends."""
-
-    method: str
-    seed: int
-    records: list[Record] = field(default_factory=list)
-    num_parameters: int = 0
-    lr: float = float("nan")
-    problem: str = ""
-    outcome: Outcome | None = None
-    adapter: bytes | None = None
-    deltas: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
-    run: Run | None = field(default=None, repr=False)
-
-    @property
-    def active(self) -> bool:
-        """Whether it can make another step."""
-        run = self.run
-        return run is not None and not self.problem and not run.finished
-
-    @property
-    def evaluated(self) -> list[Record]:
-        """The records that were evaluated."""
-        return [record for record in self.records if record.eval_loss is not None]
-
-
-class Line:
-    """Who may train now, first come, first served; `places` at a time, in the whole process."""
-
-    def __init__(self, places: int) -> None:
-        self.places = places
-        self._waiting: list[object] = []
-        self._lock = threading.Lock()
-
-    def enter(self, who: object) -> int:
-        """Stand in line, or stay there; return how many must leave before one's turn."""
-        with self._lock:
-            if who not in self._waiting:
-                self._waiting.append(who)
-            return max(0, self._waiting.index(who) + 1 - self.places)
-
-    def leave(self, who: object) -> None:
-        """Give the place to the next."""
-        with self._lock:
-            if who in self._waiting:
-                self._waiting.remove(who)
-
-
-#: One core is left for the pages.
-LINE = Line(max(1, (os.cpu_count() or 1) - 1))
 
 
 class Race:
@@ -312,6 +210,7 @@ class Race:
             if lane.run is not None and lane.seed == self.plan.seeds[0] and lane.records:
                 try:
                     lane.adapter = adapter_zip(lane.run, self.plan)
+                    lane.kept_step = lane.run.step
                     lane.deltas = {
                         name: delta.float().numpy(force=True).copy()
                         for name, delta in lane.run.deltas().items()
@@ -327,6 +226,8 @@ class Race:
         self.lanes.extend(lanes)
         for lane, rate in zip(lanes, plan.rates, strict=True):
             self._prepare(lane, rate)
+            if self._wish == "stop":
+                raise _EndedError("stopped")
         if not any(lane.active for lane in lanes):
             raise _EndedError("failed", "No method could start: " + lanes[0].problem)
         while any(lane.active for lane in lanes):

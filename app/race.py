@@ -9,7 +9,8 @@ from app import compute, controls, figures_training, jobs, prose, sidebar, state
 from app import prose_training as words
 from app.film import Frame
 from app.heartbeat import RACE, current
-from app.jobs import Plan, Race
+from app.jobs import Race
+from app.lanes import Plan
 from lolora_core.training import METHODS, TASKS, Method
 
 __all__ = ["buttons", "curves", "deltas", "plan_of_settings", "settings", "status"]

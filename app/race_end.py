@@ -8,7 +8,8 @@ import streamlit as st
 
 from app import prose, race_files, sidebar
 from app import prose_training as words
-from app.jobs import Lane, Race
+from app.jobs import Race
+from app.lanes import Lane
 from lolora_core.targets import Target
 from lolora_core.training import TASKS
 from lolora_core.training.compare import MethodComparison
@@ -127,7 +128,7 @@ def _target(race: Race, lane: Lane, module: str) -> Target:
         id=f"delta-{lane.method}",
         title=f"ΔW of {module}, learned by {lane.method}",
         kind="update",
-        description=f"ΔW of {module} that {lane.method} learned in {lane.records[-1].step} steps "
+        description=f"ΔW of {module} that {lane.method} learned in {lane.kept_step} steps "
         f"of “{task.title}”, seed {lane.seed}, this session",
         source=task.source,
         licence="learned by this program from the data named above",

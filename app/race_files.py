@@ -17,7 +17,8 @@ from lolora_core.adapters import ADAPTER_FAMILIES, save_adapters
 from lolora_core.training import Run
 
 if TYPE_CHECKING:
-    from app.jobs import Plan, Race
+    from app.jobs import Race
+    from app.lanes import Plan
 
 __all__ = ["adapter_zip", "records_csv", "records_frame", "records_json"]
 

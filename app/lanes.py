@@ -1,0 +1,122 @@
+"""What a race is made of: its plan, a lane for each method and seed, and the line for a turn."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lolora_core.training import Record, Run, resolve_task
+
+__all__ = ["LINE", "Lane", "Line", "Outcome", "Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a race is made from; equal plans give equal numbers on the CPU.
+
+    Attributes
+    ----------
+    rates : tuple of float or None
+        Peak learning rate of each method; None is the library's own.
+    steps : int or None
+        None is the task's own number.
+    """
+
+    task: str
+    methods: tuple[str, ...]
+    rates: tuple[float | None, ...]
+    rank: int
+    grid: int
+    seeds: tuple[int, ...]
+    steps: int | None = None
+    device: str = "cpu"
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of each run."""
+        return resolve_task(self.task).steps if self.steps is None else self.steps
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a whole run reached.
+
+    Attributes
+    ----------
+    loss, metric : float
+        On the test split.
+    ranks : tuple of int
+        Numerical rank of ΔW of each module.
+    distance : float or None
+        ‖ΔW − ΔW_full‖/‖ΔW_full‖ over all modules, where full fine-tuning took part.
+    """
+
+    loss: float
+    metric: float
+    ranks: tuple[int, ...]
+    distance: float | None
+
+
+@dataclass(eq=False)
+class Lane:
+    """One method with one seed: what it has shown so far, kept however it ends.
+
+    Attributes
+    ----------
+    problem : str
+        A sentence on why it diverged or takes no part.
+    adapter, deltas, kept_step
+        Of the first seed, at the end: the ZIP, ΔW by module (float32), the step they are from.
+    """
+
+    method: str
+    seed: int
+    records: list[Record] = field(default_factory=list)
+    num_parameters: int = 0
+    lr: float = float("nan")
+    problem: str = ""
+    outcome: Outcome | None = None
+    adapter: bytes | None = None
+    kept_step: int = 0
+    deltas: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    run: Run | None = field(default=None, repr=False)
+
+    @property
+    def active(self) -> bool:
+        """Whether it can make another step."""
+        run = self.run
+        return run is not None and not self.problem and not run.finished
+
+    @property
+    def evaluated(self) -> list[Record]:
+        """The records that were evaluated."""
+        return [record for record in self.records if record.eval_loss is not None]
+
+
+class Line:
+    """Who may train now, first come, first served; `places` at a time, in the whole process."""
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self._waiting: list[object] = []
+        self._lock = threading.Lock()
+
+    def enter(self, who: object) -> int:
+        """Stand in line, or stay there; return how many must leave before one's turn."""
+        with self._lock:
+            if who not in self._waiting:
+                self._waiting.append(who)
+            return max(0, self._waiting.index(who) + 1 - self.places)
+
+    def leave(self, who: object) -> None:
+        """Give the place to the next."""
+        with self._lock:
+            if who in self._waiting:
+                self._waiting.remove(who)
+
+
+#: One core is left for the pages.
+LINE = Line(max(1, (os.cpu_count() or 1) - 1))

@@ -1,4 +1,4 @@
-"""On every page: tells a race in training that its visitor is still here, and shows its state."""
+"""On the other pages: tells a race that its visitor is still here, and shows its state."""
 
 from __future__ import annotations
 

@@ -29,11 +29,11 @@ st.title(page.title, anchor=False)
 # its value from page to page.
 from app import sidebar  # noqa: E402
 
-# Before the page, which may stop the script.
-with st.sidebar:
-    heartbeat.draw()
 races = page.title == "Fine-tune"
 if not races:
+    # Before the page, which may stop the script; Fine-tune shows its race itself.
+    with st.sidebar:
+        heartbeat.draw()
     sidebar.draw()
 page.run()
 sidebar.share(sidebar.fine_tune_settings() if races else sidebar.every_setting())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.prose import join_words, three_digits
+from app.prose import join_words, percent, three_digits
 
 if TYPE_CHECKING:
     from app.jobs import Race
@@ -16,6 +16,7 @@ __all__ = [
     "curve_caption",
     "duration",
     "no_verdict",
+    "picture_facts",
     "problems",
     "rank_range",
     "short_state",
@@ -63,8 +64,8 @@ def state(race: Race) -> str:
     _, left = race.progress
     if race.state == "running" and left is not None:
         text += f"; about {duration(left)} left"
-    rates = [lane.records[-1].samples_per_second for lane in race.lanes if lane.active]
-    rates = [rate for rate in rates if rate > 0]
+    last = [lane.records[-1] for lane in race.lanes if lane.active and lane.records]
+    rates = [record.samples_per_second for record in last if record.step > 0]
     if race.state == "running" and rates:
         text += (
             f"; a method trains on {three_digits_range(min(rates), max(rates))} samples a second"
@@ -145,6 +146,22 @@ def rank_range(ranks: Sequence[int]) -> str:
     """
     low, high = min(ranks), max(ranks)
     return str(low) if low == high else f"{low}–{high}"
+
+
+def picture_facts(name: str, delta: np.ndarray, limit: float) -> str:
+    """Return the norm of a ΔW, and how much of it lies beyond the scale.
+
+    Examples
+    --------
+    >>> picture_facts("full", np.array([[3.0, 0.0, 0.0, 4.0]]), 3.5)
+    '**full** · ‖ΔW‖ 5.00 · 25.0 % beyond'
+    >>> picture_facts("frozen", np.zeros((2, 2)), 0.0)
+    '**frozen** · ‖ΔW‖ 0'
+    """
+    norm = float(np.linalg.norm(delta))
+    text = f"**{name}** · ‖ΔW‖ {three_digits(norm) if norm else '0'}"
+    beyond = float((np.abs(delta) > limit).mean())
+    return f"{text} · {percent(beyond)} beyond" if beyond else text
 
 
 def spectrum_facts(spectra: Mapping[str, np.ndarray]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from app import compute, controls, figures_training, jobs, prose, sidebar, state
+from app import compute, controls, figures_training, jobs, sidebar, state
 from app import prose_training as words
 from app.film import Frame
 from app.heartbeat import RACE, current
@@ -16,9 +16,8 @@ from lolora_core.training import METHODS, TASKS, Method
 __all__ = ["buttons", "curves", "deltas", "plan_of_settings", "settings", "status"]
 
 _PROBLEM = "race_problem"
-_IN_A_ROW = 5
 # Pixels on the screen: a tall ΔW must not fill a page.
-_WIDEST, _HIGHEST = 320, 360
+_NARROWEST, _WIDEST, _HIGHEST = 128, 240, 320
 
 
 def _settings() -> dict[str, state.Setting]:
@@ -186,16 +185,18 @@ def _newest(curve: figures_training.Curve) -> float:
 
 
 def _frame(race: Race) -> tuple[Frame | None, str]:
-    """Let the visitor choose a module and go back to a snapshot."""
+    """Let the visitor choose a module, a scale, and go back to a snapshot."""
     first = race.film.at(0)
     if first is None:
         return None, ""
     modules = list(next(iter(first.deltas.values()), {}))
-    left, right = st.columns([1, 2])
+    left, middle, right = st.columns([2, 2, 3])
     with left:
         module = st.selectbox(
             "Adapted matrix", modules, key="ft_module", help="Whose update ΔW is shown."
         )
+    with middle:
+        controls.segments(state.FT_SCALE)
     with right:
         step = st.slider(
             "Rewind to step", 0, race.num_steps, race.num_steps, key="ft_rewind",
@@ -211,23 +212,22 @@ def deltas(race: Race) -> None:
     if frame is None:
         st.caption("Appears with the first step.")
         return
-    held = {name: frame.deltas[name][module] for name in race.plan.methods if name in frame.deltas}
-    limit = race.film.limit(race.plan.methods, module)
-    names = list(race.plan.methods)
-    dense = {name: matrix.dense() for name, matrix in held.items()}
-    for at in range(0, len(names), _IN_A_ROW):
-        columns = st.columns(min(_IN_A_ROW, len(names)))
-        for column, name in zip(columns, names[at : at + _IN_A_ROW], strict=False):
-            with column:
-                _picture(name, dense.get(name), limit)
+    names = race.plan.methods
+    dense = {name: frame.deltas[name][module].dense() for name in names if name in frame.deltas}
+    part = int(state.get(state.FT_SCALE).removeprefix("full").removeprefix("1/") or 1)
+    limit = race.film.limit(names, module) / part
+    with st.container(horizontal=True, gap="small"):
+        for name in names:
+            _picture(name, dense.get(name), limit)
     shape = next(iter(dense.values())).shape if dense else (0, 0)
+    _scale(limit)
     kept = [f.step for f in race.film.frames]
-    st.image(figures_training.scale_png(), output_format="PNG", width="stretch")
     st.caption(
         f"ΔW of {module}, {shape[0]}×{shape[1]}, seed {race.plan.seeds[0]}, after step "
-        f"{frame.step:,}. One colour scale for all methods and steps, from −{limit:.3g} (left) "
-        f"over 0 (white) to {limit:.3g} (right), the largest |ΔW| so far. {len(kept)} snapshots "
-        f"are held, of steps {kept[0]:,} to {kept[-1]:,}."
+        f"{frame.step:,}. One colour scale for all methods and steps, from −{limit:.3g} over 0 to "
+        f"{limit:.3g}: {'the' if part == 1 else f'1/{part} of the'} largest |ΔW| so far; what lies "
+        f"beyond has the end's colour. {len(kept)} snapshots are held, of steps {kept[0]:,} to "
+        f"{kept[-1]:,}."
     )
     spectra = {
         name: compute.spectrum(matrix, race.key, frame.step, name, module)
@@ -245,11 +245,21 @@ def deltas(race: Race) -> None:
 
 
 def _picture(name: str, delta: np.ndarray | None, limit: float) -> None:
-    if delta is None:
-        st.caption(f"{name}: ΔW is not finite, or there is none.")
-        return
-    rows, cols = delta.shape
-    with st.container(width=min(_WIDEST, max(24, _HIGHEST * cols // rows))):
-        st.image(figures_training.delta_png(delta, limit), output_format="PNG", width="stretch")
-    norm = float(np.linalg.norm(delta))
-    st.caption(f"**{name}** · ‖ΔW‖ {prose.three_digits(norm) if norm else '0'}")
+    rows, cols = (1, 1) if delta is None else delta.shape
+    width = min(_WIDEST, max(24, _HIGHEST * cols // rows))
+    with st.container(width=max(width, _NARROWEST)):
+        if delta is None:
+            st.caption(f"{name}: ΔW is not finite, or there is none.")
+            return
+        with st.container(width=width):
+            png = figures_training.delta_png(delta, limit)
+            st.image(png, output_format="PNG", width="stretch")
+        st.caption(words.picture_facts(name, delta, limit))
+
+
+def _scale(limit: float) -> None:
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        st.caption(f"−{limit:.3g}", width="content")
+        with st.container(width=180):
+            st.image(figures_training.scale_png(), output_format="PNG", width="stretch")
+        st.caption(f"{limit:.3g}", width="content")

@@ -48,7 +48,7 @@ def _runs(lanes: list[Lane]) -> pd.DataFrame:
 def verdict(race: Race) -> str:
     """Say who won, and whether the difference is larger than the spread over seeds."""
     lanes = _whole(race)
-    if not lanes:
+    if not lanes or not race.ended:
         return words.no_verdict(race)
     runs = _runs(lanes)
     seeds, methods = runs["seed"].nunique(), runs["method"].nunique()
@@ -62,7 +62,7 @@ def _spread(values: list[float]) -> str:
     if not values:
         return "–"
     text = prose.three_digits(float(np.mean(values)))
-    return f"{text} ± {prose.three_digits(float(np.std(values, ddof=1)))}" if values[1:] else text
+    return f"{text} ± {np.std(values, ddof=1):.2g}" if values[1:] else text
 
 
 def _row(race: Race, method: str) -> dict[str, object]:

@@ -361,7 +361,15 @@ FT_CURVE = Setting(
     "each step, before its update.",
     options=("validation", "training"),
 )
-FT_LOG = Setting("ft_log", False, "Logarithmic loss", "Equal steps up the axis are equal factors.")
+FT_LOG = Setting("ft_log", True, "Logarithmic loss", "Equal steps up the axis are equal factors.")
+FT_SCALE = Setting(
+    "ft_scale",
+    "1/4",
+    "Scale of ΔW",
+    "One scale serves all methods and steps. Full covers the largest |ΔW|; 1/4 ends at a quarter "
+    "of it, and each picture states how much of it lies beyond.",
+    options=("full", "1/2", "1/4", "1/8"),
+)
 
 #: Of the page Fine-tune, apart from the learning rates.
 FINE_TUNE: tuple[Setting, ...] = (
@@ -374,6 +382,7 @@ FINE_TUNE: tuple[Setting, ...] = (
     FT_SEEDS,
     FT_CURVE,
     FT_LOG,
+    FT_SCALE,
 )
 
 

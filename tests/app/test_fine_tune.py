@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ def at() -> Iterator[AppTest]:
 
 
 def race_of(at: AppTest) -> Race | None:
-    return at.session_state["race"] if "race" in at.session_state else None
+    # `session_state` of AppTest has no `get`.
+    found: Race | None = at.session_state["race"] if "race" in at.session_state else None  # noqa: SIM401
+    return found
 
 
 def running(at: AppTest) -> Race:
@@ -62,6 +64,14 @@ def until_end(at: AppTest) -> Race:
         race.beat()
         time.sleep(0.05)
     raise AssertionError(f"still {race.state}")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(1500):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen in 30 s")
 
 
 def press(at: AppTest, key: str) -> AppTest:
@@ -106,12 +116,10 @@ def test_pause_step_resume_stop(at: AppTest) -> None:
     assert not at.button(key="ft_pause").disabled
     press(at, "ft_pause")
     race = running(at)
-    while race.state != "paused":
-        time.sleep(0.02)
+    wait_for(lambda: race.state == "paused")
     before = race.lanes[0].records[-1].step
     press(at, "ft_step")
-    while race.lanes[-1].records[-1].step == before:
-        time.sleep(0.02)
+    wait_for(lambda: race.lanes[-1].records[-1].step == before + 1)
     at.run()
     assert f"step {before + 1:,} of 5,000" in at.get("progress")[0].proto.text
     assert at.button(key="ft_pause").disabled

@@ -42,8 +42,8 @@ def begin() -> Iterator[Starter]:
     """Start races that are stopped at the end of the test."""
     made: list[Race] = []
 
-    def starter(plan: Plan, line: Line | None = None, clock: Callable[[], float] = Clock()) -> Race:
-        race = Race(plan, line=line or Line(1), clock=clock)
+    def starter(plan: Plan, line: Line | None = None, clock: Clock | None = None) -> Race:
+        race = Race(plan, line=line or Line(1), clock=clock or Clock())
         made.append(race)
         race.start()
         return race

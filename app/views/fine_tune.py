@@ -17,7 +17,9 @@ def _live(race: Race, active: bool) -> None:
     race.beat()
     if active and race.ended:
         st.rerun()
-    parts.status(race)
+    # One place, however many sentences: what comes after is not drawn anew.
+    with st.container():
+        parts.status(race)
     parts.curves(race)
     parts.deltas(race)
     race_end.table(race)

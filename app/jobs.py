@@ -80,7 +80,7 @@ class Race:
         self.before, self.message = 0, ""
         self._line, self._clock, self._heard = line, clock, clock()
         self._wish: Literal["run", "pause", "stop"] = "run"
-        self._granted = 0
+        self._granted, self._stepping = 0, False
         self._changed = threading.Condition()
         self._shown = 0.0
         self._busy_seconds, self._steps_done = 0.0, 0
@@ -144,7 +144,9 @@ class Race:
         live = sum(self.num_steps + 1 - len(lane.records) for lane in self.lanes if lane.active)
         left = live + seeds_left * (len(self.plan.methods) - out) * (self.num_steps + 1)
         done = self._steps_done
-        seconds = left * self._busy_seconds / done if done else None
+        # The first rounds say little: step 0 is an evaluation alone.
+        known = done > 3 * len(self.plan.methods) or not left
+        seconds = left * self._busy_seconds / max(1, done) if known else None
         return done / max(1, done + left), seconds
 
     def _wants(self, wish: Literal["run", "pause", "stop"]) -> None:
@@ -156,7 +158,7 @@ class Race:
                 self.state = "pausing"
             self._changed.notify_all()
 
-    def _wait_for_turn(self, *, between_rounds: bool = True) -> None:
+    def _wait_for_turn(self, *, new_round: bool = False) -> None:
         with self._changed:
             while True:
                 silence = self._clock() - self._heard
@@ -168,7 +170,10 @@ class Race:
                         f"The race ended because this page was not heard from for {GONE:.0f} s. "
                         "What was trained until then is kept.",
                     )
-                wanted = self._wish == "run" or self._granted > 0 or not between_rounds
+                # A granted step is a whole round; a round that was held is ended before it.
+                wanted = self._wish == "run" or self._granted > 0 or self._stepping
+                if new_round and self._wish == "pause":
+                    wanted = self._granted > 0
                 if silence < AWAY and wanted:
                     self.before = self._line.enter(self)
                     if self.before == 0:
@@ -178,8 +183,9 @@ class Race:
                     self._line.leave(self)
                     self.state = "away" if silence >= AWAY else "paused"
                 self._changed.wait(0.05)
-            if between_rounds and self._wish == "pause":
-                self._granted -= 1
+            if new_round:
+                self._stepping = self._wish == "pause"
+                self._granted -= self._stepping
             if self._wish == "run":
                 self.state = "running"
 
@@ -219,7 +225,7 @@ class Race:
                     lane.problem = lane.problem or explain(error)
 
     def _train(self, seed: int) -> None:
-        self._wait_for_turn(between_rounds=False)
+        self._wait_for_turn()
         self.state = "preparing"
         plan = self.plan
         lanes = [Lane(method, seed) for method in plan.methods]
@@ -231,15 +237,14 @@ class Race:
         if not any(lane.active for lane in lanes):
             raise _EndedError("failed", "No method could start: " + lanes[0].problem)
         while any(lane.active for lane in lanes):
-            self._wait_for_turn()
-            began = time.perf_counter()
+            self._wait_for_turn(new_round=True)
             for lane in lanes:
                 if lane.active:
+                    self._wait_for_turn()
+                    began = time.perf_counter()
                     self._advance(lane)
+                    self._busy_seconds += time.perf_counter() - began
                     self._steps_done += 1
-                    if self._wish == "stop":
-                        raise _EndedError("stopped")
-            self._busy_seconds += time.perf_counter() - began
             self._show(lanes)
             # Lets the threads of the pages in.
             time.sleep(0.0005)

@@ -40,7 +40,8 @@ def duration(seconds: float) -> str:
 
 def _where(race: Race) -> str:
     seeds = race.plan.seeds
-    step = max((lane.records[-1].step for lane in race.lanes[-1:] if lane.records), default=0)
+    last = [lane.records[-1] for lane in race.lanes if lane.seed == race.seed and lane.records]
+    step = max((record.step for record in last), default=0)
     text = f"step {step:,} of {race.num_steps:,}"
     if len(seeds) > 1:
         text = f"seed {race.seed} ({seeds.index(race.seed) + 1} of {len(seeds)}), {text}"

@@ -114,8 +114,9 @@ def test_a_race_from_start_to_end(at: AppTest) -> None:
 def test_pause_step_resume_stop(at: AppTest) -> None:
     press(small(at, steps=5000), "ft_start")
     assert not at.button(key="ft_pause").disabled
-    press(at, "ft_pause")
     race = running(at)
+    wait_for(lambda: len(race.lanes) == 4 and bool(race.lanes[-1].records))
+    press(at, "ft_pause")
     wait_for(lambda: race.state == "paused")
     before = race.lanes[0].records[-1].step
     press(at, "ft_step")

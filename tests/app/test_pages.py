@@ -120,7 +120,8 @@ def test_reset() -> None:
 
 
 def test_figures_do_not_import_streamlit() -> None:
-    code = "import sys, app.figures, app.prose; assert 'streamlit' not in sys.modules"
+    modules = "app.figures, app.figures_training, app.prose, app.prose_training"
+    code = f"import sys, {modules}; assert 'streamlit' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(MAIN).parents[1])
 
 

@@ -157,6 +157,16 @@ def test_reset_repeats_and_new_seed_does_not(at: AppTest) -> None:
     assert at.number_input(key="ft_seed").value == 1
 
 
+def test_reset_ends_the_race_that_runs(at: AppTest) -> None:
+    press(small(at, steps=5000), "ft_start")
+    first = running(at)
+    press(at, "ft_again")
+    assert not at.error
+    assert running(at) is not first
+    assert running(at).plan == first.plan
+    wait_for(lambda: first.state == "stopped")
+
+
 def test_several_seeds_have_a_spread(at: AppTest) -> None:
     small(at, ft_methods=["global", "full"])
     at.number_input(key="ft_seeds").set_value(3).run()

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,19 @@ from app.race_files import adapter_zip
 from lolora_core.metrics import numerical_rank, relative_error
 from lolora_core.training import DivergedError, Method, Record, Run, resolve_task
 
-__all__ = ["AWAY", "ENDED", "GONE", "LINE", "BusyError", "Lane", "Line", "Plan", "Race", "start"]
+__all__ = [
+    "AWAY",
+    "ENDED",
+    "GONE",
+    "LINE",
+    "BusyError",
+    "Lane",
+    "Line",
+    "Plan",
+    "Race",
+    "start",
+    "warm_up",
+]
 
 AWAY, GONE = 8.0, 20.0
 #: How often the latest ΔW is copied for the page, in seconds.
@@ -427,6 +440,18 @@ fewer methods, a smaller rank or another device.'
         advice = "If the device is gone, choose another one and start again."
     kept = "What was trained until then is kept."
     return f"The race ended: {reason.rstrip('.')}. {kept} {advice}"
+
+
+@cache
+def warm_up() -> None:
+    """Begin to import, in the background and once, what the first race would wait seconds for."""
+
+    def imports() -> None:
+        import sklearn.datasets  # noqa: F401
+
+        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+
+    threading.Thread(target=imports, name="warm-up", daemon=True).start()
 
 
 def start(plan: Plan, running: Race | None, *, replace: bool = False) -> Race:

@@ -1,0 +1,125 @@
+"""Fine-tune in Chromium: a live race that is paused, stepped, left, found again and repeated."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Locator, expect
+
+from lolora_core.training import Method, fine_tune
+from tests.browser.conftest import App
+
+STEPS = 900
+
+
+def open_page(app: App, query: str = "") -> None:
+    app.page.goto(f"{app.url}/fine_tune{query}")
+    expect(app.main.get_by_role("heading", name="Fine-tune")).to_be_visible()
+    expect(button(app, "Start")).to_be_enabled()
+
+
+def button(app: App, name: str) -> Locator:
+    return app.main.get_by_role("button", name=name, exact=True)
+
+
+def press(app: App, name: str) -> None:
+    button(app, name).click()
+
+
+def step(app: App) -> int:
+    """Return the step that the page shows the race at."""
+    text = app.main.get_by_text(re.compile(r"step [\d,]+ of")).first.inner_text()
+    found = re.search(r"step ([\d,]+) of", text)
+    assert found is not None
+    return int(found[1].replace(",", ""))
+
+
+#: How many points the first curve of the loss has; 0 before it is drawn.
+POINTS = (
+    "(document.querySelector('.st-key-ft_train_loss .js-plotly-plot')?._fullData?.[0]?._length"
+    " ?? 0)"
+)
+
+
+def records(app: App) -> pd.DataFrame:
+    with app.page.expect_download() as download:
+        app.main.get_by_role("button", name="Records, CSV").click()
+    return pd.read_csv(Path(download.value.path()))
+
+
+def expect_end(app: App) -> None:
+    expect(app.main.get_by_text(f"step {STEPS} of {STEPS}").first).to_be_visible(timeout=60_000)
+    expect(app.main.get_by_role("button", name="Records, CSV")).to_be_visible()
+
+
+def test_a_race_from_start_to_the_same_numbers_again(app: App) -> None:
+    open_page(app, f"?ft_steps={STEPS}&ft_methods=global&ft_methods=localized&ft_curve=training")
+    press(app, "Start")
+    # The server's first race imports what trains.
+    app.page.wait_for_function(f"{POINTS} > 0", timeout=60_000)
+    press(app, "Pause")
+    expect(app.main.get_by_text(re.compile("[Pp]aused")).first).to_be_visible()
+    held, points = step(app), app.page.evaluate(POINTS)
+    app.page.wait_for_timeout(1500)
+    assert step(app) == held < STEPS
+    press(app, "Step")
+    expect(app.main.get_by_text(f"step {held + 1} of {STEPS}").first).to_be_visible()
+    # Away and back: the race is found where it was.
+    app.page.get_by_role("link", name="Compare").click()
+    app.rendered()
+    expect(app.page.get_by_test_id("stSidebar")).to_contain_text(f"step {held + 1} of {STEPS}")
+    app.page.get_by_role("link", name="Fine-tune").click()
+    expect(app.main.get_by_text(f"step {held + 1} of {STEPS}").first).to_be_visible()
+    press(app, "Resume")
+    app.page.wait_for_function(f"{POINTS} > {points}", timeout=30_000)
+    expect_end(app)
+    expect(app.main).to_contain_text("has the lowest test loss")
+    first = records(app)
+    press(app, "Reset, same seed")
+    expect_end(app)
+    again = records(app)
+    same = ["method", "seed", "step", "train_loss", "eval_loss", "metric", "delta_norm"]
+    pd.testing.assert_frame_equal(first[same], again[same], check_exact=True)
+    assert len(first) == 2 * (STEPS + 1)
+    # The page's numbers are the library's.
+    mine = first[first.method == "localized"].set_index("step")
+    run = fine_tune("digits-rotated", Method("localized", 8, 4), steps=STEPS, device="cpu")
+    losses = [record.train_loss for record in run][1:]
+    assert mine["train_loss"].tolist()[1:] == pytest.approx(losses, rel=1e-3)
+
+
+def test_stop_keeps_what_was_trained_and_it_opens_in_compare(app: App) -> None:
+    open_page(app, "?ft_steps=2000&ft_methods=global&ft_methods=localized")
+    press(app, "Start")
+    expect(app.main.get_by_text(re.compile(r"[Rr]unning: step [\d,]+ of 2,000"))).to_be_visible()
+    press(app, "Start")
+    expect(app.main).to_contain_text("A race is still running.")
+    press(app, "Stop")
+    expect(app.main.get_by_text(re.compile("[Ss]topped")).first).to_be_visible()
+    with app.page.expect_download() as download:
+        app.main.get_by_role("button", name="Adapter, ZIP of safetensors").click()
+    names = zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes())).namelist()
+    assert any(name.endswith(".safetensors") for name in names)
+    with app.page.expect_download() as download:
+        app.main.get_by_role("button", name="Records and plan, JSON").click()
+    saved = json.loads(Path(download.value.path()).read_text())
+    assert saved["plan"]["methods"] == ["global", "localized"]
+    assert 0 < len(saved["records"]) < 2 * 2001
+    press(app, "Open in Compare")
+    app.rendered()
+    expect(app.main.get_by_role("heading", name="Compare")).to_be_visible()
+    expect(app.page.get_by_test_id("stSidebar")).to_contain_text("this session")
+
+
+def test_a_rate_that_diverges_is_a_sentence(app: App) -> None:
+    open_page(app, "?ft_steps=30&ft_methods=localized&ft_methods=full&ft_lr.full=1e11")
+    press(app, "Start")
+    warning = app.main.get_by_test_id("stAlert").filter(has_text="full: loss")
+    expect(warning.first).to_contain_text(re.compile(r"at step \d+"))
+    expect(warning.first).to_contain_text("A smaller learning rate may help.")

@@ -25,12 +25,14 @@ from lolora_core.adapters.inject import (
 )
 from lolora_core.adapters.layer import AdapterLinear, BlockFactors
 from lolora_core.adapters.layout import BlockLayout
+from lolora_core.adapters.sets import AdapterSet
 from lolora_core.adapters.storage import load_adapters, save_adapters
 
 __all__ = [
     "ADAPTER_FAMILIES",
     "AdapterConfig",
     "AdapterLinear",
+    "AdapterSet",
     "BlockFactors",
     "BlockLayout",
     "adapter_config",

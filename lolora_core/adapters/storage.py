@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,27 @@ from lolora_core.adapters.inject import (
     reject_adapters,
     reject_shared_weights,
 )
-from lolora_core.adapters.layer import AdapterLinear
+from lolora_core.adapters.layer import AdapterLinear, BlockFactors
 from lolora_core.adapters.layout import BlockLayout
 from lolora_core.adapters.targets import near_names
 from lolora_core.grid import Grid
 
-__all__ = ["load_adapters", "save_adapters"]
+__all__ = [
+    "SavedLayouts",
+    "check_terms",
+    "install_terms",
+    "load_adapters",
+    "read_terms",
+    "save_adapters",
+    "write_files",
+    "write_terms",
+]
 
 _FORMAT = "lolora-adapters-1"
 _SETTINGS, _TENSORS = "adapters.json", "adapters.safetensors"
+
+#: The shape of each module's weight and the layouts of its terms, by name.
+SavedLayouts = dict[str, tuple[tuple[int, ...], tuple[BlockLayout, ...]]]
 
 
 def save_adapters(model: nn.Module, folder: str | PathLike[str]) -> None:
@@ -67,14 +79,25 @@ def save_adapters(model: nn.Module, folder: str | PathLike[str]) -> None:
     >>> bool((made[0][0].terms[0].A[0] == made[1][0].terms[0].A[0]).all())
     True
     """
+    layers = adapter_layers(model)
+    terms = {name: layer.block_terms for name, layer in layers.items()}
+    write_terms(adapter_config(model), terms, folder)
+
+
+def write_terms(
+    config: AdapterConfig,
+    terms: Mapping[str, Sequence[BlockFactors]],
+    folder: str | PathLike[str],
+) -> None:
+    """Write what `save_adapters` writes, from the terms of each module by name."""
     tensors: dict[str, Tensor] = {}
     modules: dict[str, Any] = {}
-    for name, layer in adapter_layers(model).items():
+    for name, held in terms.items():
         modules[name] = {
-            "shape": [layer.out_features, layer.in_features],
-            "terms": [_layout_to_json(term.layout) for term in layer.block_terms],
+            "shape": list(held[0].layout.grid.shape),
+            "terms": [_layout_to_json(term.layout) for term in held],
         }
-        for at, term in enumerate(layer.block_terms):
+        for at, term in enumerate(held):
             for key, value in {**term.packed(), **term.start}.items():
                 if value.is_meta:
                     raise ValueError(f"the adapter of {name!r} is on the meta device: no values")
@@ -82,18 +105,39 @@ def save_adapters(model: nn.Module, folder: str | PathLike[str]) -> None:
     packed = to_bytes(tensors, metadata={"format": _FORMAT})
     settings = {
         "format": _FORMAT,
-        "config": adapter_config(model).to_json(),
+        "config": config.to_json(),
         "modules": modules,
         "tensors_sha256": hashlib.sha256(packed).hexdigest(),
     }
+    text = json.dumps(settings, indent=2, ensure_ascii=False)
+    write_files(folder, {_TENSORS: packed, _SETTINGS: text.encode()})
+
+
+def write_files(
+    folder: str | PathLike[str],
+    files: Mapping[str, bytes],
+    check: Callable[[Path], None] | None = None,
+) -> None:
+    """Write files to a folder; what is there stays until all of them are on the disk.
+
+    `check` gets the folder in which they are complete before any of them takes its place; where
+    it raises, nothing is left.
+    """
     target = Path(folder)
+    new = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target) as draft:
-        text = json.dumps(settings, indent=2, ensure_ascii=False)
-        (Path(draft) / _TENSORS).write_bytes(packed)
-        (Path(draft) / _SETTINGS).write_text(text, encoding="utf-8")
-        for part in (_TENSORS, _SETTINGS):
-            (Path(draft) / part).replace(target / part)
+    try:
+        with tempfile.TemporaryDirectory(dir=target) as draft:
+            for name, data in files.items():
+                (Path(draft) / name).write_bytes(data)
+            if check is not None:
+                check(Path(draft))
+            for name in files:
+                (Path(draft) / name).replace(target / name)
+    except BaseException:
+        if new and not any(target.iterdir()):
+            target.rmdir()
+        raise
 
 
 def load_adapters(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:
@@ -120,6 +164,14 @@ def load_adapters(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:
         names or shapes, or that has adapters already. The model is not changed then.
     """
     reject_adapters(model)
+    install_terms(model, *read_terms(folder))
+    return model
+
+
+def read_terms(
+    folder: str | PathLike[str],
+) -> tuple[AdapterConfig, SavedLayouts, dict[str, Tensor]]:
+    """Return the settings, the layouts by module and the packed factors of a saved adapter."""
     settings, tensors = _read(Path(folder))
     try:
         config = AdapterConfig.from_json(settings["config"])
@@ -129,8 +181,15 @@ def load_adapters(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{Path(folder) / _SETTINGS} is not a saved adapter: {error}") from None
+    return config, found, tensors
+
+
+def install_terms(
+    model: nn.Module, config: AdapterConfig, found: SavedLayouts, tensors: Mapping[str, Tensor]
+) -> None:
+    """Give a model without adapters those that `read_terms` returned; whole or not at all."""
     plan = _match(model, found)
-    _check_tensors(plan, tensors, config)
+    check_terms(config, found, tensors)
     if config.init == "svd":
         reject_shared_weights(model, {name: linear for name, (linear, _) in plan.items()})
     install_adapters(model, config, plan)
@@ -139,7 +198,6 @@ def load_adapters(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:
             start_from_saved(layer, _of_layer(layer, name, tensors, "start."))
         for term, values in zip(layer.block_terms, _of_layer(layer, name, tensors), strict=True):
             term.load(values)
-    return model
 
 
 def _of_layer(
@@ -191,10 +249,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(f"{folder / _TENSORS} is not a safetensors file: {error}") from None
 
 
-def _match(
-    model: nn.Module,
-    found: Mapping[str, tuple[tuple[int, ...], tuple[BlockLayout, ...]]],
-) -> Plan:
+def _match(model: nn.Module, found: SavedLayouts) -> Plan:
     modules = dict(model.named_modules(remove_duplicate=False))
     linears = {name: part for name, part in modules.items() if isinstance(part, nn.Linear) and name}
     plan: Plan = {}
@@ -215,9 +270,10 @@ def _match(
     return plan
 
 
-def _check_tensors(plan: Plan, tensors: Mapping[str, Tensor], config: AdapterConfig) -> None:
+def check_terms(config: AdapterConfig, found: SavedLayouts, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless the packed factors are those that the layouts need."""
     expected: dict[str, tuple[int, int]] = {}
-    for name, (_, layouts) in plan.items():
+    for name, (_, layouts) in found.items():
         for at, layout in enumerate(layouts):
             for key, shape in layout.tensor_shapes(started=config.init == "svd").items():
                 expected[f"{name}.{at}.{key}"] = shape

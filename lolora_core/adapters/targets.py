@@ -10,7 +10,7 @@ from torch import nn
 
 from lolora_core.adapters.config import AdapterConfig
 
-__all__ = ["find_targets", "near_names"]
+__all__ = ["find_targets", "near_names", "select_names"]
 
 
 def near_names(wanted: str, names: Iterable[str]) -> str:
@@ -50,34 +50,52 @@ def find_targets(model: nn.Module, config: AdapterConfig) -> dict[str, nn.Linear
     }
     if not linears:
         raise ValueError(f"{type(model).__name__} holds no nn.Linear to adapt")
-    targets = config.target_modules
-    if targets == "all-linear":
-        found = set(linears)
-    elif isinstance(targets, str):
-        try:
-            pattern = re.compile(targets)
-        except re.error as error:
-            raise ValueError(
-                f"target_modules {targets!r} is not a valid regular expression: {error}"
-            ) from None
-        found = {name for name in linears if pattern.fullmatch(name)}
-        if not found:
-            raise ValueError(
-                f"target_modules: the pattern {targets!r} matches no nn.Linear; "
-                f"{near_names(targets, linears)}"
-            )
-    else:
-        found = set()
-        for target in targets:
-            hits = {name for name in linears if name == target or name.endswith(f".{target}")}
-            if not hits:
-                raise ValueError(
-                    f"target_modules: {target!r} matches no nn.Linear; "
-                    f"{near_names(target, linears)}"
-                )
-            found |= hits
+    found = select_names(linears, config.target_modules)
     chosen: dict[int, str] = {}
     for name, module in linears.items():
         if name in found:
             chosen.setdefault(id(module), name)
     return {name: linears[name] for name in chosen.values()}
+
+
+def select_names(known: Iterable[str], targets: str | Iterable[str]) -> set[str]:
+    """Return the names that `target_modules` means, out of those of all linear modules.
+
+    Raises
+    ------
+    ValueError
+        A target that matches none, or a pattern that is no regular expression.
+
+    Examples
+    --------
+    >>> sorted(select_names(["0.query", "0.key", "1.query"], ["query"]))
+    ['0.query', '1.query']
+    """
+    linears = list(known)
+    if isinstance(targets, str):
+        return set(linears) if targets == "all-linear" else _by_pattern(linears, targets)
+    found: set[str] = set()
+    for target in targets:
+        hits = {name for name in linears if name == target or name.endswith(f".{target}")}
+        if not hits:
+            raise ValueError(
+                f"target_modules: {target!r} matches no nn.Linear; {near_names(target, linears)}"
+            )
+        found |= hits
+    return found
+
+
+def _by_pattern(linears: list[str], targets: str) -> set[str]:
+    try:
+        pattern = re.compile(targets)
+    except re.error as error:
+        raise ValueError(
+            f"target_modules {targets!r} is not a valid regular expression: {error}"
+        ) from None
+    found = {name for name in linears if pattern.fullmatch(name)}
+    if not found:
+        raise ValueError(
+            f"target_modules: the pattern {targets!r} matches no nn.Linear; "
+            f"{near_names(targets, linears)}"
+        )
+    return found

@@ -69,7 +69,9 @@ class TensorInfo:
     reason: str
 
 
-class _Stored(NamedTuple):
+class StoredTensor(NamedTuple):
+    """A tensor and the bytes of its file that hold it, from `start` up to `end`."""
+
     info: TensorInfo
     start: int
     end: int
@@ -187,7 +189,7 @@ def _to_float(part: Array, dtype: str) -> Array:
     return part.astype(np.float64 if dtype == "F64" else np.float32)
 
 
-def _header(data: bytes, name: str) -> dict[str, _Stored]:
+def _header(data: bytes, name: str) -> dict[str, StoredTensor]:
     """Parse and check the header: 8 bytes of length, JSON, then values without gaps."""
     refuse_pickle_name(name)
     check_bytes(data, name)
@@ -200,24 +202,59 @@ def _header(data: bytes, name: str) -> dict[str, _Stored]:
             f"{MAX_HEADER // 1_000_000} MB; save it with safetensors.torch.save_file."
         )
     try:
-        raw = json.loads(data[8 : 8 + length], object_pairs_hook=_without_repeats)
+        return parse_header(data[8 : 8 + length], len(data))
+    except ValueError as error:
+        refuse_pickle_bytes(data, name)
+        raise ValueError(f"{shown} {error}; upload the complete file.") from error
+
+
+def parse_header(text: bytes, size: int) -> dict[str, StoredTensor]:
+    """Parse and check the JSON of a safetensors header: every byte of the file is some tensor's.
+
+    Parameters
+    ----------
+    text : bytes
+        The header without the 8 bytes of its length.
+    size : int
+        Bytes of the whole file.
+
+    Returns
+    -------
+    dict
+        By name: what the tensor is, and the bytes of the file that hold it.
+
+    Raises
+    ------
+    ValueError
+        A damaged header, one that does not fit the file, or one without tensors. The message
+        continues a sentence that begins with the name of the file.
+
+    Examples
+    --------
+    >>> parse_header(b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 66)["w"].end
+    66
+    >>> parse_header(b"{}", 10)
+    Traceback (most recent call last):
+    ValueError: holds no tensors
+    """
+    origin = 8 + len(text)
+    try:
+        raw = json.loads(text, object_pairs_hook=_without_repeats)
         raw.pop("__metadata__", None)
-        tensors = {key: _stored(key, value, 8 + length) for key, value in raw.items()}
-        end = 8 + length
+        tensors = {key: _stored(key, value, origin) for key, value in raw.items()}
+        end = origin
         for stored in sorted(tensors.values(), key=lambda stored: (stored.start, stored.end)):
             if stored.start != end:
                 raise ValueError(f"{stored.info.name} does not begin where the one before ends")
             end = stored.end
-        if end != len(data):
-            raise ValueError(f"the tensors end at byte {end:,} of {len(data):,}")
+        if tensors and end != size:
+            raise ValueError(f"the tensors end at byte {end:,} of {size:,}")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        refuse_pickle_bytes(data, name)
         raise ValueError(
-            f"{shown} has a damaged safetensors header or is cut off ({_brief(error)}); "
-            "upload the complete file."
+            f"has a damaged safetensors header or is cut off ({_brief(error)})"
         ) from error
     if not tensors:
-        raise ValueError(f"{shown} holds no tensors; upload a file with at least one matrix.")
+        raise ValueError("holds no tensors")
     return tensors
 
 
@@ -232,7 +269,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _stored(name: str, value: dict[str, Any], origin: int) -> _Stored:
+def _stored(name: str, value: dict[str, Any], origin: int) -> StoredTensor:
     dtype, shape, (start, end) = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str):
         raise TypeError(f"the dtype of {name} is not text")
@@ -246,13 +283,20 @@ def _stored(name: str, value: dict[str, Any], origin: int) -> _Stored:
         raise ValueError(f"{name} has the unknown dtype {dtype!r}")
     if math.prod(shape) * _BITS[dtype] != 8 * (end - start):
         raise ValueError(f"{name} has {end - start} bytes, which its shape does not need")
-    views, reason = _views(dtype, tuple(shape))
-    return _Stored(
+    views, reason = matrix_views(dtype, tuple(shape))
+    return StoredTensor(
         TensorInfo(name, dtype, tuple(shape), views, reason), origin + start, origin + end
     )
 
 
-def _views(dtype: str, shape: tuple[int, ...]) -> tuple[tuple[View, ...], str]:
+def matrix_views(dtype: str, shape: tuple[int, ...]) -> tuple[tuple[View, ...], str]:
+    """Return how a tensor can be read as a matrix, or nothing and why not.
+
+    Examples
+    --------
+    >>> matrix_views("I64", (2, 2))
+    ((), 'it holds integers (I64), and a matrix of floats is needed')
+    """
     if dtype not in _FLOATS:
         return (), _why_not_float(dtype)
     if 0 in shape:

@@ -1,0 +1,32 @@
+"""Real checkpoints: where a fine-tune lives, which structure holds it, and the adapter.
+
+Examples
+--------
+>>> import torch
+>>> from lolora_core.checkpoints import survey
+>>> found = survey({"a.weight": torch.eye(8)}, {"a.weight": torch.eye(8) * 2}, rank=1, grids=[8])
+>>> found.rows[0]["best_family"]
+'diagonal'
+"""
+
+from lolora_core.checkpoints.adapter_files import read_adapters, read_peft
+from lolora_core.checkpoints.exchange import PeftChoice, from_peft, peft_choices, to_peft
+from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
+from lolora_core.checkpoints.source import TensorSource, open_source
+from lolora_core.checkpoints.survey import Survey, survey
+
+__all__ = [
+    "Extraction",
+    "PeftChoice",
+    "Survey",
+    "TensorSource",
+    "extract_adapters",
+    "from_peft",
+    "open_source",
+    "peft_choices",
+    "read_adapters",
+    "read_peft",
+    "resize_adapters",
+    "survey",
+    "to_peft",
+]

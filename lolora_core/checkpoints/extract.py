@@ -1,0 +1,300 @@
+"""Adapters out of two checkpoints: the best of a family for each ΔW, or for all of them at once."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import numpy as np
+import torch
+
+from lolora_core.adapters.config import AdapterConfig
+from lolora_core.adapters.layer import BlockFactors
+from lolora_core.adapters.layout import BlockLayout
+from lolora_core.adapters.sets import AdapterSet
+from lolora_core.adapters.targets import select_names
+from lolora_core.checkpoints.jobs import Progress, run_jobs
+from lolora_core.checkpoints.pairs import pair_names, part_of
+from lolora_core.checkpoints.pool import Steps, pooled_ranks
+from lolora_core.checkpoints.single import (
+    DTYPES,
+    Found,
+    Goal,
+    GridSize,
+    check_goal,
+    extract_one,
+    steps_one,
+)
+from lolora_core.checkpoints.source import SourceLike, TensorSource, open_source
+from lolora_core.families import resolve_family
+from lolora_core.grid import Grid
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DTYPES", "Extraction", "extract_adapters", "resize_adapters"]
+
+# Adapters are for linear layers, and a checkpoint does not say which matrix is an embedding.
+_EMBEDDING = re.compile(r"embed|(^|\.)(wte|wpe)(\.|$)")
+
+
+@dataclass(frozen=True, eq=False)
+class Extraction:
+    """What `extract_adapters` found.
+
+    Attributes
+    ----------
+    adapters : AdapterSet
+        With scaling 1: alpha is the rank.
+    rows : tuple of dict
+        For each module: name, rows, cols, num_parameters, rank (the largest of a block),
+        global_rank, update_norm and relative_error, measured on the factors as stored.
+    skipped : dict of str to str
+        Every tensor without an adapter, with the reason.
+    """
+
+    adapters: AdapterSet
+    rows: tuple[dict[str, Any], ...]
+    skipped: dict[str, str]
+
+    @property
+    def relative_error(self) -> float:
+        """√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²) over all modules with an adapter."""
+        total = sum(row["update_norm"] ** 2 for row in self.rows)
+        left = sum((row["relative_error"] * row["update_norm"]) ** 2 for row in self.rows)
+        return math.sqrt(left / total) if total else 0.0
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.rows))
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Write a folder for `load_adapters`."""
+        self.adapters.save(folder)
+
+
+def extract_adapters(
+    base: SourceLike | None,
+    tuned: SourceLike,
+    *,
+    family: str,
+    budget: SupportsIndex | None = None,
+    rank: SupportsIndex | None = None,
+    energy: float | None = None,
+    error: float | None = None,
+    shared: bool = False,
+    grid: GridSize = 8,
+    target_modules: str | Iterable[str] = "all-linear",
+    dtype: torch.dtype = torch.float32,
+    n_jobs: int = -1,
+    progress: Progress | None = None,
+) -> Extraction:
+    """Return the best adapters of a family for the updates ΔW = W_tuned − W_base.
+
+    Each ΔW is truncated block by block (Eckart–Young). Where ranks are known beforehand and
+    small, the decomposition is sketched (arXiv 0909.4061), which is within a percent of the
+    optimal error; errors are measured on the factors as they are stored.
+
+    Parameters
+    ----------
+    base : source or None
+        See `open_source`; None where `tuned` holds updates already.
+    tuned : source
+        A checkpoint of the same model, or an adapter.
+    family : str
+        A name in `FAMILIES`.
+    budget, rank, energy, error : optional
+        Exactly one: trainable parameters; the equivalent rank r, for r·(m + n) parameters; the
+        share of ‖ΔW‖²_F to keep, in (0, 1]; or the relative error allowed, in [0, 1).
+    shared : bool
+        The budget, or Σ r·(m + n), is for all matrices together: rank goes where it pays, energy
+        per parameter, greatest first. Otherwise each matrix has it.
+    grid : int or (int, int)
+        K or (K_r, K_c) for every matrix.
+    target_modules : str or iterable of str
+        As for `AdapterConfig`. "all-linear" is every matrix called ".weight" but those that are
+        embeddings by their names.
+    dtype : torch.dtype
+        Of the stored factors: float32, float16 or bfloat16.
+    n_jobs : int
+        Matrices at a time; -1 is one for each core.
+    progress : callable, optional
+        ``progress(done, total, name)`` after each matrix.
+
+    Returns
+    -------
+    Extraction
+
+    Raises
+    ------
+    TypeError, ValueError
+        Settings that are not allowed or contradict each other, sources that do not fit, an error
+        that the family cannot reach, or a budget that leaves no rank for any matrix.
+
+    Examples
+    --------
+    >>> base = {"fc.weight": torch.zeros(8, 8)}
+    >>> found = extract_adapters(base, {"fc.weight": torch.eye(8)}, family="diagonal", rank=1)
+    >>> round(found.relative_error, 6), found.adapters.num_parameters
+    (0.0, 16)
+    """
+    goal = check_goal(family, budget, rank, energy, error, grid, dtype)
+    first = None if base is None else open_source(base)
+    second = open_source(tuned)
+    names, skipped = pair_names(first, second)
+    chosen = _targets(names, skipped, target_modules)
+    ranks: Mapping[str, np.ndarray] = {}
+    budgets: dict[str, int] = {}
+    if shared:
+        ranks = _shared_ranks(first, second, chosen, goal, skipped, n_jobs)
+        chosen = [name for name in chosen if name in ranks]
+        if not resolve_family(family).from_spectra:
+            # hybrid finds its own ranks within what adaptive would have spent on the matrix.
+            budgets = {n: _spent(second.tensors[n].shape, goal, r) for n, r in ranks.items()}
+            ranks = {}
+    calls = (
+        (
+            extract_one,
+            None if first is None else part_of(first, name),
+            part_of(second, name),
+            name,
+            replace(goal, budget=budgets[name], rank=None) if budgets else goal,
+            ranks.get(name),
+        )
+        for name in chosen
+    )
+    found: dict[str, Found] = {}
+    with closing(run_jobs(calls, len(chosen), n_jobs, progress)) as answers:
+        for name, answer in answers:
+            if isinstance(answer, str):
+                skipped[name] = answer
+            else:
+                found[name] = answer
+    kept = {name: found[name] for name in chosen if name in found}
+    if not kept:
+        some = next(iter(skipped.items()), ("", "there is no matrix"))
+        raise ValueError(f"no matrix gets an adapter; {some[0]}: {some[1]}")
+    rows = tuple(row for _, row in kept.values())
+    terms = {name.removesuffix(".weight"): held for name, (held, _) in kept.items()}
+    return Extraction(AdapterSet(_config(goal, terms), terms), rows, dict(sorted(skipped.items())))
+
+
+def resize_adapters(
+    folder: SourceLike, *, family: str, grid: GridSize = 8, **settings: Any
+) -> Extraction:
+    """Return the best adapters of any family at another budget for the updates of an adapter.
+
+    Parameters
+    ----------
+    folder : source
+        A folder of PEFT (LoRA or GraLoRA) or of `save_adapters`, or updates by name.
+    family, grid, settings
+        As for `extract_adapters`.
+
+    Examples
+    --------
+    >>> resize_adapters({"fc.weight": torch.eye(8)}, family="localized", grid=2, rank=2).rows[0][
+    ...     "rank"
+    ... ]
+    1
+    """
+    return extract_adapters(None, folder, family=family, grid=grid, **settings)
+
+
+def _targets(
+    names: Iterable[str], skipped: dict[str, str], target_modules: str | Iterable[str]
+) -> list[str]:
+    modules = {name.removesuffix(".weight"): name for name in names if name.endswith(".weight")}
+    skipped |= {
+        name: "it is not the weight of a module" for name in names if name[-7:] != ".weight"
+    }
+    everything = target_modules == "all-linear"
+    wanted = select_names(modules, target_modules)
+    for module, name in modules.items():
+        if module not in wanted:
+            skipped[name] = "target_modules does not name it"
+        elif everything and _EMBEDDING.search(module):
+            skipped[name] = "an embedding by its name; adapters are for linear layers"
+            wanted.discard(module)
+    return [name for module, name in modules.items() if module in wanted]
+
+
+def _shared_ranks(
+    base: TensorSource | None,
+    tuned: TensorSource,
+    names: Iterable[str],
+    goal: Goal,
+    skipped: dict[str, str],
+    n_jobs: int,
+) -> dict[str, np.ndarray]:
+    if goal.error is not None:
+        raise ValueError("shared is for a budget or a rank; an error is reached matrix by matrix")
+    chosen = list(names)
+    calls = (
+        (steps_one, None if base is None else part_of(base, n), part_of(tuned, n), n, goal)
+        for n in chosen
+    )
+    steps: dict[str, Steps] = {}
+    with closing(run_jobs(calls, len(chosen), n_jobs, None)) as answers:
+        for name, answer in answers:
+            if isinstance(answer, str):
+                skipped[name] = answer
+            else:
+                steps[name] = answer
+    # In the order of the names, whatever order the jobs ended in.
+    steps = {name: steps[name] for name in chosen if name in steps}
+    total = goal.budget
+    if total is None:
+        total = sum(goal.budget_of(part.grid.shape) for part in steps.values())
+    ranks = pooled_ranks(steps, total)
+    for name, own in list(ranks.items()):
+        if not own.any():
+            skipped[name] = "the shared budget pays more elsewhere"
+            del ranks[name]
+    return ranks
+
+
+def _spent(shape: tuple[int, ...], goal: Goal, ranks: np.ndarray) -> int:
+    return int((Grid.resolve(goal.grid, shape).costs * ranks).sum())
+
+
+def _config(goal: Goal, terms: Mapping[str, tuple[BlockFactors, ...]]) -> AdapterConfig:
+    """Return settings with scaling 1; the ranks themselves stand in the layouts of the terms."""
+    used = sum(term.layout.num_parameters for held in terms.values() for term in held)
+    sides = sum(sum(held[0].layout.grid.shape) for held in terms.values())
+    rank = max(1, round(used / sides))
+    whole = {n: held[0].layout for n, held in terms.items() if _spans(held[0].layout)}
+    blocks = {n: held[-1].layout for n, held in terms.items() if not _spans(held[-1].layout)}
+    family = goal.family
+    if family == "hybrid" and not whole:
+        family = "adaptive"
+    own_ranks = family in ("adaptive", "hybrid") and blocks
+    if family == "adaptive" and not own_ranks:
+        # On a 1×1 grid both are the same, and only global has no rank map.
+        family = "global"
+    return AdapterConfig(
+        family=family,
+        rank=rank,
+        alpha=float(rank),
+        grid=goal.grid,
+        target_modules=tuple(terms),
+        rank_map={n: _rows(part.rank_map) for n, part in blocks.items()} if own_ranks else None,
+        global_rank=max(int(part.rank_map.max()) for part in whole.values())
+        if family == "hybrid"
+        else None,
+    )
+
+
+def _spans(layout: BlockLayout) -> bool:
+    return layout.grid.blocks == (1, 1)
+
+
+def _rows(ranks: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in ranks.tolist())

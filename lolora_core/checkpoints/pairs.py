@@ -1,0 +1,135 @@
+"""Which matrices two checkpoints share, and the update ΔW of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lolora_core.checkpoints.source import MappingSource, TensorSource, read_matrix
+from lolora_core.targets.uploads import printable
+from lolora_core.validation import as_matrix
+
+__all__ = ["Pairs", "layer_and_kind", "natural", "pair_names", "part_of", "read_update"]
+
+
+class Pairs(NamedTuple):
+    """What is to be read and what is not.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Matrices with the same name and shape in both, in natural order.
+    skipped : dict of str to str
+        Every other tensor, with the reason.
+    """
+
+    names: tuple[str, ...]
+    skipped: dict[str, str]
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a sort key that puts layer 2 before layer 10.
+
+    Examples
+    --------
+    >>> sorted(["h.10.w", "h.2.w"], key=natural)
+    ['h.2.w', 'h.10.w']
+    """
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
+    ]
+
+
+def layer_and_kind(name: str) -> tuple[int | None, str]:
+    """Return the layer, the first whole number in a name, and what comes after it.
+
+    Without a number the layer is None and the kind is the name; ".weight" is left out.
+
+    Examples
+    --------
+    >>> layer_and_kind("encoder.layer.3.attention.self.query.weight")
+    (3, 'attention.self.query')
+    >>> layer_and_kind("embeddings.word_embeddings.weight")
+    (None, 'embeddings.word_embeddings')
+    """
+    module = name.removesuffix(".weight")
+    found = re.search(r"(?:^|[.-])(\d+)(?:[.-]|$)", module)
+    if found is None:
+        return None, module
+    return int(found[1]), module[found.end() :] or module[: found.start()]
+
+
+def pair_names(base: TensorSource | None, tuned: TensorSource) -> Pairs:
+    """Compare two sources by their headers.
+
+    Raises
+    ------
+    ValueError
+        `base` is an adapter, or no matrix has the same name and shape in both: checkpoints of
+        different models.
+    """
+    if base is not None and base.is_update:
+        raise ValueError(
+            f"base must be a checkpoint; {base.label} is an adapter. Give it as tuned: the two "
+            "may be swapped"
+        )
+    if base is None:
+        base = tuned
+    skipped: dict[str, str] = {}
+    names = []
+    for name in sorted({*base.tensors, *tuned.tensors}, key=natural):
+        here, there = base.tensors.get(name), tuned.tensors.get(name)
+        if here is None or there is None:
+            # An adapter holds few of the base's tensors, and that is no news.
+            if not tuned.is_update or there is not None:
+                skipped[name] = f"only in {'tuned' if here is None else 'base'}"
+        elif here.shape != there.shape:
+            skipped[name] = f"its shape is {here.shape} in base and {there.shape} in tuned"
+        elif reason := here.reason or there.reason:
+            skipped[name] = reason
+        elif len(there.shape) != 2:
+            skipped[name] = f"it has {len(there.shape)} axes, and a matrix has 2"
+        else:
+            names.append(name)
+    if not names:
+        raise ValueError(
+            f"{base.label} and {tuned.label} share no matrix of one name and shape: they are not "
+            f"checkpoints of one model. base holds {_some(base)}; tuned holds {_some(tuned)}"
+        )
+    return Pairs(tuple(names), skipped)
+
+
+def _some(source: TensorSource) -> str:
+    names: Iterable[str] = sorted(source.tensors, key=natural)
+    shown = [f"{printable(n)} {source.tensors[n].shape}" for n in names]
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+
+
+def part_of(source: TensorSource, name: str) -> TensorSource:
+    """Return what a worker needs of a source to read one tensor."""
+    if isinstance(source, MappingSource):
+        return MappingSource({name: source.held[name]}, source.label, source.is_update)
+    return source
+
+
+def read_update(
+    base: TensorSource | None, tuned: TensorSource, name: str
+) -> tuple[Float[Tensor, "m n"], float]:
+    """Return ΔW, in float32 or float64, and ‖W‖_F of the base; NaN without a base.
+
+    Raises
+    ------
+    ValueError
+        A tensor is not finite.
+    """
+    update = as_matrix(read_matrix(tuned, name), "tuned")
+    if base is None:
+        return update, float("nan")
+    weight = as_matrix(read_matrix(base, name), "base")
+    norm = float(torch.linalg.vector_norm(weight, dtype=torch.float64))
+    return (update if tuned.is_update else update - weight), norm

@@ -1,0 +1,251 @@
+"""The commands for one matrix: approximate, sweep, advise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lolora_core.approximation import Approximation
+from lolora_core.commands.shared import (
+    AsJson,
+    grid_of,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+    sentences,
+    whole_file,
+)
+from lolora_core.decomposition import decompose
+from lolora_core.families import FAMILIES
+from lolora_core.grid import budget_for_rank
+from lolora_core.sweep import sweep
+from lolora_core.validation import Matrix
+
+__all__ = ["register"]
+
+TargetName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="An id of the catalogue (camera, minilm-0-query, …), a .npy file, an image, or "
+        "SOURCE:TENSOR, where SOURCE is a .safetensors file, a folder or a model id.",
+    ),
+]
+Rank = Annotated[int | None, typer.Option(help="Equivalent rank r: r·(m + n) parameters.")]
+Budget = Annotated[int | None, typer.Option(help="Trainable parameters.")]
+Grid = Annotated[str, typer.Option(help="K or ROWSxCOLS.")]
+Grids = Annotated[list[str] | None, typer.Option("--grid", help="K or ROWSxCOLS; repeatable.")]
+Families = Annotated[
+    list[str] | None, typer.Option("--family", help=f"{', '.join(FAMILIES)}; repeatable.")
+]
+
+
+def read_target(name: str) -> Matrix:
+    """Return the matrix that a TARGET argument names."""
+    import numpy as np
+
+    from lolora_core.checkpoints import open_source
+    from lolora_core.targets import load
+    from lolora_core.targets.uploads import refuse_pickle_name
+
+    refuse_pickle_name(name)
+    path = Path(name)
+    if path.suffix == ".npy":
+        return np.load(path, allow_pickle=False)
+    if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
+        from lolora_core.targets.upload_images import upload_image
+
+        target = upload_image(path.read_bytes(), name=name)
+        for note in target.notes:
+            say(f"{name}: {note}")
+        return target.array
+    parts = re.fullmatch(r"(.+):([^:/\\]+)", name)
+    if parts is not None:
+        source = open_source(parts[1])
+        if parts[2] not in source.tensors:
+            known = ", ".join(sorted(source.tensors)[:5])
+            raise ValueError(f"{parts[1]} holds no tensor {parts[2]!r}; it holds {known}, …")
+        return source.read(parts[2])
+    if path.exists():
+        raise ValueError(f"{name} holds several tensors: name one as {name}:TENSOR")
+    return load(name).array
+
+
+def _budget(shape: Sequence[int], rank: int | None, budget: int | None) -> int:
+    if rank is not None and budget is not None:
+        raise ValueError("give --rank or --budget, not both")
+    return budget_for_rank(shape, 16 if rank is None else rank) if budget is None else budget
+
+
+@sentences
+def approximate(
+    target: TargetName,
+    family: Families = None,
+    rank: Rank = None,
+    budget: Budget = None,
+    grid: Grid = "8",
+    output: Annotated[
+        Path | None, typer.Option(help="Write the factors of one family to this .safetensors file.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Approximate a matrix within a budget, by default 16·(m + n), in every family or some.
+
+    Example: python -m lolora_core approximate camera --rank 32 --grid 8
+    """
+    matrix = read_target(target)
+    chosen = family or list(FAMILIES)
+    if output is not None and len(chosen) != 1:
+        raise ValueError("--output writes one family: name it with --family")
+    limit = _budget(matrix.shape, rank, budget)
+    svd = decompose(matrix, grid_of(grid))
+    found: list[Approximation] = []
+    with progress_bar("approximate") as progress:
+        for done, name in enumerate(chosen):
+            progress(done, len(chosen), name)
+            found.append(svd.approximate(name, budget=limit))
+    rows = [
+        {
+            "family": a.family,
+            "grid": a.grid.label,
+            "relative_error": a.relative_error,
+            "energy": a.energy,
+            "num_parameters": a.num_parameters,
+            "unused_parameters": a.unused_parameters,
+            "global_rank": a.global_rank,
+        }
+        for a in found
+    ]
+    if output is not None:
+        with whole_file(output) as draft:
+            found[0].save(draft)
+        say(f"Wrote {output}.")
+    if json:
+        whole = {"target": target, "shape": list(matrix.shape), "budget": limit}
+        print_json(whole | {"approximations": rows})
+        return
+    print(f"{target}, {matrix.shape[0]}×{matrix.shape[1]}, budget {limit:,} parameters")
+    print_table(
+        {
+            "family": "family",
+            "relative_error": "relative error",
+            "energy": "energy",
+            "num_parameters": "parameters",
+            "unused_parameters": "unused",
+        },
+        rows,
+    )
+
+
+def _grids(texts: Sequence[str] | None, shape: Sequence[int]) -> list[tuple[int, int]]:
+    from lolora_core.sweep import GRIDS
+
+    return [grid_of(t) for t in texts] if texts else [(k, k) for k in GRIDS if k <= min(shape)]
+
+
+@sentences
+def sweep_command(
+    target: TargetName,
+    grid: Grids = None,
+    family: Families = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write every grid, family and budget to this .csv file.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Sweep every grid, family and budget of a matrix from its singular values.
+
+    Example: python -m lolora_core sweep camera --grid 4 --grid 8 --output sweep.csv
+    """
+    matrix = read_target(target)
+    if output is not None and output.suffix != ".csv":
+        raise ValueError(f"--output must end in .csv; it is {output}")
+    with progress_bar("sweep") as progress:
+        found = sweep(
+            matrix,
+            _grids(grid, matrix.shape),
+            family,
+            progress=lambda done, total: progress(done, total, ""),
+        )
+    if output is not None:
+        with whole_file(output) as draft:
+            found.frame().to_csv(draft, index=False)
+        say(f"Wrote {output}.")
+    if json:
+        print_json(found.frame().to_dict("records"))
+        return
+    sides = sum(found.shape)
+    ranks = [r for r in (1, 2, 4, 8, 16, 32, 64, 128, 256) if r * sides <= found.budgets[-1]]
+    best = [found.best(r * sides)._asdict() for r in ranks or [1]]
+    for row in best:
+        row["grid"] = f"{row['grid_rows']}×{row['grid_cols']}"
+    print(f"{target}, {found.shape[0]}×{found.shape[1]}: the lowest error at each budget")
+    print_table(
+        {
+            "equivalent_rank": "equivalent rank",
+            "budget": "budget",
+            "family": "family",
+            "grid": "grid",
+            "relative_error": "relative error",
+            "num_parameters": "parameters",
+        },
+        best,
+    )
+
+
+@sentences
+def advise_command(
+    target: TargetName,
+    error: Annotated[float | None, typer.Option(help="Relative error to reach.")] = None,
+    energy: Annotated[float | None, typer.Option(help="Share of ‖W‖² to capture.")] = None,
+    rank: Rank = None,
+    budget: Budget = None,
+    grid: Grids = None,
+    family: Families = None,
+    json: AsJson = False,
+) -> None:
+    """Advise which structure to choose for an error, an energy or a budget.
+
+    Example: python -m lolora_core advise camera --error 0.1
+    """
+    from lolora_core.advise import advise
+
+    matrix = read_target(target)
+    if rank is not None or budget is not None:
+        budget = _budget(matrix.shape, rank, budget)
+    advice = advise(
+        matrix,
+        budget=budget,
+        error=error,
+        energy=energy,
+        grids=_grids(grid, matrix.shape),
+        families=family,
+    )
+    if json:
+        print_json(
+            {
+                "goal": advice.goal,
+                "target": advice.target,
+                "best": advice.best._asdict(),
+                "runner_up": advice.runner_up._asdict() if advice.runner_up else None,
+                "margin": advice.margin,
+                "global_rank": advice.global_rank,
+                "other_tools": advice.other_tools,
+                "peft": advice.peft,
+                "sentence": str(advice),
+            }
+        )
+        return
+    print(advice)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to an application."""
+    app.command("approximate")(approximate)
+    app.command("sweep")(sweep_command)
+    app.command("advise")(advise_command)

@@ -1,0 +1,229 @@
+"""The command line: the README's examples, JSON, exit codes, errors as sentences, Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+import lolora_core
+from lolora_core import Approximation
+from lolora_core.__main__ import app
+from lolora_core.adapters.sets import AdapterSet
+from lolora_core.checkpoints import read_peft
+from lolora_core.commands import experiments
+from lolora_core.commands.shared import whole_file
+
+ROOT = Path(lolora_core.__file__).resolve().parents[1]
+BASE, ROTATED = (f"assets/digits-mlp-{name}.safetensors" for name in ("base", "rotated"))
+COMMANDS = (
+    "approximate",
+    "sweep",
+    "advise",
+    "survey",
+    "extract",
+    "resize",
+    "reproduce",
+    "bench",
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(line: str) -> Any:
+    return CliRunner().invoke(app, shlex.split(line))
+
+
+def test_the_examples_of_the_readme_run(folder: Path) -> None:
+    section = (ROOT / "README.md").read_text().split("## The command line")[1]
+    block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
+    assert block is not None
+    lines = [line for line in block[1].splitlines() if not line.startswith("#")]
+    for line in lines:
+        result = run(line.removeprefix("python -m lolora_core "))
+        assert result.exit_code == 0, (line, result.output)
+    assert {line.split()[3] for line in lines} == set(COMMANDS[:6])
+    survey = pd.read_csv(folder / "survey.csv")
+    assert sorted(survey["rows"]) == [10, 256, 256]
+    assert len(read_peft(folder / "adapter").terms) == 3
+    smaller = AdapterSet.load(folder / "smaller")
+    assert 0 < smaller.num_parameters < read_peft(folder / "adapter").num_parameters
+    assert (folder / "sweep.csv").read_text().startswith("family,grid_rows")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_that_names_the_command(command: str) -> None:
+    result = run(f"{command} --help")
+    assert result.exit_code == 0
+    assert f"Example: python -m lolora_core {command}" in " ".join(result.output.split())
+
+
+def test_json_is_all_that_stdout_holds(folder: Path) -> None:
+    found = json.loads(run("approximate camera --rank 32 --grid 8 --json").stdout)
+    errors = {a["family"]: round(a["relative_error"], 4) for a in found["approximations"]}
+    assert (errors["global"], errors["adaptive"]) == (0.0804, 0.0618)
+    assert found["budget"] == 32_768
+    rows = json.loads(run("sweep camera --grid 2 --family localized --json").stdout)
+    assert {row["family"] for row in rows} == {"localized"}
+    assert json.loads(run("advise camera --rank 32 --json").stdout)["best"]["family"] == "adaptive"
+    survey = json.loads(run(f"survey {BASE} {ROTATED} --json").stdout)
+    assert len(survey["rows"]) == 3
+    assert all("axis" in reason for reason in survey["skipped"].values())
+    line = f"extract {BASE} {ROTATED} --error 0.2 --dtype float16 --output a --json"
+    extracted = json.loads(run(line).stdout)
+    assert extracted["relative_error"] <= 0.2 + 1e-3
+    again = json.loads(run("resize a --family global --rank 1 --output b --peft --json").stdout)
+    assert again["num_parameters"] < extracted["num_parameters"]
+    assert json.loads(run("survey b --rank 1 --json").stdout)["rows"][0]["base_norm"] is None
+
+
+def test_a_target_may_be_an_array_an_image_or_a_tensor(folder: Path) -> None:
+    np.save(folder / "w.npy", np.eye(8))
+    Image.fromarray(np.eye(16, dtype=np.uint8) * 255).save(folder / "picture.png")
+    for target in ("w.npy", "picture.png", "assets/minilm.safetensors:0-query"):
+        output = "--family localized --output o.safetensors"
+        result = run(f"approximate {target} --rank 2 --grid 2 {output}")
+        assert result.exit_code == 0, result.output
+        assert Approximation.load(folder / "o.safetensors").family == "localized"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("approximate nothing", "There is no target 'nothing'"),
+        ("approximate camera --rank 1 --budget 5", "--rank or --budget, not both"),
+        ("approximate camera --grid 8by8", "a grid is K or ROWSxCOLS"),
+        ("approximate camera --grid 900", "grid 900×900 does not fit"),
+        ("approximate camera --budget -1", "must be 0 or more"),
+        ("approximate camera --family lora", "family must be one of global"),
+        ("approximate camera --output a.safetensors", "name it with --family"),
+        ("approximate weights.pt", "is a pickle by its name"),
+        ("approximate missing.npy", "missing.npy: No such file"),
+        (f"approximate {BASE}", "name one as"),
+        (f"approximate {BASE}:nothing", "holds no tensor 'nothing'"),
+        ("sweep camera --output sweep.txt", "must end in .csv"),
+        ("advise camera", "exactly one of budget, error and energy"),
+        ("survey missing.safetensors other.safetensors", "missing.safetensors is not there"),
+        (f"survey {BASE} assets/minilm.safetensors", "are not checkpoints of one model"),
+        (f"survey {BASE} {ROTATED} --output a.txt", "must end in .jsonl or .csv"),
+        (f"extract {BASE} {ROTATED} --output a --dtype int8", "--dtype must be one of float32"),
+        (f"extract {BASE} {ROTATED} --output a --rank 1 --error 0.5", "exactly one of"),
+        (f"extract {BASE} {ROTATED} --output {BASE}", "File exists"),
+        ("resize missing --output a", "missing is not there"),
+        ("reproduce --output missing", "must be a folder that is there"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_exit_code_2(folder: Path, line: str, message: str) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    result = run(line)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_old_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sweep.csv").write_text("old")
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    result = run("sweep camera --grid 1 --output sweep.csv")
+    assert (result.exit_code, result.stderr.strip()) == (2, "Error: No space left on device")
+    assert sorted(path.name for path in folder.iterdir()) == ["assets", "sweep.csv"]
+    assert (folder / "sweep.csv").read_text() == "old"
+
+
+def test_a_whole_file_has_the_rights_of_any_other(folder: Path) -> None:
+    (folder / "plain").write_text("")
+    with whole_file(folder / "whole.txt") as draft:
+        draft.write_text("text")
+    assert (folder / "whole.txt").stat().st_mode == (folder / "plain").stat().st_mode
+
+
+def test_ctrl_c_ends_with_130_and_keeps_the_survey_so_far(folder: Path) -> None:
+    random = torch.Generator().manual_seed(0)
+    state = {f"layer.{at}.w.weight": torch.randn(700, 700, generator=random) for at in range(40)}
+    save_file(state, folder / "base.safetensors")
+    save_file({n: v + 0.1 for n, v in state.items()}, folder / "tuned.safetensors")
+    line = [sys.executable, "-m", "lolora_core", "survey", "base.safetensors", "tuned.safetensors"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [*line, "--output", "survey.jsonl"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    output = folder / "survey.jsonl"
+    began = time.monotonic()
+    while not (output.exists() and output.stat().st_size) and time.monotonic() - began < 120:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert "The rows so far are in survey.jsonl" in stderr
+    rows = [json.loads(text) for text in output.read_text().splitlines()]
+    assert 0 < len(rows) < 40
+    assert sorted(path.name for path in folder.glob("*.safetensors")) == [
+        "base.safetensors",
+        "tuned.safetensors",
+    ]
+
+
+def test_reproduce_writes_both_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lolora_core.training import reproduce as module
+
+    monkeypatch.setattr(module, "reproduce", lambda n_jobs, progress: {"results": [], "n": n_jobs})
+    monkeypatch.setattr(module, "table", lambda found: "# Does it train better?\n")
+    assert run("reproduce --output . --jobs 1").exit_code == 0
+    assert json.loads((folder / "does-it-train-better.json").read_text())["n"] == 1
+    assert (folder / "does-it-train-better.md").read_text().startswith("# Does")
+    assert json.loads(run("reproduce --json").stdout)["results"] == []
+
+
+def test_bench_without_the_repository_is_a_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiments.lolora_core, "__file__", str(folder / "a" / "b.py"))
+    result = run("bench")
+    assert result.exit_code == 2
+    assert "clone it" in result.stderr
+
+
+def test_bench_runs_the_parts_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def ended(command: list[str], **settings: Any) -> subprocess.CompletedProcess[str]:
+        seen.append((command[1:], settings["cwd"]))
+        return subprocess.CompletedProcess(command, 3)
+
+    monkeypatch.setattr(experiments.subprocess, "run", ended)
+    assert run("bench library").exit_code == 3
+    assert seen == [(["-m", "benchmarks", "library"], ROOT)]

@@ -106,13 +106,14 @@ class UploadChoice:
 
 
 _uploads: LRUCache[Any, Target] = LRUCache(256 * MEGABYTE, getsizeof=_array_bytes)
+_uploads_lock = threading.Condition()
 
 
 def _upload_key(data: bytes | None, digest: str, name: str, choice: UploadChoice) -> Any:
     return hashkey(digest, name, choice)
 
 
-@cached(_uploads, key=_upload_key, condition=threading.Condition())
+@cached(_uploads, key=_upload_key, condition=_uploads_lock)
 def uploaded_target(data: bytes | None, digest: str, name: str, choice: UploadChoice) -> Target:
     """Read an upload; `digest` is the SHA-256 of its bytes.
 
@@ -131,6 +132,12 @@ def uploaded_target(data: bytes | None, digest: str, name: str, choice: UploadCh
     if choice.kind == "npy":
         return upload_npy(data, name=name, **window)
     return upload_safetensors(data, name=name, tensor=choice.tensor, view=choice.view, **window)
+
+
+def hold_upload(target: Target, choice: UploadChoice) -> None:
+    """Keep a target made in this session where `uploaded_target` finds it by its title."""
+    with _uploads_lock:
+        _uploads[_upload_key(None, target.sha256, target.title, choice)] = target
 
 
 _recent: LRUCache[str, Target] = LRUCache(256 * MEGABYTE, getsizeof=_array_bytes)

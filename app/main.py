@@ -17,6 +17,7 @@ page = st.navigation(
     [
         st.Page("views/compare.py", title="Compare", default=True),
         st.Page("views/what_if.py", title="What if"),
+        st.Page("views/your_weights.py", title="Your weights"),
     ],
     position="top",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,25 @@ def draw(scene: Scene, rank: int) -> None:
     used, error = int((ranks * grid.costs).sum()), spectra.relative_error(ranks)
     with right:
         _score(used, budget, error, errors, best)
+        st.download_button(
+            "Rank map, JSON",
+            json.dumps(
+                {
+                    "target": scene.target.id,
+                    "sha256": scene.target.sha256,
+                    "row_edges": grid.row_edges,
+                    "col_edges": grid.col_edges,
+                    "rank_map": ranks.tolist(),
+                    "num_parameters": used,
+                    "relative_error": error,
+                }
+            ),
+            f"{scene.target.id}-rank-map.json",
+            "application/json",
+            on_click="ignore",
+            key="paint_json",
+            help="Grid and ranks as `approximate(W, grid=…, rank_map=…)` takes them.",
+        )
         st.caption(
             f"A rank in a block of {grid.row_sizes[0]}×{grid.col_sizes[0]} entries costs "
             f"{grid.costs[0, 0]:,} parameters. The best a map can do with a budget is the "

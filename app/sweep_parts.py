@@ -153,7 +153,8 @@ def winner_map(scene: Scene, rank: int, found: Sweep) -> None:
     st.caption(
         "Colour and letter: the family with the lowest error on this grid at this budget; paler "
         "where the next is close, full where it has twice the error or more. Grey bars: the lead "
-        f"changes. Click a cell to open Compare there. {prose_sweep.winner_map(cells)}"
+        "changes. Click a cell to open Compare there. Hybrid is left out: each cell would cost a "
+        f"search. {prose_sweep.winner_map(cells)}"
     )
 
 
@@ -238,6 +239,16 @@ def rows_by_columns(
         f"Relative error at r = {rank}, {budget:,} parameters; ● marks the lowest, the frame the "
         "grid of the sidebar. Click a cell to open Compare there. "
         f"{prose_sweep.grid_errors(name, errors, list(rows), list(cols))}"
+    )
+    st.download_button(
+        "Rows × columns, CSV",
+        pd.DataFrame(
+            errors, index=pd.Index(rows, name="block rows"), columns=pd.Index(cols)
+        ).to_csv(),
+        f"{scene.target.id}-{name}-r{rank}-grids.csv",
+        "text/csv",
+        on_click="ignore",
+        key="rectangles_csv",
     )
 
 

@@ -14,9 +14,10 @@ from lolora_core.training.compare import (
     compare_methods,
     paired_interval,
 )
-from lolora_core.training.loop import DivergedError, Record, Run, Snapshot, fine_tune, start
+from lolora_core.training.loop import Run, fine_tune, start
 from lolora_core.training.methods import LEARNING_RATES, METHODS, Method, resolve_method
 from lolora_core.training.problem import Data, Problem, Task, resolve_device
+from lolora_core.training.records import DivergedError, Record, Snapshot
 from lolora_core.training.tasks import TASKS, resolve_task
 from lolora_core.training.trials import LearningRateSearch, search_lr
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import torch
 
-from lolora_core.training.loop import DivergedError, Run
+from lolora_core.training.loop import Run
 from lolora_core.training.methods import Method
 from lolora_core.training.problem import Split, Task
+from lolora_core.training.records import DivergedError
 
 __all__ = ["LearningRateSearch", "Outcome", "Progress", "Trial", "run_trials", "search_lr"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from safetensors.numpy import save
 
-from lolora_core import advise, approximate, budget_for_rank, decompose
+from lolora_core import Grid, advise, approximate, budget_for_rank, decompose
 from lolora_core.targets import load
 from tests.browser.conftest import App
 
@@ -105,6 +106,13 @@ def test_painting_is_in_the_link(app: App, browser: Browser) -> None:
     w = load("camera").array
     error = decompose(w, 4).on(decompose(w, 4).grid).spectra.relative_error(ranks)
     expect(app.main).to_contain_text(f"2,304 of 16,384 parameters, 14,080 left. Error {error:#.3g}")
+    with app.page.expect_download() as download:
+        app.page.get_by_role("button", name="Rank map, JSON").click()
+    saved = json.loads(Path(download.value.path()).read_text())
+    grid = Grid(tuple(saved["row_edges"]), tuple(saved["col_edges"]))
+    own = approximate(w, grid=grid, rank_map=saved["rank_map"])
+    assert own.relative_error == pytest.approx(error, abs=1e-9)
+    assert own.num_parameters == 2304
     other = browser.new_context().new_page()
     other.goto(app.page.url)
     expect(other.get_by_test_id("stMain")).to_contain_text("2,304 of 16,384 parameters")

@@ -154,7 +154,10 @@ def uploaded_pair(base: str, tuned: str) -> Pair:
 
 
 def hub_allowed() -> bool:
-    """Return whether the host lets visitors read models from the Hub: LOLORA_ALLOW_HUB=1."""
+    """Return whether the host lets visitors read models from the Hub: LOLORA_ALLOW_HUB=1.
+
+    With HF_TOKEN set, visitors read what that token may read.
+    """
     return os.environ.get("LOLORA_ALLOW_HUB") == "1"
 
 

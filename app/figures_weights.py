@@ -24,7 +24,7 @@ def marked(frame: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        name, layer (text, "–" without one), kind, mark (the family that leads, "tie", or
+        name, layer (text, "none" without one), kind, mark (the family that leads, "tie", or
         "unchanged"), best_error, error_global, other (the best family with blocks), other_error
         and ratio (other_error/error_global; NaN where LoRA is exact).
 
@@ -50,7 +50,7 @@ def marked(frame: pd.DataFrame) -> pd.DataFrame:
     found = pd.DataFrame(
         {
             "name": frame["name"].astype(str).to_numpy(),
-            "layer": ["–" if pd.isna(layer) else str(layer) for layer in frame["layer"]],
+            "layer": ["none" if pd.isna(layer) else str(layer) for layer in frame["layer"]],
             "kind": frame["kind"].astype(str).to_numpy(),
             "mark": mark,
             "best_error": np.minimum(lowest, lora),
@@ -170,7 +170,7 @@ def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
     limit = np.log2(LARGEST_RATIO)
     z[row, col] = np.clip(np.log2(np.maximum(ratios, 2.0**-40)), -limit, limit)
     text[row, col] = [
-        ("·" if mark == "unchanged" else "exact") if np.isnan(r) else f"×{r:.3g}"
+        ("·" if mark == "unchanged" else "=") if np.isnan(r) else f"{r:.2g}"
         for r, mark in zip(ratios, marks["mark"], strict=True)
     ]
     figure = go.Figure(

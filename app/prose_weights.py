@@ -10,6 +10,7 @@ import pandas as pd
 from app.prose import format_error, join_words, percent, three_digits
 from lolora_core import FAMILIES
 from lolora_core.comparison import TIE
+from lolora_core.targets.uploads import printable
 
 __all__ = [
     "adapter",
@@ -17,6 +18,7 @@ __all__ = [
     "file_size",
     "loader",
     "module_name",
+    "quoted",
     "ratios",
     "readme",
     "structure",
@@ -34,6 +36,17 @@ def module_name(name: str) -> str:
     'blocks.0.query'
     """
     return name.removesuffix(".weight")
+
+
+def quoted(name: str) -> str:
+    """Return the name of a matrix as code; names come from strangers' files.
+
+    Examples
+    --------
+    >>> quoted("a`**b**.weight")
+    '`a**b**`'
+    """
+    return f"`{printable(module_name(name)).replace('`', '')}`"
 
 
 def structure(family: str, blocks: tuple[int, int]) -> str:
@@ -62,12 +75,12 @@ def where(moved: pd.DataFrame) -> str:
     --------
     >>> where(pd.DataFrame({"name": ["a.weight", "b"], "update_norm": [2.0, 1.0],
     ...                     "relative_update": [0.1, 0.3]}))
-    'Half of the change, ‖ΔW‖², lies in 1 of 2 matrices, the largest part, 80.0 %, in a. Relative \
-to its base b moved most, by ‖ΔW‖/‖W‖ = 0.300.'
+    'Half of the change, ‖ΔW‖², lies in 1 of 2 matrices, the largest part, 80.0 %, in `a`. \
+Relative to its base `b` moved most, by ‖ΔW‖/‖W‖ = 0.300.'
     """
     energy = moved["update_norm"].to_numpy() ** 2
     shares = energy / energy.sum()
-    first = module_name(str(moved["name"].iloc[0]))
+    first = quoted(str(moved["name"].iloc[0]))
     if len(moved) == 1:
         text = f"All of the change lies in {first}."
     else:
@@ -80,7 +93,7 @@ to its base b moved most, by ‖ΔW‖/‖W‖ = 0.300.'
     if np.isfinite(ratios).any():
         at = int(np.nanargmax(np.where(np.isfinite(ratios), ratios, np.nan)))
         text += (
-            f" Relative to its base {module_name(str(moved['name'].iloc[at]))} moved most, by "
+            f" Relative to its base {quoted(str(moved['name'].iloc[at]))} moved most, by "
             f"‖ΔW‖/‖W‖ = {three_digits(float(ratios[at]))}."
         )
     return text
@@ -238,18 +251,17 @@ def ratios(marks: pd.DataFrame) -> str:
     Examples
     --------
     >>> ratios(pd.DataFrame({"name": ["a.weight", "b"], "ratio": [0.5, 2.0]}))
-    'From ×0.500 (a) to ×2.00 (b).'
+    'From ×0.500 (`a`) to ×2.00 (`b`).'
     """
     known = marks[marks["ratio"].notna()]
     if known.empty:
         return "Here LoRA is exact, or the grid fits no matrix."
-    low, high = known.loc[known["ratio"].idxmin()], known.loc[known["ratio"].idxmax()]
+    values, names = known["ratio"].to_numpy(), [quoted(str(name)) for name in known["name"]]
+    low, high = int(values.argmin()), int(values.argmax())
+    text = f"×{three_digits(float(values[low]))} ({names[low]})"
     if len(known) == 1:
-        return f"×{three_digits(float(low['ratio']))} ({module_name(str(low['name']))})."
-    return (
-        f"From ×{three_digits(float(low['ratio']))} ({module_name(str(low['name']))}) to "
-        f"×{three_digits(float(high['ratio']))} ({module_name(str(high['name']))})."
-    )
+        return f"{text}."
+    return f"From {text} to ×{three_digits(float(values[high]))} ({names[high]})."
 
 
 def adapter(

@@ -112,7 +112,7 @@ def maps(frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
     marks = figures_weights.marked(frame)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Which structure holds each matrix best", anchor=False)
+        st.subheader("Best structure of each matrix", anchor=False)
         st.plotly_chart(
             figures_weights.structure_figure(marks, picked),
             key="structure_map",
@@ -122,8 +122,8 @@ def maps(frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
         )
         st.caption(
             f"The family with the lowest error at r = {rank} on {blocks[0]}×{blocks[1]} blocks, "
-            f"layers × kinds of matrix. {prose_weights.cells(marks)} Click a cell to pick the "
-            "matrix."
+            f"layers × kinds of matrix; = is a tie, · did not change. "
+            f"{prose_weights.cells(marks)} Click a cell to pick the matrix."
         )
     with right:
         st.subheader("Blocks against LoRA", anchor=False)
@@ -136,7 +136,8 @@ def maps(frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
         )
         st.caption(
             "Error of the best family with blocks as a multiple of the error of global: below 1 "
-            f"blocks gain over LoRA, above 1 they lose. {prose_weights.ratios(marks)}"
+            "blocks gain over LoRA, above 1 they lose; = where LoRA is exact. "
+            f"{prose_weights.ratios(marks)}"
         )
 
 
@@ -221,9 +222,9 @@ def table(frame: pd.DataFrame) -> None:
             ),
             "energy at ranks": column.LineChartColumn(
                 help=f"Share of ‖ΔW‖² in the first {', '.join(map(str, ENERGY_RANKS))} singular "
-                "values; the height is 1.",
+                "values, from 0 to 1.",
                 y_min=0.0,
-                y_max=1.0,
+                y_max=1.1,
             ),
             "best": column.TextColumn(help="The family with the lowest error at the budget."),
             "error": column.ProgressColumn(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import adapters, browser, library, training, whatif
+from benchmarks import adapters, browser, checkpoints, library, training, whatif
 
 PARTS = {
     "library": library.run,
@@ -13,6 +13,7 @@ PARTS = {
     "whatif": whatif.run,
     "adapters": adapters.run,
     "training": training.run,
+    "checkpoints": checkpoints.run,
     "browser": browser.run,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
@@ -29,6 +29,7 @@ Energies = Float64[np.ndarray, " q"]
 _ROUNDING = 1e-12
 
 
+@runtime_checkable
 class Curve(Protocol):
     """Answers every budget of one family on one grid."""
 

@@ -34,7 +34,8 @@ def normalized(matrix: Float[Tensor, "m n"]) -> tuple[Float[Tensor, "m n"], floa
     """
     dtype = torch.float32 if matrix.device.type == "mps" else torch.float64
     work = matrix.to(dtype)
-    exponent = math.frexp(float(work.abs().max()))[1]
+    least, most = work.aminmax()
+    exponent = math.frexp(max(-float(least), float(most)))[1]
     scale = math.ldexp(1.0, max(-_MAX_EXPONENT, min(exponent, _MAX_EXPONENT)))
     return work / scale, scale
 

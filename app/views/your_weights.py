@@ -21,7 +21,7 @@ def page() -> None:
         weights_parts.answer(found, moved, rank, blocks)
     st.caption(
         f"{pair.title}: {len(frame)} matrices at r = {rank} on {blocks[0]}×{blocks[1]} blocks; "
-        "budget and grid are those of the sidebar."
+        "budget and grid are those of the sidebar, its target plays no part here."
     )
     if moved.empty:
         weights_parts.downloads(found, frame)

@@ -210,7 +210,11 @@ def _choice(
 
 
 def _as_set(adapters: nn.Module | AdapterSet) -> AdapterSet:
-    return AdapterSet.from_model(adapters) if isinstance(adapters, nn.Module) else adapters
+    held = AdapterSet.from_model(adapters) if isinstance(adapters, nn.Module) else adapters
+    for name, terms in held.terms.items():
+        if terms[0].A[0].is_meta:
+            raise ValueError(f"the adapter of {name!r} is on the meta device: it has no values")
+    return held
 
 
 def peft_choices(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lolora_core.targets.upload_tensors import MAX_HEADER, StoredTensor, parse_header
 from lolora_core.targets.uploads import refuse_pickle_bytes, refuse_pickle_name
@@ -13,6 +13,7 @@ from lolora_core.targets.uploads import refuse_pickle_bytes, refuse_pickle_name
 __all__ = ["ByteFile", "LocalFile", "read_header"]
 
 
+@runtime_checkable
 class ByteFile(Protocol):
     """A file of known size of which any range can be read."""
 

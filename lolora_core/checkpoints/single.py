@@ -17,7 +17,7 @@ from lolora_core.adapters.layout import BlockLayout
 from lolora_core.adapters.sets import AdapterSet, BlockTerm, make_term
 from lolora_core.approximation import Approximation, approximate
 from lolora_core.checkpoints.jobs import one_thread
-from lolora_core.checkpoints.pairs import read_update
+from lolora_core.checkpoints.pairs import frobenius, read_update
 from lolora_core.checkpoints.pool import Steps, steps_of
 from lolora_core.checkpoints.source import TensorSource
 from lolora_core.curves import curve, smallest_budget
@@ -162,8 +162,7 @@ def extract_one(
 ) -> tuple[str, Found | str]:
     """Return the terms and the row of one matrix, or why it gets no adapter."""
     with one_thread():
-        update, _ = read_update(base, tuned, name)
-        norm = float(torch.linalg.vector_norm(update, dtype=torch.float64))
+        update, norm, _ = read_update(base, tuned, name)
         if norm == 0:
             return name, "it has not changed"
         try:
@@ -177,7 +176,7 @@ def extract_one(
         if not terms:
             return name, f"the budget leaves no rank for it ({goal.family}, grid {grid.label})"
         stored = AdapterSet(AdapterConfig(rank=1, alpha=1.0), {name: terms}).delta(name)
-        left = torch.linalg.vector_norm(update - stored, dtype=torch.float64)
+        left = frobenius(update - stored)
         row = {
             "name": name.removesuffix(".weight"),
             "rows": update.shape[0],
@@ -186,7 +185,7 @@ def extract_one(
             "rank": int(found.rank_map.max()),
             "global_rank": found.global_rank,
             "update_norm": norm,
-            "relative_error": float(left) / norm,
+            "relative_error": left / norm,
         }
         return name, (terms, row)
 
@@ -196,7 +195,7 @@ def steps_one(
 ) -> tuple[str, Steps | str]:
     """Return what each rank of one matrix would bring, or why it gets no adapter."""
     with one_thread():
-        update, _ = read_update(base, tuned, name)
+        update = read_update(base, tuned, name).delta
         family = resolve_family(goal.family)
         try:
             own = family.grid(Grid.resolve(1 if family.whole else goal.grid, update.shape))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,13 +20,17 @@ from lolora_core.targets.upload_tensors import StoredTensor, TensorInfo, matrix_
 from lolora_core.targets.uploads import refuse_pickle_name
 
 __all__ = [
+    "INDEX",
+    "MAX_JSON",
     "MappingSource",
     "SafetensorsSource",
     "SourceLike",
     "TensorSource",
     "check_index",
+    "json_object",
     "open_source",
     "read_json",
+    "sharded",
 ]
 
 _DTYPES = {
@@ -44,10 +48,11 @@ _SPELLED = {dtype: name for name, dtype in _DTYPES.items()} | {
     torch.bool: "BOOL",
     torch.complex64: "C64",
 }
-_INDEX = "model.safetensors.index.json"
-_MAX_JSON = 50_000_000
+INDEX = "model.safetensors.index.json"
+MAX_JSON = 50_000_000
 
 
+@runtime_checkable
 class TensorSource(Protocol):
     """Named tensors that are read one at a time.
 
@@ -166,8 +171,17 @@ class MappingSource:
         return str([(info.name, info.dtype, info.shape) for info in self.tensors.values()])
 
     def read(self, name: str) -> Tensor:
-        """Return one tensor."""
-        return self.held[name].detach()
+        """Return one tensor.
+
+        Raises
+        ------
+        ValueError
+            It is on the meta device.
+        """
+        tensor = self.held[name].detach()
+        if tensor.is_meta:
+            raise ValueError(f"{name} is on the meta device and has no values to read")
+        return tensor
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -179,8 +193,8 @@ def read_json(path: Path) -> dict[str, Any]:
         Not readable, not an object, or above 50 MB.
     """
     file = LocalFile(path)
-    if file.size > _MAX_JSON:
-        raise ValueError(f"{path} has {file.size:,} bytes; at most {_MAX_JSON:,} are read")
+    if file.size > MAX_JSON:
+        raise ValueError(f"{path} has {file.size:,} bytes; at most {MAX_JSON:,} are read")
     return json_object(bytes(file.read(0, file.size)), str(path))
 
 
@@ -230,12 +244,12 @@ def _open_folder(folder: Path) -> TensorSource:
 
     if is_adapter_folder(folder):
         return open_adapters(folder)
-    if (folder / _INDEX).is_file():
-        index = read_json(folder / _INDEX)
-        shards = sorted(set(check_index(index, str(folder / _INDEX)).values()))
+    if (folder / INDEX).is_file():
+        index = read_json(folder / INDEX)
+        shards = sorted(set(check_index(index, str(folder / INDEX)).values()))
         if missing := [shard for shard in shards if not (folder / shard).is_file()]:
             raise ValueError(
-                f"{folder / _INDEX} names the shard {missing[0]}, which is not in the folder; "
+                f"{folder / INDEX} names the shard {missing[0]}, which is not in the folder; "
                 f"{len(missing)} of {len(shards)} are missing"
             )
         return sharded(str(folder), index, (LocalFile(folder / shard) for shard in shards))
@@ -246,7 +260,7 @@ def _open_folder(folder: Path) -> TensorSource:
         if pickles and not found:
             refuse_pickle_name(pickles[0])
         raise ValueError(
-            f"{folder} must hold one .safetensors file, or several with {_INDEX}, or an adapter; "
+            f"{folder} must hold one .safetensors file, or several with {INDEX}, or an adapter; "
             f".safetensors files in it: {listed}"
         )
     return SafetensorsSource(str(folder), (LocalFile(found[0]),))

@@ -141,7 +141,7 @@ def survey_row(
     """Return the row of one matrix, or why there is none."""
     with one_thread():
         try:
-            update, norm = read_update(base, tuned, name)
+            update, moved, norm = read_update(base, tuned, name)
         except ValueError as error:
             if "must be finite" not in str(error):
                 raise
@@ -151,7 +151,6 @@ def survey_row(
         budget = settings.budget_of((m, n))
         found = sweep(update, fit, settings.families, [budget])
         layer, kind = layer_and_kind(name)
-        moved = float(torch.linalg.vector_norm(update, dtype=torch.float64))
         whole = found.curves["global", fit[0]].spectra
         tails, total = whole.tails[0, 0], whole.total
         row: Row = {

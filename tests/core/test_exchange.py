@@ -30,6 +30,7 @@ from lolora_core.checkpoints import (
     open_source,
     peft_choices,
     read_peft,
+    survey,
     to_peft,
 )
 
@@ -324,6 +325,37 @@ def test_a_damaged_or_other_adapter_is_refused(
     damage(tmp_path)
     with pytest.raises((ValueError, TypeError, FileNotFoundError), match=message):
         read_peft(tmp_path)
+
+
+def test_an_adapter_in_the_place_of_the_base_is_refused(tmp_path: Path) -> None:
+    to_peft(adapted("bert", STRUCTURES["global"]), tmp_path)
+    with pytest.raises(ValueError, match="the two may be swapped"):
+        extract_adapters(tmp_path, bert().state_dict(), family="global", rank=1, n_jobs=1)
+
+
+def test_an_adapter_is_surveyed_against_its_base(tmp_path: Path) -> None:
+    model = adapted("bert", STRUCTURES["global"])
+    to_peft(model, tmp_path)
+    state = bert().state_dict()
+    found = survey(state, tmp_path, rank=4, grids=[4], n_jobs=1)
+    deltas = adapter_delta(model)
+    assert {row["name"] for row in found.rows} == {f"{name}.weight" for name in deltas}
+    assert not any("only in base" in reason for reason in found.skipped.values())
+    for row in found.rows:
+        name = str(row["name"])
+        ratio = float(deltas[name.removesuffix(".weight")].norm() / state[name].norm())
+        assert row["relative_update"] == pytest.approx(ratio, rel=1e-4)
+        assert (row["best_family"], row["best_grid"]) == ("global", "1x1")
+
+
+def test_the_structure_of_an_adapter_is_made_without_values() -> None:
+    with torch.device("meta"):
+        model = add_adapters(nn.Sequential(nn.Linear(8, 8)), AdapterConfig(rank=2, grid=2))
+        adapters = AdapterSet.from_model(model)
+        assert (adapters.num_parameters, adapters.nbytes) == (32, 128)
+        assert adapters.delta("0").device.type == "meta"
+    with pytest.raises(ValueError, match="on the meta device"):
+        peft_choices(adapters)
 
 
 def test_another_model_is_refused_and_unchanged(tmp_path: Path) -> None:

@@ -210,6 +210,15 @@ def test_resize_finds_the_best_of_another_family(tmp_path: Path) -> None:
     np.testing.assert_array_equal(term.layout.rank_map, [[2, 0], [0, 0]])
 
 
+def test_what_is_not_finite_is_named(pair: tuple[Net, dict[str, Tensor]]) -> None:
+    base, after = pair
+    after["wide.weight"][2, 3] = float("inf")
+    with pytest.raises(
+        ValueError, match=r"wide\.weight of tuned must be finite; 1 entry .*\(2, 3\)"
+    ):
+        extract_adapters(base.state_dict(), after, family="global", rank=2, n_jobs=1)
+
+
 def test_threads_give_the_same_bits(pair: tuple[Net, dict[str, Tensor]]) -> None:
     base, after = pair
     one, two = (

@@ -116,7 +116,7 @@ def test_what_has_no_row_is_listed_with_its_reason() -> None:
         "new.weight": "only in tuned",
         "cut.weight": "its shape is (3, 3) in base and (4, 3) in tuned",
         "conv.weight": "it has 4 axes, and a matrix has 2",
-        "nan.weight": "tuned must be finite",
+        "nan.weight": "nan.weight of base must be finite",
         "layers.0.mlp.bias": "it has 1 axis, and a matrix needs 2",
         "step": "it holds integers (I64), and a matrix of floats is needed",
     }
@@ -254,6 +254,20 @@ def test_checkpoints_of_different_models_are_refused() -> None:
     wider, _ = pair(1, side=32)
     with pytest.raises(ValueError, match="share no matrix of one name and shape"):
         survey(base, wider, n_jobs=1)
+
+
+def test_tensors_without_values_are_refused() -> None:
+    base, tuned = pair(1)
+    meta = {name: value.to("meta") for name, value in tuned.items()}
+    with pytest.raises(ValueError, match=r"embed\.weight is on the meta device"):
+        survey(base, meta, n_jobs=1)
+
+
+def test_a_tiny_update_counts_as_moved() -> None:
+    tiny = {"a.weight": torch.eye(4) * 1e-30}
+    (row,) = survey(None, tiny, rank=1, grids=[4], n_jobs=1).rows
+    assert row["update_norm"] == pytest.approx(2e-30)
+    assert row["best_family"] == "diagonal"
 
 
 def test_an_unrelated_model_of_the_same_shape_is_noted() -> None:

@@ -1,0 +1,228 @@
+"""Models on the Hub: headers and the tensors asked for by HTTP ranges, never whole files."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lolora_core.checkpoints.source import (
+    INDEX,
+    MAX_JSON,
+    SafetensorsSource,
+    check_index,
+    json_object,
+    sharded,
+)
+
+__all__ = ["RemoteFile", "open_remote"]
+
+_SINGLE = "model.safetensors"
+#: Times that a request is made again after a cut connection or a server's failure.
+RETRIES = 2
+#: Seconds before the first of them.
+WAIT = 0.5
+# A bar is for what takes a while.
+_BAR_BYTES = 10_000_000
+
+
+def endpoint() -> str:
+    """Return the Hub's address: HF_ENDPOINT, as huggingface_hub reads it, or the usual one."""
+    from huggingface_hub import constants
+
+    return os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
+
+
+def _headers() -> dict[str, str]:
+    from huggingface_hub.utils import build_hf_headers
+
+    # Only the environment: a token that another program has stored is not for us.
+    return build_hf_headers(token=os.environ.get("HF_TOKEN") or False, library_name="lolora")
+
+
+def _transport_error() -> type[Exception]:
+    """Return the error of the HTTP library that this huggingface_hub uses."""
+    from huggingface_hub import get_session
+
+    library = type(get_session()).__module__.partition(".")[0]
+    return importlib.import_module(library).HTTPError
+
+
+class _MissingError(FileNotFoundError):
+    """The server has no such file, or no such model."""
+
+
+def _refuse(status: int, label: str) -> None:
+    """Raise what a status other than success means, in a sentence."""
+    if status in (401, 403):
+        raise PermissionError(
+            f"{label}: the server refuses access (HTTP {status}). The model is private, gated or "
+            "not there; for a private or gated one set HF_TOKEN to a token that may read it"
+        )
+    if status == 404:
+        raise _MissingError(
+            f"{label} is not there (HTTP 404): no such path on this machine, and no such model, "
+            "revision or file at the server"
+        )
+    if status == 416:
+        raise ValueError(
+            f"{label} is shorter than it was, or than its header says (HTTP 416): it changed "
+            "while it was read, or is damaged"
+        )
+    if status >= 400:
+        raise ConnectionError(f"{label}: the server answers with HTTP {status}; try again later")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file on a server that answers range requests. Made by `open_file`.
+
+    Attributes
+    ----------
+    url, label : str
+    size : int
+        Bytes of the whole file.
+    etag : str
+        The server's mark of this version.
+    """
+
+    url: str
+    label: str
+    size: int
+    etag: str
+
+    @property
+    def identity(self) -> str:
+        """Address, size and version."""
+        return f"{self.url}:{self.size}:{self.etag}"
+
+    def read(self, start: int, end: int) -> bytearray:
+        """Return the bytes from `start` up to `end`, in one request.
+
+        Raises
+        ------
+        ConnectionError, FileNotFoundError, PermissionError, ValueError
+            The server cannot be reached, refuses, or has another version of the file now.
+        """
+        from huggingface_hub.utils import http_backoff, tqdm
+
+        if end == start:
+            return bytearray()
+        # disable=None: no bar where stderr is not a terminal.
+        hidden = None if end - start >= _BAR_BYTES else True
+        with tqdm(
+            total=end - start,
+            unit="B",
+            unit_scale=True,
+            desc=self.label,
+            leave=False,
+            disable=hidden,
+        ) as bar:
+            try:
+                response = http_backoff(
+                    "GET",
+                    self.url,
+                    headers={**_headers(), "Range": f"bytes={start}-{end - 1}"},
+                    max_retries=RETRIES,
+                    base_wait_time=WAIT,
+                    timeout=60,
+                )
+            except _transport_error() as error:
+                raise _unreachable(self.label, error) from None
+            bar.update(len(response.content))
+        _refuse(response.status_code, self.label)
+        where = re.match(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
+        sent = tuple(map(int, where.groups())) if where else None
+        if (
+            response.status_code != 206
+            or sent != (start, end - 1, self.size)
+            or response.headers.get("ETag", "") != self.etag
+            or len(response.content) != end - start
+        ):
+            raise ValueError(f"{self.label} changed while it was read; start again")
+        return bytearray(response.content)
+
+
+def _unreachable(label: str, error: Exception) -> ConnectionError:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        _refuse(int(status), label)
+    return ConnectionError(
+        f"{label} cannot be read from {endpoint()}: {type(error).__name__}: {str(error)[:120]}. "
+        "If it should be a file or folder on this machine, its path does not exist"
+    )
+
+
+def _url(model: str, name: str, revision: str | None) -> str:
+    from huggingface_hub import hf_hub_url
+
+    return hf_hub_url(model, name, revision=revision, endpoint=endpoint())
+
+
+def open_file(model: str, name: str, revision: str | None) -> tuple[RemoteFile, str | None]:
+    """Ask for the first bytes of a file; return it and the commit that the server names.
+
+    Raises
+    ------
+    ConnectionError, FileNotFoundError, PermissionError, ValueError
+        See `RemoteFile.read`; also a server that would send the whole file.
+    """
+    from huggingface_hub import get_session
+
+    label, url = f"{model}/{name}", _url(model, name, revision)
+    try:
+        with get_session().stream(
+            "GET", url, headers={**_headers(), "Range": "bytes=0-7"}, timeout=60
+        ) as response:
+            status, headers = response.status_code, response.headers
+            chain = (*response.history, response)
+    except _transport_error() as error:
+        raise _unreachable(label, error) from None
+    if status == 416:
+        raise ValueError(f"{label} is empty")
+    _refuse(status, label)
+    total = re.fullmatch(r"bytes 0-\d+/(\d+)", headers.get("Content-Range", ""))
+    if status != 206 or total is None:
+        raise ValueError(
+            f"{label}: the server does not answer range requests, so the whole file would have to "
+            "be fetched; download the model and give its folder"
+        )
+    commits = (part.headers.get("X-Repo-Commit") for part in chain)
+    commit = next((value for value in commits if value), None)
+    return RemoteFile(url, label, int(total[1]), headers.get("ETag", "")), commit
+
+
+def open_remote(model: str, *, revision: str | None = None) -> SafetensorsSource:
+    """Open a model on the Hub by its id; only the headers of its files are fetched.
+
+    Every request after the first names the commit that the first one found, so a model that is
+    replaced meanwhile does not mix with its successor.
+
+    Parameters
+    ----------
+    model : str
+        "owner/name".
+    revision : str, optional
+        Branch, tag or commit; "main" by default.
+
+    Raises
+    ------
+    ConnectionError, FileNotFoundError, PermissionError, ValueError
+        The server cannot be reached, knows no such model, refuses access, answers no ranges, or
+        the files are damaged.
+    """
+    label = model if revision is None else f"{model}@{revision}"
+    try:
+        file, commit = open_file(model, INDEX, revision)
+    except _MissingError:
+        file, _ = open_file(model, _SINGLE, revision)
+        return SafetensorsSource(label, (file,))
+    if file.size > MAX_JSON:
+        raise ValueError(f"{file.label} has {file.size:,} bytes; at most {MAX_JSON:,} are read")
+    index: Mapping[str, Any] = json_object(bytes(file.read(0, file.size)), file.label)
+    shards = sorted(set(check_index(index, file.label).values()))
+    at = commit or revision
+    return sharded(label, index, [open_file(model, shard, at)[0] for shard in shards])

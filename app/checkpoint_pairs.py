@@ -32,12 +32,12 @@ __all__ = [
 
 #: Base, tuned and title of each bundled pair.
 BUNDLED = {
-    "digits-transformer": (
+    "digits transformer": (
         "digits-transformer-base",
         "digits-transformer-rotated",
         "Digits transformer, upright → rotated",
     ),
-    "digits-mlp": ("digits-mlp-base", "digits-mlp-rotated", "Digits MLP, upright → rotated"),
+    "digits MLP": ("digits-mlp-base", "digits-mlp-rotated", "Digits MLP, upright → rotated"),
 }
 
 #: Uploaded checkpoints may fill this much memory, all visitors together.
@@ -174,7 +174,7 @@ def hub_pair(base: str, tuned: str) -> Pair:
         raise ValueError("This host does not read models from the Hub.")
     for where in (base, tuned):
         # A path of this machine would go before a model id.
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", where) or Path(where).exists():
+        if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?", where) or Path(where).exists():
             raise ValueError(
                 f"{printable(where)} is not a model id: owner/name, or owner/name@revision."
             )
@@ -195,7 +195,7 @@ def update_target(pair: Pair, name: str) -> Target:
     ValueError
         It holds NaN or infinity, or its source cannot be read.
     """
-    update, _ = read_update(pair.base, pair.tuned, name)
+    update = read_update(pair.base, pair.tuned, name).delta
     m, n = update.shape
     array = update[:MAX_SIDE, :MAX_SIDE].numpy(force=True).copy()
     notes = [f"ΔW = {printable(pair.tuned.label)} − {printable(pair.base.label)}"]

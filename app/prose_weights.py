@@ -265,19 +265,43 @@ def ratios(marks: pd.DataFrame) -> str:
 
 
 def adapter(
-    family: str, modules: int, error: float, parameters: int, size: int, whole: int | None
+    family: str,
+    counts: tuple[int, int],
+    errors: tuple[float, float],
+    parameters: int,
+    sizes: tuple[int, int | None],
 ) -> str:
     """Say what an adapter keeps and what it saves.
 
+    Parameters
+    ----------
+    family : str
+    counts : (int, int)
+        Matrices with an adapter, and all that changed.
+    errors : (float, float)
+        Over the one and over the other.
+    parameters : int
+    sizes : (int, int or None)
+        Bytes of the adapter and of the file of tuned.
+
     Examples
     --------
-    >>> adapter("global", 3, 0.125, 1000, 4000, 40000)
-    'As **global** on 3 matrices: error 0.125, 1,000 parameters, 4.00 kB in place of 40.0 kB for \
-the tuned file, 10.0 % of it.'
+    >>> adapter("global", (3, 3), (0.125, 0.125), 1000, (4000, 40000))
+    'As **global** on 3 of 3 changed matrices: error 0.125, 1,000 parameters, 4.00 kB in place of \
+40.0 kB for the tuned file, 10.0 % of it.'
+    >>> adapter("global", (2, 3), (0.125, 0.5), 1000, (4000, None))
+    'As **global** on 2 of 3 changed matrices: error 0.125 on these and 0.500 over all 3, 1,000 \
+parameters, 4.00 kB.'
     """
+    size, whole = sizes
+    both = (
+        ""
+        if counts[0] == counts[1]
+        else (f" on these and {format_error(errors[1])} over all {counts[1]}")
+    )
     text = (
-        f"As **{family}** on {modules} {'matrix' if modules == 1 else 'matrices'}: error "
-        f"{format_error(error)}, {parameters:,} parameters, {file_size(size)}"
+        f"As **{family}** on {counts[0]} of {counts[1]} changed matrices: error "
+        f"{format_error(errors[0])}{both}, {parameters:,} parameters, {file_size(size)}"
     )
     if whole is None:
         return f"{text}."

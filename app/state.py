@@ -257,10 +257,10 @@ REORDER = Setting(
 
 PAIR = Setting(
     "pair",
-    "digits-transformer",
+    "digits transformer",
     "Base and tuned",
     "The weights before and after fine-tuning; what is surveyed is their difference ΔW.",
-    options=("digits-transformer", "digits-mlp", "upload", "hub"),
+    options=("digits transformer", "digits MLP", "own upload", "from the Hub"),
 )
 HUB_BASE = Setting(
     "hub_base",

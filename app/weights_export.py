@@ -134,7 +134,7 @@ def _matrices(kept: Kept) -> None:
         )
 
 
-def draw(pair: Pair, rank: int, blocks: tuple[int, int]) -> None:
+def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) -> None:
     """Draw the choice, what it costs, and the download."""
     st.subheader("Take the adapter along", anchor=False)
     plan = _plan(rank, blocks)
@@ -149,12 +149,13 @@ def draw(pair: Pair, rank: int, blocks: tuple[int, int]) -> None:
     st.markdown(
         prose_weights.adapter(
             plan.family,
-            len(found.rows),
-            found.relative_error,
+            (len(found.rows), len(moved)),
+            (found.relative_error, compute_weights.whole_error(found.rows, moved)),
             found.adapters.num_parameters,
-            kept.own_bytes,
-            pair.tuned_bytes,
-        )
+            (kept.own_bytes, pair.tuned_bytes),
+        ),
+        help="√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), measured on the factors as stored. A matrix without an "
+        "adapter keeps the values of the base, which is an error of 1.",
     )
     _sizes(pair, plan, kept)
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -13,11 +13,7 @@ from app.sidebar import MAX_UPLOAD_MB
 
 __all__ = ["chosen"]
 
-_TITLES = {
-    **{name: title for name, (_, _, title) in checkpoint_pairs.BUNDLED.items()},
-    "upload": "Own upload",
-    "hub": "From the Hub",
-}
+_UPLOAD, _HUB = "own upload", "from the Hub"
 
 
 def _digest(file: Any) -> str:
@@ -92,23 +88,23 @@ def _recall() -> Pair:
 
 def _open(recipe: tuple[str, ...]) -> Pair:
     picked, *rest = recipe
-    if picked == "upload":
+    if picked == _UPLOAD:
         return checkpoint_pairs.uploaded_pair(*rest)
-    if picked == "hub":
+    if picked == _HUB:
         return checkpoint_pairs.hub_pair(*rest)
     return checkpoint_pairs.bundled_pair(picked)
 
 
 def chosen() -> Pair:
     """Draw the choice; return the pair, after a bad one the last good one with the reason."""
-    picked = controls.segments(state.PAIR, format_func=_TITLES.__getitem__)
+    picked = controls.segments(state.PAIR)
     pair: Pair | None = None
     recipe: tuple[str, ...] = (picked,)
     try:
-        if picked == "upload":
+        if picked == _UPLOAD:
             pair = _uploaded()
             recipe = (picked, *st.session_state.get("pair_files", ()))
-        elif picked == "hub":
+        elif picked == _HUB:
             pair = _from_hub()
             recipe = (picked, str(state.get(state.HUB_BASE)), str(state.get(state.HUB_TUNED)))
         else:

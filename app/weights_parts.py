@@ -146,9 +146,8 @@ def matrix_choice(moved: pd.DataFrame) -> str:
     names = [str(name) for name in moved["name"]]
 
     def words(name: str) -> str:
-        if name:
-            return prose_weights.module_name(name)
-        return f"{prose_weights.module_name(names[0])} (largest ‖ΔW‖)"
+        # The link holds these words, so only the default has words of its own.
+        return name or f"{names[0]} (largest ‖ΔW‖)"
 
     picked = controls.choice(state.MATRIX, ["", *names], format_func=words)
     return picked or names[0]

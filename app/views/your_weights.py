@@ -33,7 +33,7 @@ def page() -> None:
     weights_parts.open_picked(pair, frame, picked)
     weights_parts.table(frame)
     weights_parts.downloads(found, frame)
-    weights_export.draw(pair, rank, blocks)
+    weights_export.draw(pair, moved, rank, blocks)
 
 
 page()

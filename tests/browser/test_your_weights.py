@@ -86,7 +86,7 @@ def test_the_default_pair_from_survey_to_download(app: App, tmp_path: Path) -> N
     table = pd.read_csv(Path(download.value.path()))
     assert table["name"].tolist() == frame["name"].tolist()
     assert table["error_adaptive_8x8"].to_numpy() == pytest.approx(
-        frame["error_adaptive_8x8"].to_numpy(), abs=1e-5
+        frame["error_adaptive_8x8"].to_numpy(), abs=1e-5, nan_ok=True
     )
 
 
@@ -179,7 +179,7 @@ def test_uploads_good_and_bad(app: App, tmp_path: Path) -> None:
 def test_a_large_survey_stops_and_goes_on(app: App) -> None:
     torch.manual_seed(0)
     before = {f"h.{i}.fc.weight": torch.randn(768, 768).half() for i in range(24)}
-    after = {name: w + torch.randn(768, 768).half() for name, w in before.items()}
+    after = {name: w + 2 * torch.randn(768, 768).half() for name, w in before.items()}
     open_page(app, "?pair=own+upload")
     upload(app, "base_file", "before.safetensors", save(before))
     upload(app, "tuned_file", "after.safetensors", save(after))

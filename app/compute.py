@@ -140,6 +140,16 @@ def hold_upload(target: Target, choice: UploadChoice) -> None:
         _uploads[_upload_key(None, target.sha256, target.title, choice)] = target
 
 
+def _spectrum_key(delta: Any, *rest: Any) -> Any:
+    return hashkey(*rest)
+
+
+@cached(LRUCache(1024), key=_spectrum_key, condition=threading.Condition())
+def spectrum(delta: np.ndarray, *digest: Any) -> np.ndarray:
+    """Return the singular values of a matrix that `digest` identifies."""
+    return torch.linalg.svdvals(torch.from_numpy(delta)).numpy()
+
+
 _recent: LRUCache[str, Target] = LRUCache(256 * MEGABYTE, getsizeof=_array_bytes)
 _recent_lock = threading.Lock()
 

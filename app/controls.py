@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.state import Setting
 
-__all__ = ["choice", "number", "segments", "slider", "text", "toggle"]
+__all__ = ["choice", "number", "pills", "segments", "slider", "text", "toggle"]
 
 
 def _shared(setting: Setting) -> dict[str, Any]:
@@ -59,16 +59,23 @@ def segments(setting: Setting, **options: Any) -> str:
     )
 
 
-def choice(setting: Setting, options: Sequence[str], **more: Any) -> str:
-    """Draw a choice from a list; return the one picked."""
-    return str(
-        st.selectbox(
-            options=options,
-            index=list(options).index(setting.default),
-            **_shared(setting),
-            **more,
-        )
+def choice(setting: Setting, options: Sequence[str] | None = None, **more: Any) -> Any:
+    """Draw a choice of many as a list to search; return the one picked."""
+    offered = list(setting.options if options is None else options)
+    index = offered.index(setting.default)
+    return st.selectbox(options=offered, index=index, **_shared(setting), **more)
+
+
+def pills(setting: Setting, **options: Any) -> list[str]:
+    """Draw a choice of several; return those picked, in the order of the options."""
+    picked = st.pills(
+        options=setting.options,
+        selection_mode="multi",
+        default=setting.default,
+        **_shared(setting),
+        **options,
     )
+    return [option for option in setting.options if option in picked]
 
 
 def text(setting: Setting, **options: Any) -> str:

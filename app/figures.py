@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ __all__ = [
     "FAMILY_DASHES",
     "GREY",
     "LUTS",
+    "METHOD_LINES",
+    "Line",
     "curve_figure",
     "finish",
     "picture_png",
@@ -41,6 +44,24 @@ FAMILY_DASHES: Mapping[str, str] = {
     "hybrid": "longdash",
 }
 GREY = "#888888"
+
+
+class Line(NamedTuple):
+    """How a method's line is drawn."""
+
+    colour: str
+    dash: str
+    width: float
+
+
+#: The families' lines, and those of the other methods; PEFT's own layers are thinner.
+METHOD_LINES: Mapping[str, Line] = {
+    **{name: Line(FAMILY_COLOURS[name], FAMILY_DASHES[name], 2.5) for name in FAMILY_COLOURS},
+    "full": Line("#56B4E9", "solid", 2.5),
+    "frozen": Line(GREY, "solid", 2.5),
+    "peft-lora": Line(FAMILY_COLOURS["global"], FAMILY_DASHES["global"], 1.2),
+    "peft-gralora": Line(FAMILY_COLOURS["localized"], FAMILY_DASHES["localized"], 1.2),
+}
 
 
 def _lut(scale: str) -> bytes:

@@ -138,7 +138,7 @@ def structure_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
         z = np.full((len(layers), len(kinds)), np.nan)
         text = np.full(z.shape, "", dtype=object)
         z[row[own], col[own]], text[row[own], col[own]] = 1.0, letters[name]
-        shade = fade(colour, 0.75 if name in FAMILY_COLOURS else 0.3)
+        shade = fade(colour, 0.75 if name in FAMILY_COLOURS else 1.0)
         figure.add_heatmap(
             z=z,
             zmin=0,

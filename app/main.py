@@ -10,6 +10,8 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
+from app import heartbeat  # noqa: E402
+
 st.set_page_config(
     page_title="Localized LoRA Explorer", layout="wide", initial_sidebar_state="auto"
 )
@@ -17,6 +19,7 @@ page = st.navigation(
     [
         st.Page("views/compare.py", title="Compare", default=True),
         st.Page("views/what_if.py", title="What if"),
+        st.Page("views/fine_tune.py", title="Fine-tune"),
         st.Page("views/your_weights.py", title="Your weights"),
     ],
     position="top",
@@ -27,6 +30,11 @@ st.title(page.title, anchor=False)
 # its value from page to page.
 from app import sidebar  # noqa: E402
 
-sidebar.draw()
+# Before the page, which may stop the script.
+with st.sidebar:
+    heartbeat.draw()
+races = page.title == "Fine-tune"
+if not races:
+    sidebar.draw()
 page.run()
-sidebar.share()
+sidebar.share(sidebar.fine_tune_settings() if races else sidebar.every_setting())

@@ -23,8 +23,17 @@ from lolora_core.targets import (
     entry,
     list_tensors,
 )
+from lolora_core.training import METHODS, TASKS
 
-__all__ = ["draw", "look_at", "looked_at", "share"]
+__all__ = [
+    "device",
+    "draw",
+    "every_setting",
+    "fine_tune_settings",
+    "look_at",
+    "looked_at",
+    "share",
+]
 
 UPLOAD = "upload"
 # Of one run of the script, which has a thread of its own; the session would keep large arrays.
@@ -42,7 +51,15 @@ def every_setting() -> tuple[state.Setting, ...]:
         state.KEEP: replace(state.KEEP, options=tuple(FAMILIES)),
     }
     sliders = [state.pattern_setting(e, p) for e in catalogue() for p in e.parameters]
-    return (*(known.get(setting, setting) for setting in state.ALL), *sliders)
+    race = [setting for setting in fine_tune_settings() if setting not in state.ALL]
+    return (*(known.get(setting, setting) for setting in state.ALL), *sliders, *race)
+
+
+def fine_tune_settings() -> tuple[state.Setting, ...]:
+    """Return the settings of Fine-tune, with the known tasks and methods and their rates."""
+    choices = {state.FT_TASK.key: tuple(TASKS), state.FT_METHODS.key: tuple(METHODS)}
+    own = (replace(s, options=choices.get(s.key, s.options)) for s in state.FINE_TUNE)
+    return (*own, state.DEVICE, *(state.rate_setting(name) for name in METHODS))
 
 
 def _title(target_id: str) -> str:
@@ -256,7 +273,8 @@ def _grid(target: Target) -> Grid:
         return fit
 
 
-def _device() -> str:
+def device() -> str:
+    """Draw the choice of the device; return the one behind it."""
     available = compute.available_devices()
     options = ("auto", *available)
     picked = st.selectbox(
@@ -282,23 +300,28 @@ def _load_settings() -> None:
 
 def _link(settings: tuple[state.Setting, ...]) -> str:
     chosen = {s.key: state.get(s) for s in settings if state.get(s) != s.default}
-    if state.TARGET.key in chosen:
-        chosen[state.TARGET.key] = _title(chosen[state.TARGET.key])
-    query = urlencode({k: str(v).lower() if isinstance(v, bool) else v for k, v in chosen.items()})
+    titles = {state.TARGET.key: _title, state.FT_TASK.key: lambda name: TASKS[name].title}
+    for key in chosen.keys() & titles.keys():
+        chosen[key] = titles[key](chosen[key])
+    plain = {k: str(v).lower() if isinstance(v, bool) else v for k, v in chosen.items()}
+    query = urlencode(plain, doseq=True)
     address = (st.context.url or "").split("?")[0].rstrip("/")
     return f"{address}/{'?' if query else ''}{query}"
 
 
-def share() -> None:
-    """Draw Share and Reset; called last, when every widget of the page has its value."""
-    settings = every_setting()
+def share(settings: tuple[state.Setting, ...] | None = None) -> None:
+    """Draw Share and Reset; called last, when every widget of the page has its value.
+
+    Link and Reset concern the given settings, or all of them; the file always holds all.
+    """
+    settings = settings or every_setting()
     left, right = st.sidebar.columns(2)
     with left.popover("Share", width="stretch"):
         st.caption("This link restores the view anywhere; an upload is not part of it.")
         st.code(_link(settings), language=None, wrap_lines=True)
         st.download_button(
             "Settings as JSON",
-            state.export_settings(settings),
+            state.export_settings(every_setting()),
             "settings.json",
             "application/json",
             on_click="ignore",
@@ -321,8 +344,8 @@ def draw() -> None:
         grid = _grid(target)
         with budget:
             rank = _budget(target, grid)
-        device = _device()
-    _LOOKED_AT.set((compute.Scene(target, grid, device), rank))
+        on = device()
+    _LOOKED_AT.set((compute.Scene(target, grid, on), rank))
 
 
 def looked_at() -> tuple[compute.Scene, int]:

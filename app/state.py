@@ -16,11 +16,13 @@ import streamlit as st
 
 __all__ = [
     "ALL",
+    "FINE_TUNE",
     "Setting",
     "apply_settings",
     "export_settings",
     "get",
     "pattern_setting",
+    "rate_setting",
     "reset",
     "set_value",
 ]
@@ -34,7 +36,8 @@ class Setting:
     ----------
     key : str
         Of the widget, of the query parameter and in the settings file.
-    default : str, int, float or bool
+    default : str, int, float, bool, list of str or None
+        A list is a choice of several; None is a number that may be left out.
     label, help : str
         What the widget says.
     minimum, maximum, step : int or float, optional
@@ -54,10 +57,15 @@ class Setting:
 
     def accepts(self, value: Any) -> bool:
         """Return whether `value` has the type and lies within the bounds of the setting."""
-        if type(value) is not type(self.default):
+        if value is None or self.default is None:
+            return self.default is None and (value is None or self._within(value, self.minimum))
+        return self._within(value, self.default)
+
+    def _within(self, value: Any, like: Any) -> bool:
+        if type(value) is not type(like):
             return False
         if self.options:
-            return value in self.options
+            return all(v in self.options for v in (value if isinstance(value, list) else [value]))
         if self.minimum is None or self.maximum is None:
             return True
         return bool(self.minimum <= value <= self.maximum)
@@ -356,6 +364,104 @@ ALL: tuple[Setting, ...] = (
     STORED,
     FORMAT,
 )
+
+
+FT_TASK = Setting(
+    "ft_task",
+    "digits-rotated",
+    "Task",
+    "A pretrained base, what it has to learn, and how success is measured.",
+)
+FT_METHODS = Setting(
+    "ft_methods",
+    ["global", "diagonal", "localized", "full"],
+    "Methods",
+    "All train on the same examples in the same order. The families' adapters share one budget; "
+    "full trains every weight, frozen only the head; peft- are the layers of the PEFT package.",
+)
+FT_RANK = Setting(
+    "ft_rank",
+    8,
+    "Budget, as equivalent rank r",
+    "Each adapted m×n matrix gets r·(m + n) trainable parameters, whatever the family.",
+    minimum=1,
+    maximum=64,
+    step=1,
+)
+FT_GRID = Setting(
+    "ft_grid",
+    4,
+    "Grid, blocks a side",
+    "Each adapted matrix is cut into K×K blocks, for the families that have blocks.",
+    minimum=1,
+    maximum=16,
+    step=1,
+)
+FT_STEPS = Setting(
+    "ft_steps",
+    None,
+    "Steps",
+    "Updates of each method; left empty, the task's own number.",
+    minimum=1,
+    maximum=5000,
+    step=1,
+)
+FT_SEED = Setting(
+    "ft_seed",
+    0,
+    "Seed",
+    "Draws the training examples, their order and the factors at the start. On the CPU the same "
+    "seed gives the same numbers.",
+    minimum=0,
+    maximum=1_000_000,
+    step=1,
+)
+FT_SEEDS = Setting(
+    "ft_seeds",
+    1,
+    "Number of seeds",
+    "The race is run once with each seed from the first on; with two or more, the page says "
+    "whether a difference is larger than the spread.",
+    minimum=1,
+    maximum=10,
+    step=1,
+)
+FT_CURVE = Setting(
+    "ft_curve",
+    "validation",
+    "Loss on",
+    "Validation: examples that are not trained on, at every evaluation. Training: the batch of "
+    "each step, before its update.",
+    options=("validation", "training"),
+)
+FT_LOG = Setting("ft_log", False, "Logarithmic loss", "Equal steps up the axis are equal factors.")
+
+#: Of the page Fine-tune, apart from the learning rates.
+FINE_TUNE: tuple[Setting, ...] = (
+    FT_TASK,
+    FT_METHODS,
+    FT_RANK,
+    FT_GRID,
+    FT_STEPS,
+    FT_SEED,
+    FT_SEEDS,
+    FT_CURVE,
+    FT_LOG,
+)
+
+
+def rate_setting(method: str) -> Setting:
+    """Return the setting of a method's peak learning rate; None is the library's own."""
+    return Setting(
+        f"ft_lr.{method}",
+        None,
+        method,
+        f"Peak learning rate of AdamW for {method}; left empty, the library's own for this task. "
+        "Very large ones make the run diverge; the page then says at which step.",
+        minimum=1e-6,
+        maximum=1e12,
+        step=1e-3,
+    )
 
 
 def pattern_setting(entry: Any, parameter: Any) -> Setting:

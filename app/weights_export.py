@@ -17,7 +17,8 @@ __all__ = ["draw"]
 _LONG = 4.0
 
 
-def _plan(rank: int, blocks: tuple[int, int]) -> Plan:
+def _plan(rank: int, blocks: tuple[int, int]) -> tuple[Plan, str]:
+    """Draw all choices, also the format: drawn before the work they stay in the link."""
     left, right = st.columns([1, 2], gap="large")
     with left:
         family = controls.choice(state.KEEP, list(FAMILIES))
@@ -27,7 +28,8 @@ def _plan(rank: int, blocks: tuple[int, int]) -> Plan:
         if spend == "energy":
             energy = controls.number(state.KEEP_ENERGY, width=220)
         stored = controls.segments(state.STORED)
-    return Plan(family, blocks, spend, rank, energy, stored)
+        form = controls.segments(state.FORMAT)
+    return Plan(family, blocks, spend, rank, energy, stored), form
 
 
 def _extracted(pair: Pair, plan: Plan) -> Kept | None:
@@ -137,7 +139,7 @@ def _matrices(kept: Kept) -> None:
 def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) -> None:
     """Draw the choice, what it costs, and the download."""
     st.subheader("Take the adapter along", anchor=False)
-    plan = _plan(rank, blocks)
+    plan, form = _plan(rank, blocks)
     try:
         kept = _extracted(pair, plan)
     except (ValueError, OSError) as problem:
@@ -158,24 +160,22 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
         "adapter keeps the values of the base, which is an error of 1.",
     )
     _sizes(pair, plan, kept)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        form = controls.segments(state.FORMAT)
-        try:
-            with st.spinner("Packing …"):
-                data = compute_weights.archive(pair, plan, form)
-        except (ValueError, OSError) as problem:
-            st.error(f"{problem}".rstrip(".") + ".")
-            return
-        name = compute_weights.folder_name(pair, plan)
-        st.download_button(
-            f"Adapter, {prose_weights.file_size(len(data))}",
-            data,
-            f"{name}.zip",
-            "application/zip",
-            on_click="ignore",
-            key="adapter",
-            type="primary",
-        )
+    try:
+        with st.spinner("Packing …"):
+            data = compute_weights.archive(pair, plan, form)
+    except (ValueError, OSError) as problem:
+        st.error(f"{problem}".rstrip(".") + ".")
+        return
+    name = compute_weights.folder_name(pair, plan)
+    st.download_button(
+        f"Download for {form}: zip, {prose_weights.file_size(len(data))}",
+        data,
+        f"{name}.zip",
+        "application/zip",
+        on_click="ignore",
+        key="adapter",
+        type="primary",
+    )
     st.code(prose_weights.loader(name, form), language="python")
     st.caption(
         "The zip holds one folder with these lines in its README. Before it is packed it is read "

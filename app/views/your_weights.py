@@ -33,7 +33,10 @@ def page() -> None:
     weights_parts.open_picked(pair, frame, picked)
     weights_parts.table(frame)
     weights_parts.downloads(found, frame)
-    weights_export.draw(pair, moved, rank, blocks)
+    if found.complete:
+        weights_export.draw(pair, moved, rank, blocks)
+    else:
+        st.info("The adapter can be made when the survey is complete.")
 
 
 page()

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lolora_core.adapters.layout import BlockLayout
-from lolora_core.adapters.products import add_block_products
+from lolora_core.adapters.products import add_block_products, linear_with_products
 from lolora_core.validation import compute_dtype
 
 __all__ = ["AdapterLinear", "BlockFactors"]
@@ -76,9 +76,21 @@ class BlockFactors(nn.Module):
         self, x: Float[Tensor, "T n"], onto: Float[Tensor, "T m"] | None = None
     ) -> Float[Tensor, "T m"]:
         """Return x·ΔWᵀ, computed in the dtype of x, or add it to `onto` in place."""
-        a = [piece.to(x.dtype) for piece in self.A]
-        b = [piece.to(x.dtype) * self.scaling for piece in self.B]
+        a, b = self._ready(x.dtype)
         return add_block_products(onto, x, self.layout, self.gather, a, b)
+
+    def with_base(self, x: Float[Tensor, "T n"], base: nn.Linear) -> Float[Tensor, "T m"]:
+        """Return base(x) + x·ΔWᵀ for a frozen base of the dtype of x."""
+        a, b = self._ready(x.dtype)
+        return linear_with_products(x, base.weight, base.bias, self.layout, self.gather, a, b)
+
+    def _ready(self, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
+        a, b = _pieces(self.A), _pieces(self.B)
+        if a and a[0].dtype != dtype:
+            a, b = [piece.to(dtype) for piece in a], [piece.to(dtype) for piece in b]
+        if self.scaling != 1:
+            b = [piece * self.scaling for piece in b]
+        return a, b
 
     def delta(self) -> Float[Tensor, "m n"]:
         """Return the dense ΔW, in the dtype of the factors."""
@@ -129,6 +141,11 @@ class BlockFactors(nn.Module):
         low, high = int(ranks.min()), int(ranks.max())
         words = f"rank {low}" if low == high else f"ranks {low}…{high}"
         return f"grid={self.layout.grid.label}, {words}, scaling={self.scaling:g}"
+
+
+def _pieces(held: nn.ParameterList) -> list[Tensor]:
+    # Iterating a ParameterList looks every entry up by its name.
+    return [piece for piece in held._parameters.values() if piece is not None]
 
 
 class AdapterLinear(nn.Module):
@@ -211,7 +228,7 @@ class AdapterLinear(nn.Module):
     @property
     def block_terms(self) -> list[BlockFactors]:
         """`terms` as a list, typed."""
-        return [term for term in self.terms if isinstance(term, BlockFactors)]
+        return [term for term in self.terms._modules.values() if isinstance(term, BlockFactors)]
 
     def _update(self) -> Float[Tensor, "m n"]:
         first, *rest = (term.delta() for term in self.block_terms)
@@ -232,16 +249,34 @@ class AdapterLinear(nn.Module):
         """Return base(x) + dropout(x)·ΔWᵀ."""
         if self.merged:
             return self.base(x)
-        tokens = x.reshape(-1, x.shape[-1])
-        if type(self.base) is nn.Linear and not self.base._forward_hooks:
-            out = self.base(tokens)
+        # Attributes of a module are slow to find, and a small layer costs little else.
+        base, terms = self.base, self.block_terms
+        tokens = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
+        plain = type(base) is nn.Linear and not base._forward_hooks
+        if plain and self._one_step(base, x):
+            out, terms = terms[0].with_base(tokens, base), terms[1:]
+        elif plain:
+            out = base(tokens)
         else:
             # Others may hold on to what the base returned, so the sum gets memory of its own.
-            out = self.base(x).reshape(len(tokens), -1).clone()
-        tokens = self.dropout(tokens).to(out.dtype)
-        for term in self.block_terms:
-            out = term(tokens, out)
-        return out.view(*x.shape[:-1], out.shape[-1])
+            out = base(x).reshape(len(tokens), -1).clone()
+        if terms:
+            tokens = self.dropout(tokens).to(out.dtype)
+            for term in terms:
+                out = term(tokens, out)
+        return out if x.dim() == 2 else out.view(*x.shape[:-1], out.shape[-1])
+
+    def _one_step(self, base: nn.Linear, x: Tensor) -> bool:
+        """Whether base and first term can share one step of the backward."""
+        weight, bias = base.weight, base.bias
+        return (
+            weight.dtype == x.dtype
+            and not (weight.requires_grad or (bias is not None and bias.requires_grad))
+            and not base._forward_pre_hooks
+            and not (self.training and self.dropout.p)
+            and (x.is_meta or not torch.is_autocast_enabled(x.device.type))
+            and not torch.compiler.is_compiling()
+        )
 
     @torch.no_grad()
     def merge(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
@@ -127,10 +128,15 @@ class BlockLayout:
         for name, value in found.items():
             object.__setattr__(self, name, value)
 
-    @property
+    @cached_property
     def slots(self) -> int:
         """Σ r_ij."""
         return len(self.a_slot_of_b)
+
+    @cached_property
+    def block_rows(self) -> int:
+        """K_r."""
+        return self.grid.blocks[0]
 
     @property
     def gather(self) -> Int[np.ndarray, " slots"] | None:

@@ -29,6 +29,9 @@ def open_page(app: App, query: str = "") -> None:
     app.page.goto(f"{app.url}/your_weights{query}")
     expect(app.main.get_by_role("heading", name="Your weights")).to_be_visible()
     expect(app.main.get_by_text("The zip holds one folder")).to_be_visible()
+    expect(app.page.locator(".js-plotly-plot")).to_have_count(2)
+    # Figures that are still growing would shut an open list.
+    expect(app.page.locator("[data-test-script-state=notRunning]")).to_have_count(1)
 
 
 def weights(stem: str) -> Weights:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from lolora_core.adapters import (
     add_adapters,
     full_gradients,
     gradient_rank_maps,
+    layer,
     num_adapter_parameters,
 )
 from lolora_core.adapters.products import _plain
@@ -103,6 +105,31 @@ def test_handwritten_backward_equals_autograd(case: Case) -> None:
         torch.testing.assert_close(term(x), plain)
         for found, grad in zip(torch.autograd.grad(fast, given, upstream), wanted, strict=True):
             torch.testing.assert_close(found, grad)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_one_step_with_the_base_equals_two(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x = adapted(case, torch.float64, train=True), inputs(case, torch.float64)
+    given = [x.requires_grad_(), *net.layer.parameters()]
+    given = [tensor for tensor in given if tensor.requires_grad]
+    upstream = torch.randn(len(x), case.shape[0], dtype=x.dtype)
+    steps: list[int] = []
+    original = layer.linear_with_products
+
+    def counted(*args: Any) -> torch.Tensor:
+        steps.append(1)
+        return original(*args)
+
+    monkeypatch.setattr(layer, "linear_with_products", counted)
+    one = net.layer(x)
+    grads = torch.autograd.grad(one, given, upstream)
+    assert len(steps) == 1
+    monkeypatch.setattr(AdapterLinear, "_one_step", lambda *_: False)
+    two = net.layer(x)
+    assert len(steps) == 1
+    assert_close(one, two, torch.float64)
+    for mine, other in zip(grads, torch.autograd.grad(two, given, upstream), strict=True):
+        torch.testing.assert_close(mine, other)
 
 
 @pytest.mark.parametrize("case", SOME, ids=str)

@@ -181,13 +181,13 @@ def test_uploads_good_and_bad(app: App, tmp_path: Path) -> None:
 
 def test_a_large_survey_stops_and_goes_on(app: App) -> None:
     torch.manual_seed(0)
-    before = {f"h.{i}.fc.weight": torch.randn(768, 768).half() for i in range(24)}
-    after = {name: w + 2 * torch.randn(768, 768).half() for name, w in before.items()}
+    before = {f"h.{i}.fc.weight": torch.randn(512, 512).half() for i in range(24)}
+    after = {name: w + 2 * torch.randn(512, 512).half() for name, w in before.items()}
     open_page(app, "?pair=own+upload")
     upload(app, "base_file", "before.safetensors", save(before))
     upload(app, "tuned_file", "after.safetensors", save(after))
     app.page.locator(".st-key-stop_survey button").click()
     expect(app.main).to_contain_text(re.compile(r"Stopped: \d+ of 24 matrices are done"))
     app.page.locator(".st-key-continue_survey button").click()
-    expect(app.main.get_by_text("24 matrices at r = 32")).to_be_visible(timeout=60_000)
+    expect(app.main.get_by_text("24 matrices at r = 32")).to_be_visible(timeout=90_000)
     expect(app.main).to_contain_text("tuned is probably not a fine-tune of base")

@@ -10,8 +10,6 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from app import heartbeat  # noqa: E402
-
 st.set_page_config(
     page_title="Localized LoRA Explorer", layout="wide", initial_sidebar_state="auto"
 )
@@ -28,7 +26,7 @@ st.title(page.title, anchor=False)
 
 # After the heading: this imports torch. Here and not on the pages: what the entry point draws keeps
 # its value from page to page.
-from app import sidebar  # noqa: E402
+from app import heartbeat, sidebar  # noqa: E402
 
 # Before the page, which may stop the script.
 with st.sidebar:

@@ -169,9 +169,9 @@ def downloads(race: Race) -> None:
     st.subheader("Download", anchor=False)
     stem = f"{race.plan.task}-r{race.plan.rank}-k{race.plan.grid}-seed{race.plan.seeds[0]}"
     offered = [
-        ("Records, CSV", f"{stem}.csv", "text/csv", lambda: race_files.records_csv(race)),
+        ("Records, CSV", f"{stem}.csv", "text/csv", race_files.records_csv(race)),
         ("Records and plan, JSON", f"{stem}.json", "application/json",
-         lambda: race_files.records_json(race)),
+         race_files.records_json(race)),
     ]  # fmt: skip
     for label, file_name, mime, make in offered:
         st.download_button(

@@ -7,6 +7,7 @@ import json
 import tempfile
 import zipfile
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,14 @@ def records_frame(race: Race) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+# Of races that have ended, so nothing changes; made once, because the page draws them every run.
+@lru_cache(maxsize=8)
 def records_csv(race: Race) -> str:
     """Return the records as CSV."""
     return records_frame(race).to_csv(index=False)
 
 
+@lru_cache(maxsize=8)
 def records_json(race: Race) -> str:
     """Return the plan, what every run ended with, and all records as JSON."""
     ends = [

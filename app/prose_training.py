@@ -39,7 +39,8 @@ def duration(seconds: float) -> str:
 
 def _where(race: Race) -> str:
     seeds = race.plan.seeds
-    step = max((lane.records[-1].step for lane in race.lanes[-1:] if lane.records), default=0)
+    lanes = [lane for lane in race.lanes if lane.seed == race.seed and lane.records]
+    step = max((lane.records[-1].step for lane in lanes), default=0)
     text = f"step {step:,} of {race.num_steps:,}"
     if len(seeds) > 1:
         text = f"seed {race.seed} ({seeds.index(race.seed) + 1} of {len(seeds)}), {text}"
@@ -63,7 +64,8 @@ def state(race: Race) -> str:
     _, left = race.progress
     if race.state == "running" and left is not None:
         text += f"; about {duration(left)} left"
-    rates = [lane.records[-1].samples_per_second for lane in race.lanes if lane.active]
+    active = [lane for lane in race.lanes if lane.active and lane.records]
+    rates = [lane.records[-1].samples_per_second for lane in active]
     rates = [rate for rate in rates if rate > 0]
     if race.state == "running" and rates:
         text += (

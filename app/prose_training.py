@@ -99,8 +99,8 @@ def problems(race: Race) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def single_seed_verdict(losses: Mapping[str, float]) -> str:
-    """Say which method has the lowest test loss of one seed, and what one seed cannot say.
+def single_seed_verdict(losses: Mapping[str, float], planned: int = 1) -> str:
+    """Say which method has the lowest test loss of one seed, of `planned` ones, and its limits.
 
     Examples
     --------
@@ -125,6 +125,8 @@ whether that is more than chance: choose several seeds.'
     if len(tied) < len(ranking):
         runner = ranking[len(tied)]
         lead += f"; {runner} follows with {three_digits(losses[runner])}"
+    if planned > 1:
+        return f"{lead}. One seed of {planned} is done; whether that is more than chance is open."
     return f"{lead}. One seed cannot say whether that is more than chance: choose several seeds."
 
 

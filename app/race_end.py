@@ -54,7 +54,8 @@ def verdict(race: Race) -> str:
     if seeds > 1 and methods > 1:
         return MethodComparison(TASKS[race.plan.task], runs).sentence()
     means = runs.groupby("method")["test_loss"].mean()
-    return words.single_seed_verdict({str(name): float(mean) for name, mean in means.items()})
+    losses = {str(name): float(mean) for name, mean in means.items()}
+    return words.single_seed_verdict(losses, len(race.plan.seeds))
 
 
 def _spread(values: list[float]) -> str:

@@ -80,11 +80,11 @@ def test_the_memory_is_bounded(steps: int, fit: int) -> None:
 def test_the_last_frame_at_or_before_a_step() -> None:
     film = Film(100, max_frames=11)
     assert film.at(3) is None
-    assert film.frames == ()
+    assert list(film.frames) == []
     for step in (10, 20, 25):
         film.put(frame(step))
     found = {step: film.at(step) for step in (0, 10, 19, 20, 24, 25, 100)}
-    steps = {at: f.step for at, f in found.items() if f}
+    steps = {at: shown.step for at, shown in found.items() if shown}
     assert steps == {0: 10, 10: 10, 19: 10, 20: 20, 24: 20, 25: 25, 100: 25}
     # 25 was not due: the next frame takes its place.
     film.put(frame(30))

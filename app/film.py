@@ -43,7 +43,9 @@ def hold(matrix: torch.Tensor) -> Held:
     scale = float(matrix.abs().max())
     if not np.isfinite(scale):
         raise ValueError("matrix must be finite")
-    unit = matrix / scale if scale else matrix
+    # The quotient of bfloat16 would have no more than its 8 bits.
+    wide = matrix if matrix.dtype == torch.float64 else matrix.float()
+    unit = wide / scale if scale else wide
     return Held(scale, unit.to(torch.float16).numpy(force=True).copy())
 
 
@@ -80,9 +82,13 @@ class Film:
         self._lock = threading.Lock()
 
     def put(self, frame: Frame) -> None:
-        """Show a frame as the latest, and keep it where its step is due."""
+        """Show a frame as the latest, and keep it where its step is due.
+
+        Frames of the same or later steps go: the runs went back to a snapshot.
+        """
         with self._lock:
             self._latest = frame
+            self._kept = [kept for kept in self._kept if kept.step < frame.step]
             if frame.step % self.every:
                 return
             self._kept.append(frame)

@@ -84,7 +84,8 @@ class Plan:
     @property
     def num_steps(self) -> int:
         """Steps of each run."""
-        return resolve_task(self.task).steps if self.steps is None else self.steps
+        own = resolve_task(self.task).steps
+        return own if self.steps is None else self.steps
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,13 @@ class Outcome:
 
 @dataclass(eq=False)
 class Lane:
-    """One method with one seed: what it has shown so far, kept however it ends."""
+    """One method with one seed: what it has shown so far, kept however it ends.
+
+    Attributes
+    ----------
+    step : int
+        Of `adapter` and `deltas`; the last good one where the run diverged.
+    """
 
     method: str
     seed: int
@@ -118,6 +125,7 @@ class Lane:
     lr: float = float("nan")
     problem: str = ""
     outcome: Outcome | None = None
+    step: int = 0
     adapter: bytes | None = None
     deltas: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     run: Run | None = field(default=None, repr=False)
@@ -256,7 +264,8 @@ class Race:
         """Return the share that is done, and about how many seconds are left (None at first)."""
         out = sum(bool(lane.problem) for lane in self.lanes if lane.seed == self.seed)
         seeds_left = len(self.plan.seeds) - len({lane.seed for lane in self.lanes})
-        live = sum(self.num_steps + 1 - len(lane.records) for lane in self.lanes if lane.active)
+        now = [lane for lane in self.lanes if lane.seed == self.seed and not lane.problem]
+        live = sum(self.num_steps + 1 - len(lane.records) for lane in now)
         left = live + seeds_left * (len(self.plan.methods) - out) * (self.num_steps + 1)
         done = self._steps_done
         seconds = left * self._busy_seconds / done if done else None
@@ -324,13 +333,17 @@ class Race:
         for lane in self.lanes:
             if lane.run is not None and lane.seed == self.plan.seeds[0] and lane.records:
                 try:
-                    lane.adapter = adapter_zip(lane.run, self.plan)
                     lane.deltas = {
                         name: delta.float().numpy(force=True).copy()
                         for name, delta in lane.run.deltas().items()
                     }
-                except RuntimeError as error:  # the device is gone
-                    lane.problem = lane.problem or explain(error)
+                    lane.step = lane.run.step
+                    lane.adapter = adapter_zip(lane.run, self.plan)
+                # The device is gone, or there is no room left.
+                except (MemoryError, RuntimeError, OSError) as error:
+                    lane.problem = lane.problem or (
+                        f"{lane.method}: its adapter cannot be offered: {_reason(error)}."
+                    )
 
     def _train(self, seed: int) -> None:
         self._wait_for_turn(between_rounds=False)
@@ -433,13 +446,17 @@ def explain(error: BaseException) -> str:
 fewer methods, a smaller rank or another device.'
     """
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        reason = str(error) or "memory ran out"
         advice = "Try fewer methods, a smaller rank or another device."
     else:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         advice = "If the device is gone, choose another one and start again."
     kept = "What was trained until then is kept."
-    return f"The race ended: {reason.rstrip('.')}. {kept} {advice}"
+    return f"The race ended: {_reason(error)}. {kept} {advice}"
+
+
+def _reason(error: BaseException) -> str:
+    first = str(error).partition("\n")[0].rstrip(".")
+    unnamed = "memory ran out" if isinstance(error, MemoryError) else type(error).__name__
+    return first or unnamed
 
 
 @cache

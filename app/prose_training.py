@@ -39,7 +39,8 @@ def duration(seconds: float) -> str:
 
 def _where(race: Race) -> str:
     seeds = race.plan.seeds
-    step = max((lane.records[-1].step for lane in race.lanes[-1:] if lane.records), default=0)
+    lanes = [lane for lane in race.lanes if lane.seed == race.seed and lane.records]
+    step = max((lane.records[-1].step for lane in lanes), default=0)
     text = f"step {step:,} of {race.num_steps:,}"
     if len(seeds) > 1:
         text = f"seed {race.seed} ({seeds.index(race.seed) + 1} of {len(seeds)}), {text}"
@@ -99,8 +100,8 @@ def problems(race: Race) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def single_seed_verdict(losses: Mapping[str, float]) -> str:
-    """Say which method has the lowest test loss of one seed, and what one seed cannot say.
+def single_seed_verdict(losses: Mapping[str, float], planned: int = 1) -> str:
+    """Say which method has the lowest test loss of one seed, of `planned` ones, and its limits.
 
     Examples
     --------
@@ -125,6 +126,8 @@ whether that is more than chance: choose several seeds.'
     if len(tied) < len(ranking):
         runner = ranking[len(tied)]
         lead += f"; {runner} follows with {three_digits(losses[runner])}"
+    if planned > 1:
+        return f"{lead}. One seed of {planned} is done; whether that is more than chance is open."
     return f"{lead}. One seed cannot say whether that is more than chance: choose several seeds."
 
 

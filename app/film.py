@@ -94,9 +94,7 @@ class Film:
             if frame.step % self.every:
                 return
             self._kept.append(frame)
-            while (
-                len(self._kept) > 2 and sum(kept.nbytes for kept in self._kept) > self._max_bytes
-            ):
+            while len(self._kept) > 2 and sum(kept.nbytes for kept in self._kept) > self._max_bytes:
                 self.every *= 2
                 self._kept = [
                     kept for kept in self._kept if kept.step % self.every == 0 or kept is frame

@@ -63,7 +63,9 @@ class Frame:
 
 
 class Film:
-    """The frames of one race; beyond its bounds every second one goes, never the first or last.
+    """The frames of one race, every so many steps; the first and the last are always there.
+
+    Beyond `max_bytes` every second one goes.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ class Film:
     def __init__(
         self, steps: int, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES
     ) -> None:
-        self._max_frames, self._max_bytes = max_frames, max_bytes
+        self._max_bytes = max_bytes
         self.every = -(-steps // (max_frames - 1))
         self._kept: list[Frame] = []
         self._latest: Frame | None = None
@@ -92,10 +94,7 @@ class Film:
             if frame.step % self.every:
                 return
             self._kept.append(frame)
-            while len(self._kept) > 2 and (
-                len(self._kept) > self._max_frames
-                or sum(kept.nbytes for kept in self._kept) > self._max_bytes
-            ):
+            while len(self._kept) > 2 and sum(kept.nbytes for kept in self._kept) > self._max_bytes:
                 self.every *= 2
                 self._kept = [
                     kept for kept in self._kept if kept.step % self.every == 0 or kept is frame

@@ -10,14 +10,25 @@ import plotly.graph_objects as go
 
 from app.figures import FAMILY_COLOURS, FAMILY_DASHES, GREY, finish
 
-__all__ = ["all_curves_figure", "grid_error_figure", "paint_figure", "winner_map_figure"]
+__all__ = [
+    "CLICKED",
+    "LETTERS",
+    "all_curves_figure",
+    "cell_targets",
+    "fade",
+    "frame_cell",
+    "grid_error_figure",
+    "paint_figure",
+    "winner_map_figure",
+]
 
 #: A letter says the family where colour does not.
 LETTERS = {"global": "G", "diagonal": "D", "localized": "L", "adaptive": "A", "hybrid": "H"}
 
 # Pixels above a figure for the button that saves it.
 ROOM = 32
-_CLICKED = {
+#: Layout of a figure whose cells can be clicked.
+CLICKED = {
     "hovermode": "closest",
     "clickmode": "event+select",
     "dragmode": False,
@@ -25,7 +36,8 @@ _CLICKED = {
 }
 
 
-def _fade(colour: str, share: float) -> str:
+def fade(colour: str, share: float) -> str:
+    """Return a colour "#rrggbb" with an opacity from 0 to 1."""
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},{share})"
 
@@ -34,7 +46,7 @@ def _label(rows: int, cols: int) -> str:
     return f"{rows}×{cols}"
 
 
-def _cell_targets(x: np.ndarray, y: np.ndarray, custom: np.ndarray, hover: str) -> go.Scatter:
+def cell_targets(x: np.ndarray, y: np.ndarray, custom: np.ndarray, hover: str) -> go.Scatter:
     """Squares that cannot be seen but can be clicked; heatmaps answer no click."""
     return go.Scatter(
         x=x,
@@ -86,7 +98,7 @@ def winner_map_figure(
         axis=-1,
     )
     figure.add_trace(
-        _cell_targets(
+        cell_targets(
             col,
             row,
             custom,
@@ -96,7 +108,7 @@ def winner_map_figure(
         )
     )
     if picked is not None and _label(*picked[0]) in grids and picked[1] in ranks:
-        _frame(figure, grids.index(_label(*picked[0])), ranks.index(picked[1]))
+        frame_cell(figure, grids.index(_label(*picked[0])), ranks.index(picked[1]))
     every = max(1, len(ranks) // 16)
     figure.update_xaxes(
         title="equivalent rank r",
@@ -113,7 +125,7 @@ def winner_map_figure(
         range=[len(grids) - 0.5, -0.5],
     )
     finish(figure, 150 + 34 * len(grids))
-    return figure.update_layout(_CLICKED)
+    return figure.update_layout(CLICKED)
 
 
 def _winner_cells(
@@ -134,7 +146,7 @@ def _winner_cells(
         z=z,
         zmin=0,
         zmax=0.5,
-        colorscale=[[0, _fade(colour, 0.3)], [1, _fade(colour, 1.0)]],
+        colorscale=[[0, fade(colour, 0.3)], [1, fade(colour, 1.0)]],
         showscale=False,
         text=text,
         texttemplate="%{text}" if shape[1] <= 48 else None,
@@ -171,7 +183,8 @@ def _crossovers(figure: go.Figure, winners: pd.DataFrame, row: np.ndarray, col: 
     )
 
 
-def _frame(figure: go.Figure, row: float, col: float) -> None:
+def frame_cell(figure: go.Figure, row: float, col: float) -> None:
+    """Frame the cell that is picked."""
     figure.add_shape(
         type="rect",
         x0=col - 0.5,
@@ -301,7 +314,7 @@ def grid_error_figure(
     down, across = np.indices(errors.shape).reshape(2, -1)
     custom = np.stack([np.asarray(rows)[down], np.asarray(cols)[across], errors.ravel()], axis=-1)
     figure.add_trace(
-        _cell_targets(
+        cell_targets(
             across,
             down,
             custom,
@@ -309,7 +322,7 @@ def grid_error_figure(
         )
     )
     if picked is not None and picked[0] in rows and picked[1] in cols:
-        _frame(figure, list(rows).index(picked[0]), list(cols).index(picked[1]))
+        frame_cell(figure, list(rows).index(picked[0]), list(cols).index(picked[1]))
     figure.update_xaxes(
         title="block columns",
         tickvals=list(range(len(cols))),
@@ -325,7 +338,7 @@ def grid_error_figure(
         range=[len(rows) - 0.5, -0.5],
     )
     finish(figure, 420)
-    return figure.update_layout(_CLICKED)
+    return figure.update_layout(CLICKED)
 
 
 def paint_figure(ranks: np.ndarray, most: int) -> go.Figure:
@@ -349,7 +362,7 @@ def paint_figure(ranks: np.ndarray, most: int) -> go.Figure:
     down, across = np.indices(ranks.shape).reshape(2, -1)
     custom = np.stack([down, across, ranks.ravel()], axis=-1)
     figure.add_trace(
-        _cell_targets(
+        cell_targets(
             across,
             down,
             custom,
@@ -366,4 +379,4 @@ def paint_figure(ranks: np.ndarray, most: int) -> go.Figure:
         **tick,
     )
     finish(figure, 420)
-    return figure.update_layout(_CLICKED)
+    return figure.update_layout(CLICKED)

@@ -43,7 +43,9 @@ def hold(matrix: torch.Tensor) -> Held:
     scale = float(matrix.abs().max())
     if not np.isfinite(scale):
         raise ValueError("matrix must be finite")
-    unit = matrix / scale if scale else matrix
+    # The quotient of bfloat16 would have no more than its 8 bits.
+    wide = matrix if matrix.dtype == torch.float64 else matrix.float()
+    unit = wide / scale if scale else wide
     return Held(scale, unit.to(torch.float16).numpy(force=True).copy())
 
 
@@ -61,7 +63,9 @@ class Frame:
 
 
 class Film:
-    """The frames of one race; beyond its bounds every second one goes, never the first or last.
+    """The frames of one race, every so many steps; the first and the last are always there.
+
+    Beyond `max_bytes` every second one goes.
 
     Parameters
     ----------
@@ -73,23 +77,24 @@ class Film:
     def __init__(
         self, steps: int, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES
     ) -> None:
-        self._max_frames, self._max_bytes = max_frames, max_bytes
+        self._max_bytes = max_bytes
         self.every = -(-steps // (max_frames - 1))
         self._kept: list[Frame] = []
         self._latest: Frame | None = None
         self._lock = threading.Lock()
 
     def put(self, frame: Frame) -> None:
-        """Show a frame as the latest, and keep it where its step is due."""
+        """Show a frame as the latest, and keep it where its step is due.
+
+        Frames of the same or later steps go: the runs went back to a snapshot.
+        """
         with self._lock:
             self._latest = frame
+            self._kept = [kept for kept in self._kept if kept.step < frame.step]
             if frame.step % self.every:
                 return
             self._kept.append(frame)
-            while len(self._kept) > 2 and (
-                len(self._kept) > self._max_frames
-                or sum(kept.nbytes for kept in self._kept) > self._max_bytes
-            ):
+            while len(self._kept) > 2 and sum(kept.nbytes for kept in self._kept) > self._max_bytes:
                 self.every *= 2
                 self._kept = [
                     kept for kept in self._kept if kept.step % self.every == 0 or kept is frame

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Literal
 
 import torch
@@ -21,7 +22,20 @@ from app.race_files import adapter_zip
 from lolora_core.metrics import numerical_rank, relative_error
 from lolora_core.training import DivergedError, Method, Run
 
-__all__ = ["AWAY", "ENDED", "GONE", "BusyError", "Race", "explain", "start"]
+__all__ = [
+    "AWAY",
+    "ENDED",
+    "GONE",
+    "LINE",
+    "BusyError",
+    "Lane",
+    "Line",
+    "Plan",
+    "Race",
+    "explain",
+    "start",
+    "warm_up",
+]
 
 AWAY, GONE = 8.0, 20.0
 #: How often the latest ΔW is copied for the page, in seconds.
@@ -141,7 +155,8 @@ class Race:
         """Return the share that is done, and about how many seconds are left (None at first)."""
         out = sum(bool(lane.problem) for lane in self.lanes if lane.seed == self.seed)
         seeds_left = len(self.plan.seeds) - len({lane.seed for lane in self.lanes})
-        live = sum(self.num_steps + 1 - len(lane.records) for lane in self.lanes if lane.active)
+        now = [lane for lane in self.lanes if lane.seed == self.seed and not lane.problem]
+        live = sum(self.num_steps + 1 - len(lane.records) for lane in now)
         left = live + seeds_left * (len(self.plan.methods) - out) * (self.num_steps + 1)
         done = self._steps_done
         # The first rounds say little: step 0 is an evaluation alone.
@@ -158,7 +173,7 @@ class Race:
                 self.state = "pausing"
             self._changed.notify_all()
 
-    def _wait_for_turn(self, *, new_round: bool = False) -> None:
+    def _wait_for_turn(self, what: Literal["seed", "round", "step"]) -> None:
         with self._changed:
             while True:
                 silence = self._clock() - self._heard
@@ -171,9 +186,8 @@ class Race:
                         "What was trained until then is kept.",
                     )
                 # A granted step is a whole round; a round that was held is ended before it.
-                wanted = self._wish == "run" or self._granted > 0 or self._stepping
-                if new_round and self._wish == "pause":
-                    wanted = self._granted > 0
+                free = what == "seed" or (what == "step" and self._stepping)
+                wanted = self._wish == "run" or self._granted > 0 or free
                 if silence < AWAY and wanted:
                     self.before = self._line.enter(self)
                     if self.before == 0:
@@ -183,13 +197,15 @@ class Race:
                     self._line.leave(self)
                     self.state = "away" if silence >= AWAY else "paused"
                 self._changed.wait(0.05)
-            if new_round:
+            if what == "round":
                 self._stepping = self._wish == "pause"
                 self._granted -= self._stepping
             if self._wish == "run":
                 self.state = "running"
 
     def _work(self) -> None:
+        # With one thread equal plans give equal numbers, and small products are done sooner.
+        torch.set_num_threads(1)
         try:
             for seed in self.plan.seeds:
                 self._train(seed)
@@ -215,17 +231,20 @@ class Race:
         for lane in self.lanes:
             if lane.run is not None and lane.seed == self.plan.seeds[0] and lane.records:
                 try:
-                    lane.adapter = adapter_zip(lane.run, self.plan)
-                    lane.kept_step = lane.run.step
                     lane.deltas = {
                         name: delta.float().numpy(force=True).copy()
                         for name, delta in lane.run.deltas().items()
                     }
-                except RuntimeError as error:  # the device is gone
-                    lane.problem = lane.problem or explain(error)
+                    lane.step = lane.run.step
+                    lane.adapter = adapter_zip(lane.run, self.plan)
+                # The device is gone, or there is no room left.
+                except (MemoryError, RuntimeError, OSError) as error:
+                    lane.problem = lane.problem or (
+                        f"{lane.method}: its adapter cannot be offered: {_reason(error)}."
+                    )
 
     def _train(self, seed: int) -> None:
-        self._wait_for_turn()
+        self._wait_for_turn("seed")
         self.state = "preparing"
         plan = self.plan
         lanes = [Lane(method, seed) for method in plan.methods]
@@ -237,10 +256,10 @@ class Race:
         if not any(lane.active for lane in lanes):
             raise _EndedError("failed", "No method could start: " + lanes[0].problem)
         while any(lane.active for lane in lanes):
-            self._wait_for_turn(new_round=True)
+            self._wait_for_turn("round")
             for lane in lanes:
                 if lane.active:
-                    self._wait_for_turn()
+                    self._wait_for_turn("step")
                     began = time.perf_counter()
                     self._advance(lane)
                     self._busy_seconds += time.perf_counter() - began
@@ -326,13 +345,29 @@ def explain(error: BaseException) -> str:
 fewer methods, a smaller rank or another device.'
     """
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        reason = str(error) or "memory ran out"
         advice = "Try fewer methods, a smaller rank or another device."
     else:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         advice = "If the device is gone, choose another one and start again."
     kept = "What was trained until then is kept."
-    return f"The race ended: {reason.rstrip('.')}. {kept} {advice}"
+    return f"The race ended: {_reason(error)}. {kept} {advice}"
+
+
+def _reason(error: BaseException) -> str:
+    first = str(error).partition("\n")[0].rstrip(".")
+    unnamed = "memory ran out" if isinstance(error, MemoryError) else type(error).__name__
+    return first or unnamed
+
+
+@cache
+def warm_up() -> None:
+    """Begin to import, in the background and once, what the first race would wait seconds for."""
+
+    def imports() -> None:
+        import sklearn.datasets  # noqa: F401
+
+        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+
+    threading.Thread(target=imports, name="warm-up", daemon=True).start()
 
 
 def start(plan: Plan, running: Race | None, *, replace: bool = False) -> Race:

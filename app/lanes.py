@@ -37,7 +37,8 @@ class Plan:
     @property
     def num_steps(self) -> int:
         """Steps of each run."""
-        return resolve_task(self.task).steps if self.steps is None else self.steps
+        own = resolve_task(self.task).steps
+        return own if self.steps is None else self.steps
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,10 @@ class Lane:
     ----------
     problem : str
         A sentence on why it diverged or takes no part.
-    adapter, deltas, kept_step
-        Of the first seed, at the end: the ZIP, ΔW by module (float32), the step they are from.
+    adapter, deltas
+        Of the first seed, at the end: the ZIP, and ΔW by module (float32).
+    step : int
+        Of `adapter` and `deltas`; the last good one where the run diverged.
     """
 
     method: str
@@ -79,8 +82,8 @@ class Lane:
     lr: float = float("nan")
     problem: str = ""
     outcome: Outcome | None = None
+    step: int = 0
     adapter: bytes | None = None
-    kept_step: int = 0
     deltas: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     run: Run | None = field(default=None, repr=False)
 

@@ -18,6 +18,7 @@ page = st.navigation(
         st.Page("views/compare.py", title="Compare", default=True),
         st.Page("views/what_if.py", title="What if"),
         st.Page("views/fine_tune.py", title="Fine-tune"),
+        st.Page("views/your_weights.py", title="Your weights"),
     ],
     position="top",
 )

@@ -40,8 +40,8 @@ def duration(seconds: float) -> str:
 
 def _where(race: Race) -> str:
     seeds = race.plan.seeds
-    last = [lane.records[-1] for lane in race.lanes if lane.seed == race.seed and lane.records]
-    step = max((record.step for record in last), default=0)
+    lanes = [lane for lane in race.lanes if lane.seed == race.seed and lane.records]
+    step = max((lane.records[-1].step for lane in lanes), default=0)
     text = f"step {step:,} of {race.num_steps:,}"
     if len(seeds) > 1:
         text = f"seed {race.seed} ({seeds.index(race.seed) + 1} of {len(seeds)}), {text}"
@@ -65,8 +65,10 @@ def state(race: Race) -> str:
     _, left = race.progress
     if race.state == "running" and left is not None:
         text += f"; about {duration(left)} left"
-    last = [lane.records[-1] for lane in race.lanes if lane.active and lane.records]
-    rates = [record.samples_per_second for record in last if record.step > 0]
+    # The worker goes on meanwhile: a lane can be active before its first record.
+    last = [list(lane.records)[-1:] for lane in race.lanes if lane.active]
+    rates = [record.samples_per_second for records in last for record in records]
+    rates = [rate for rate in rates if rate > 0]
     if race.state == "running" and rates:
         text += (
             f"; a method trains on {three_digits_range(min(rates), max(rates))} samples a second"
@@ -99,8 +101,8 @@ def problems(race: Race) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def single_seed_verdict(losses: Mapping[str, float]) -> str:
-    """Say which method has the lowest test loss of one seed, and what one seed cannot say.
+def single_seed_verdict(losses: Mapping[str, float], planned: int = 1) -> str:
+    """Say which method has the lowest test loss of one seed, of `planned` ones, and its limits.
 
     Examples
     --------
@@ -125,6 +127,8 @@ whether that is more than chance: choose several seeds.'
     if len(tied) < len(ranking):
         runner = ranking[len(tied)]
         lead += f"; {runner} follows with {three_digits(losses[runner])}"
+    if planned > 1:
+        return f"{lead}. One seed of {planned} is done; whether that is more than chance is open."
     return f"{lead}. One seed cannot say whether that is more than chance: choose several seeds."
 
 

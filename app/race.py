@@ -119,7 +119,8 @@ def buttons() -> None:
         st.button("New seed", on_click=_new_seed, key="ft_new_seed",
                   help="Train from step 0 with the next seed that was not used.")  # fmt: skip
     if _PROBLEM in st.session_state:
-        st.error(st.session_state[_PROBLEM])
+        # Said once: it no longer holds when the race has ended or a setting has changed.
+        st.error(st.session_state.pop(_PROBLEM))
     if race is not None and race.plan != plan_of_settings():
         st.info("The settings have changed since this race began; Start takes the new ones.")
 

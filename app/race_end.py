@@ -48,14 +48,15 @@ def _runs(lanes: list[Lane]) -> pd.DataFrame:
 def verdict(race: Race) -> str:
     """Say who won, and whether the difference is larger than the spread over seeds."""
     lanes = _whole(race)
-    if not lanes or not race.ended:
+    if not lanes:
         return words.no_verdict(race)
     runs = _runs(lanes)
     seeds, methods = runs["seed"].nunique(), runs["method"].nunique()
     if seeds > 1 and methods > 1:
         return MethodComparison(TASKS[race.plan.task], runs).sentence()
     means = runs.groupby("method")["test_loss"].mean()
-    return words.single_seed_verdict({str(name): float(mean) for name, mean in means.items()})
+    losses = {str(name): float(mean) for name, mean in means.items()}
+    return words.single_seed_verdict(losses, len(race.plan.seeds))
 
 
 def _spread(values: list[float]) -> str:
@@ -74,8 +75,8 @@ def _row(race: Race, method: str) -> dict[str, object]:
     ranks = [rank for outcome in done for rank in outcome.ranks]
     return {
         "method": method,
-        "parameters": lanes[0].num_parameters if lanes else None,
-        "learning rate": f"{lanes[0].lr:g}" if lanes else "–",
+        "parameters": lanes[0].num_parameters if lanes and lanes[0].lr > 0 else None,
+        "learning rate": f"{lanes[0].lr:g}" if lanes and lanes[0].lr > 0 else "–",
         "validation loss": _spread([record.eval_loss or 0.0 for record in last]),
         "test loss": _spread([outcome.loss for outcome in done]),
         f"test {TASKS[race.plan.task].metric_name}": _spread([o.metric for o in done]),
@@ -128,7 +129,7 @@ def _target(race: Race, lane: Lane, module: str) -> Target:
         id=f"delta-{lane.method}",
         title=f"ΔW of {module}, learned by {lane.method}",
         kind="update",
-        description=f"ΔW of {module} that {lane.method} learned in {lane.kept_step} steps "
+        description=f"ΔW of {module} that {lane.method} learned in {lane.step} steps "
         f"of “{task.title}”, seed {lane.seed}, this session",
         source=task.source,
         licence="learned by this program from the data named above",
@@ -149,10 +150,13 @@ def open_in_compare(race: Race) -> None:
         return
     names = list(usable)
     name = st.selectbox(
-        "Method", names, index=names.index("full") if "full" in names else 0, key="ft_open_method"
-    )
+        "Method", names, index=names.index("full") if "full" in names else 0, key="ft_open_method",
+        help="Whose ΔW Compare is to look at; that of full is the full update.",
+    )  # fmt: skip
     lane = usable[name]
-    module = st.selectbox("Adapted matrix", list(lane.deltas), key="ft_open_module")
+    module = st.selectbox(
+        "Adapted matrix", list(lane.deltas), key="ft_open_module", help="Whose update ΔW it is."
+    )
     target = _target(race, lane, module)
     if st.button(
         "Open in Compare", on_click=sidebar.look_at, args=(target,), key="ft_open", width="stretch"
@@ -170,9 +174,9 @@ def downloads(race: Race) -> None:
     st.subheader("Download", anchor=False)
     stem = f"{race.plan.task}-r{race.plan.rank}-k{race.plan.grid}-seed{race.plan.seeds[0]}"
     offered = [
-        ("Records, CSV", f"{stem}.csv", "text/csv", lambda: race_files.records_csv(race)),
+        ("Records, CSV", f"{stem}.csv", "text/csv", race_files.records_csv(race)),
         ("Records and plan, JSON", f"{stem}.json", "application/json",
-         lambda: race_files.records_json(race)),
+         race_files.records_json(race)),
     ]  # fmt: skip
     for label, file_name, mime, make in offered:
         st.download_button(
@@ -180,7 +184,9 @@ def downloads(race: Race) -> None:
         )
     kept = {lane.method: lane.adapter for lane in race.lanes if lane.adapter}
     if kept:
-        name = st.selectbox("Method", list(kept), key="ft_adapter_method")
+        name = st.selectbox(
+            "Method", list(kept), key="ft_adapter_method", help="Whose adapter the file holds."
+        )
         st.download_button(
             "Adapter, ZIP of safetensors", kept[name], f"{stem}-{name}.zip", "application/zip",
             on_click="ignore", width="stretch", key="ft_adapter",

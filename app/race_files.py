@@ -6,15 +6,16 @@ import io
 import json
 import tempfile
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from safetensors.torch import save
 
 from lolora_core.adapters import ADAPTER_FAMILIES, save_adapters
-from lolora_core.training import Run
+from lolora_core.training import Record, Run
 
 if TYPE_CHECKING:
     from app.jobs import Race
@@ -23,21 +24,28 @@ if TYPE_CHECKING:
 __all__ = ["adapter_zip", "records_csv", "records_frame", "records_json"]
 
 
-def records_frame(race: Race) -> pd.DataFrame:
-    """Return one row a record: method, seed, learning rate, then the fields of `Record`."""
-    rows = [
+def _rows(race: Race) -> list[dict[str, Any]]:
+    return [
         {"method": lane.method, "seed": lane.seed, "lr": lane.lr, **asdict(record)}
         for lane in race.lanes
         for record in list(lane.records)
     ]
-    return pd.DataFrame(rows)
 
 
+def records_frame(race: Race) -> pd.DataFrame:
+    """Return one row a record: method, seed, learning rate, then the fields of `Record`."""
+    names = ["method", "seed", "lr", *(field.name for field in fields(Record))]
+    return pd.DataFrame(_rows(race), columns=names)
+
+
+# Of races that have ended, so nothing changes; made once, because the page draws them every run.
+@lru_cache(maxsize=8)
 def records_csv(race: Race) -> str:
     """Return the records as CSV."""
     return records_frame(race).to_csv(index=False)
 
 
+@lru_cache(maxsize=8)
 def records_json(race: Race) -> str:
     """Return the plan, what every run ended with, and all records as JSON."""
     ends = [
@@ -50,9 +58,8 @@ def records_json(race: Race) -> str:
         }
         for lane in race.lanes
     ]
-    records = json.loads(records_frame(race).to_json(orient="records", double_precision=15))
     plan = {**asdict(race.plan), "num_steps": race.num_steps}
-    return json.dumps({"plan": plan, "runs": ends, "records": records}, indent=2)
+    return json.dumps({"plan": plan, "runs": ends, "records": _rows(race)}, indent=2)
 
 
 def adapter_zip(run: Run, plan: Plan) -> bytes:

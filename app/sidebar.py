@@ -45,7 +45,11 @@ def every_setting() -> tuple[state.Setting, ...]:
     """Return all settings, with those of every pattern's sliders and the known targets."""
     target = replace(state.TARGET, options=(*(e.id for e in catalogue()), UPLOAD))
     blocks = tuple(n for n, f in FAMILIES.items() if f.from_spectra and not f.whole)
-    known = {state.TARGET: target, state.ACROSS: replace(state.ACROSS, options=blocks)}
+    known = {
+        state.TARGET: target,
+        state.ACROSS: replace(state.ACROSS, options=blocks),
+        state.KEEP: replace(state.KEEP, options=tuple(FAMILIES)),
+    }
     sliders = [state.pattern_setting(e, p) for e in catalogue() for p in e.parameters]
     race = [setting for setting in fine_tune_settings() if setting not in state.ALL]
     return (*(known.get(setting, setting) for setting in state.ALL), *sliders, *race)
@@ -121,9 +125,12 @@ def _upload() -> Target | None:
         max_upload_size=MAX_UPLOAD_MB,
         help="Stays in this server's memory while you look at it; it is not in the link.",
     )
-    if file is None:
-        if "upload" in st.session_state:
-            return compute.uploaded_target(None, *st.session_state["upload"])
+    held = st.session_state.get("upload")
+    # The browser keeps the file that was uploaded before a target was made in this session.
+    older = held and held[2].kind == "session" and st.session_state.get("upload_file")
+    if file is None or older == file.file_id:
+        if held:
+            return compute.uploaded_target(None, *held)
         st.info(
             "An upload is not part of a link. Upload the file to see the view that was shared, "
             "or pick another target."
@@ -136,6 +143,7 @@ def _upload() -> Target | None:
     choice = _choose_reading(file.name, data)
     target = compute.uploaded_target(data, digest, file.name, choice)
     st.session_state["upload"] = (digest, file.name, choice)
+    st.session_state["upload_file"] = file.file_id
     return target
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from lolora_core.spectra import Spectra
 
 __all__ = ["block_singular_values", "gram_spectra", "normalized"]
 
+_PARTS = Lock()
 # 2^±1000 and its products stay finite in float64.
 _MAX_EXPONENT = 1000
 
@@ -59,6 +61,21 @@ def block_singular_values(blocks: Float[Tensor, "b h w"]) -> Float[Tensor, "b k"
     return torch.linalg.eigvalsh(gram).clamp_min(0).flip(-1).sqrt()
 
 
+def _in_parts(blocks: Float[Tensor, "b h w"]) -> Float[Tensor, "b k"]:
+    """Share a batch among the cores: LAPACK takes one block after the other, however small."""
+    parts = torch.get_num_threads()
+    if parts == 1 or len(blocks) == 1:
+        return block_singular_values(blocks)
+    # The number of threads is the process's, so one batch at a time may change it.
+    with _PARTS, ThreadPoolExecutor(parts) as pool:
+        # Threads of the parts would wait for each other.
+        torch.set_num_threads(1)
+        try:
+            return torch.cat(list(pool.map(block_singular_values, blocks.chunk(parts))))
+        finally:
+            torch.set_num_threads(parts)
+
+
 def gram_spectra(work: Float[Tensor, "m n"], grid: Grid) -> Spectra:
     """Return the singular values of every block, one batched call a block shape.
 
@@ -76,13 +93,7 @@ def gram_spectra(work: Float[Tensor, "m n"], grid: Grid) -> Spectra:
     values: Float64[np.ndarray, "K_r K_c k"] = np.zeros((*grid.blocks, int(grid.max_ranks.max())))
     for group in grid.groups():
         blocks = gather_blocks(work, group)
-        # LAPACK decomposes the blocks of a batch one after the other, on one core if they are
-        # small; parts of the batch are independent.
-        parts = torch.get_num_threads() if work.device.type == "cpu" else 1
-        if parts > 1 and len(blocks) > 1:
-            with ThreadPoolExecutor(parts) as pool:
-                found = torch.cat(list(pool.map(block_singular_values, blocks.chunk(parts))))
-        else:
-            found = block_singular_values(blocks)
+        values_of = _in_parts if work.device.type == "cpu" else block_singular_values
+        found = values_of(blocks)
         values[group.rows, group.cols, : found.shape[-1]] = found.double().numpy(force=True)
     return Spectra(grid, values, np.zeros(grid.blocks))

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import heartbeat, race_end
+from app import heartbeat, jobs, race_end
 from app import race as parts
 from app.jobs import Race
 
@@ -27,6 +27,7 @@ def _live(race: Race, active: bool) -> None:
 
 def page() -> None:
     """Draw the page."""
+    jobs.warm_up()
     answer = st.empty()
     with st.sidebar:
         parts.settings()

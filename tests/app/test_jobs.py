@@ -1,331 +1,359 @@
-"""Races without a page: heartbeats on a clock of the test's own, turns, steps, divergence."""
+"""Races in their threads: what they train, when they hold, how they end."""
 
 from __future__ import annotations
 
-import dataclasses
-import io
-import json
 import time
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from app import jobs, race_files
-from app.film import MAX_FRAMES, Film, Frame, hold
-from app.jobs import AWAY, GONE, BusyError, Race
-from app.lanes import Lane, Line, Plan
-from lolora_core.adapters import adapter_delta, load_adapters
-from lolora_core.training import fine_tune, resolve_task
+from app import jobs
+from app import prose_training as prose
+from app.jobs import Line, Plan, Race
+from lolora_core.training import Record, Run, fine_tune
+from tests.app.race_tools import LONG, Clock, Make, finished, make, numbers, plan, wait
 
-PLAN = Plan("digits-rotated", ("global", "localized", "full"), (None,) * 3, 8, 4, (0,), 12)
-#: Longer than any test waits.
-LONG = dataclasses.replace(PLAN, steps=100_000)
+__all__ = ["make"]
 
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+Step = Callable[[Run], Record]
 
 
-Starter = Callable[..., Race]
+def state(race: Race) -> str:
+    """Return the state; mypy does not know that another thread changes it."""
+    return race.state
 
 
-@pytest.fixture
-def begin() -> Iterator[Starter]:
-    """Start races that are stopped at the end of the test."""
-    made: list[Race] = []
-
-    def starter(plan: Plan, line: Line | None = None, clock: Clock | None = None) -> Race:
-        race = Race(plan, line=line or Line(1), clock=clock or Clock())
-        made.append(race)
-        race.start()
-        return race
-
-    yield starter
-    for race in made:
-        race.stop()
-    assert all(race.join(30) for race in made)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen in 30 s")
-
-
-def finished(race: Race) -> Race:
-    wait_for(lambda: race.ended)
-    assert race.state == "finished", race.message
-    return race
-
-
-def steps(race: Race) -> list[int]:
-    return [lane.records[-1].step for lane in race.lanes if lane.records]
-
-
-def test_a_race_gives_the_numbers_of_the_library(begin: Starter) -> None:
-    race = finished(begin(PLAN))
+@pytest.mark.parametrize("task", ["planted-blocks", "digits-rotated"])
+def test_a_race_trains_what_the_library_trains(make: Make, task: str) -> None:
+    race = finished(make(plan("localized", "full", task=task, seeds=(3,))))
+    assert (race.state, race.message, race.progress) == ("finished", "", (1.0, 0.0))
     for lane in race.lanes:
-        method = jobs.Method(lane.method, rank=8, grid=4)
-        alone = list(fine_tune(PLAN.task, method, steps=12, seed=0, device="cpu"))
-        assert [r.train_loss for r in lane.records] == [r.train_loss for r in alone]
-        assert [r.eval_loss for r in lane.records] == [r.eval_loss for r in alone]
+        own = list(fine_tune(task, jobs.Method(lane.method, rank=4, grid=4), steps=3, seed=3))
+        expected = replace(lane, records=own)
+        assert numbers([lane]) == numbers([expected])
+        assert [record.step for record in lane.records] == [0, 1, 2, 3]
         assert lane.run is None
-        assert lane.outcome is not None
-    distances = {lane.method: lane.outcome.distance for lane in race.lanes if lane.outcome}
-    assert distances["full"] == 0.0
-    full, found = race.lanes[-1].deltas, race.lanes[0].deltas
-    apart = sum(float(((full[name] - found[name]) ** 2).sum()) for name in full)
-    norm = sum(float((delta**2).sum()) for delta in full.values())
-    assert distances["global"] == pytest.approx((apart / norm) ** 0.5, rel=1e-6)
+    localized, full = race.lanes
+    assert full.outcome is not None
+    assert full.outcome.distance == 0
+    assert localized.outcome is not None
+    joined = [np.concatenate([d.ravel() for d in lane.deltas.values()]) for lane in race.lanes]
+    distance = np.linalg.norm(joined[0] - joined[1]) / np.linalg.norm(joined[1])
+    assert localized.outcome.distance == pytest.approx(distance, rel=1e-5)
+    ranks = tuple(int(np.linalg.matrix_rank(delta)) for delta in localized.deltas.values())
+    assert localized.outcome.ranks == ranks
+    norm = np.linalg.norm(joined[0])
+    assert localized.records[-1].delta_norm == pytest.approx(norm, rel=1e-5)
+    assert [frame.step for frame in race.film.frames] == [0, 1, 2, 3]
 
 
-def test_the_same_plan_gives_the_same_numbers_and_another_seed_others(begin: Starter) -> None:
-    first, again = (finished(begin(PLAN)) for _ in range(2))
-    other = finished(begin(dataclasses.replace(PLAN, seeds=(1,))))
-    losses = [[r.train_loss for lane in race.lanes for r in lane.records] for race in
-              (first, again, other)]  # fmt: skip
-    assert losses[0] == losses[1]
-    assert losses[0] != losses[2]
+def test_equal_plans_give_equal_numbers(make: Make) -> None:
+    once, again, other = (
+        finished(make(plan("global", "adaptive", steps=5, seeds=seeds)))
+        for seeds in ((7, 8), (7, 8), (8, 9))
+    )
+    assert numbers(once.lanes) == numbers(again.lanes)
+    assert once.lanes[0].adapter is not None
+    for first, second in zip(once.lanes, again.lanes, strict=True):
+        for name, delta in first.deltas.items():
+            np.testing.assert_array_equal(delta, second.deltas[name])
+    # A seed gives the same numbers wherever it stands in the plan.
+    assert numbers(once.lanes[2:]) == numbers(other.lanes[:2])
+    assert numbers(once.lanes[:2]) != numbers(once.lanes[2:])
+    # The pictures and the downloads are those of the first seed.
+    assert [bool(lane.deltas) for lane in once.lanes] == [True, True, False, False]
+    assert [lane.adapter is not None for lane in once.lanes] == [True, True, False, False]
 
 
-def test_methods_train_in_turn_and_seeds_one_after_the_other(begin: Starter) -> None:
-    race = begin(LONG)
-    wait_for(lambda: len(steps(race)) == 3 and min(steps(race)) > 20)
-    found = steps(race)
-    assert max(found) - min(found) <= 1
-    both = finished(begin(dataclasses.replace(PLAN, seeds=(3, 4)), line=Line(1)))
-    assert [lane.seed for lane in both.lanes] == [3, 3, 3, 4, 4, 4]
-    assert [bool(lane.deltas) for lane in both.lanes] == [True] * 3 + [False] * 3
+def test_silence_holds_a_race_and_then_ends_it(make: Make) -> None:
+    clock = Clock()
+    race = make(plan(steps=LONG), clock=clock)
+
+    def made() -> int:
+        return len(race.lanes[0].records) if race.lanes else 0
+
+    race.start()
+    wait(made)
+    clock.now = jobs.AWAY - 0.1
+    seen = made()
+    wait(lambda: made() > seen + 3)
+    assert state(race) == "running"
+    clock.now = jobs.AWAY
+    wait(lambda: race.state == "away")
+    seen = made()
+    time.sleep(0.1)
+    assert made() == seen
+    assert "training holds until it is" in prose.state(race)
+
+    race.beat()
+    wait(lambda: race.state == "running" and made() > seen)
+    clock.now += jobs.GONE - 0.1
+    wait(lambda: race.state == "away")
+    clock.now += 0.1
+    assert race.join(60)
+    assert state(race) == "stopped"
+    assert race.message == (
+        "The race ended because this page was not heard from for 20 s. What was trained until "
+        "then is kept."
+    )
+    assert race.lanes[0].adapter is not None
+    assert race.lanes[0].outcome is None
 
 
-def test_pause_step_resume_stop(begin: Starter) -> None:
-    race = begin(LONG)
-    wait_for(lambda: len(steps(race)) == 3)
+def test_pause_step_resume_stop(make: Make) -> None:
+    race = make(plan(steps=LONG))
     race.pause()
-    wait_for(lambda: race.state == "paused")
-    at = max(steps(race))
-    for count in (1, 2):
+    race.start()
+    wait(lambda: race.state == "paused")
+    assert race.pausing is True
+    assert [len(lane.records) for lane in race.lanes] == [0, 0]
+    assert prose.state(race) == "Paused: step 0 of 5,000."
+    for made in (1, 2, 3):
         race.step()
-        wait_for(lambda count=count: steps(race) == [at + count] * 3)  # type: ignore[misc]
-    time.sleep(0.2)
-    assert steps(race) == [at + 2] * 3
-    latest = race.film.at(race.num_steps)
-    assert latest is not None
-    assert latest.step == at + 2
+        wait(lambda: min(len(lane.records) for lane in race.lanes) >= made)  # noqa: B023
+        time.sleep(0.15)  # Long enough for more than a step too many.
+        assert state(race) == "paused"
+        assert [len(lane.records) for lane in race.lanes] == [made, made]
+        assert race.film.frames[-1].step == made - 1
+
     race.resume()
-    wait_for(lambda: min(steps(race)) > at + 5)
+    wait(lambda: race.state == "running" and len(race.lanes[-1].records) > 5)
+    assert race._wish == "run"
+    race.pause()
+    wait(lambda: race.state == "paused")
+    first, second = (len(lane.records) for lane in race.lanes)
+    # It holds between methods too.
+    assert first - second in (0, 1)
     race.stop()
-    wait_for(lambda: race.ended)
-    assert race.state == "stopped"
-    assert race.message == ""
-    assert all(lane.records and lane.adapter and lane.deltas for lane in race.lanes)
+    assert race.join(60)
+    assert (state(race), race.message, race.ended) == ("stopped", "", True)
+    assert [len(lane.records) for lane in race.lanes] == [first, second]
+    assert all(lane.adapter and lane.deltas["layer"].any() for lane in race.lanes)
     assert all(lane.outcome is None for lane in race.lanes)
 
 
 def test_a_pause_holds_between_methods_and_a_step_levels_them(
-    begin: Starter, monkeypatch: pytest.MonkeyPatch
+    make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     advance = Race._advance
 
-    def pause_at_the_first(race: Race, lane: Lane) -> None:
+    def pause_at_the_first(race: Race, lane: jobs.Lane) -> None:
         advance(race, lane)
         if lane.method == "global" and lane.records[-1].step == 5:
             race.pause()
 
     monkeypatch.setattr(Race, "_advance", pause_at_the_first)
-    race = begin(LONG)
-    wait_for(lambda: race.state == "paused")
-    assert steps(race) == [5, 4, 4]
+    race = make(plan("global", "localized", "full", steps=LONG))
+    race.start()
+    wait(lambda: race.state == "paused")
+    assert [lane.records[-1].step for lane in race.lanes] == [5, 4, 4]
     race.step()
-    wait_for(lambda: steps(race) == [6, 6, 6] and race.state == "paused")
+    wait(lambda: [lane.records[-1].step for lane in race.lanes] == [6, 6, 6])
+    assert state(race) == "paused"
 
 
-def test_without_heartbeats_it_holds_and_then_ends(begin: Starter) -> None:
-    clock, line = Clock(), Line(1)
-    race = begin(LONG, line=line, clock=clock)
-    wait_for(lambda: race.state == "running")
-    clock.now = AWAY
-    wait_for(lambda: race.state == "away")
-    at = steps(race)
-    time.sleep(0.2)
-    assert steps(race) == at
-    assert line.enter("another") == 0
-    line.leave("another")
-    race.beat()
-    wait_for(lambda: race.state == "running" and steps(race) > at)
-    clock.now += GONE
-    wait_for(lambda: race.ended)
-    assert race.state == "stopped"
-    assert "not heard from for 20 s" in race.message
-    assert all(lane.records for lane in race.lanes)
-
-
-def test_a_pause_ends_without_heartbeats_too(begin: Starter) -> None:
-    clock = Clock()
-    race = begin(LONG, clock=clock)
+def test_a_paused_step_is_the_step_of_a_race_without_pauses(make: Make) -> None:
+    whole = finished(make(plan()))
+    race = make(plan())
     race.pause()
-    wait_for(lambda: race.state == "paused")
-    clock.now = GONE
-    wait_for(lambda: race.ended)
+    race.start()
+    for _ in range(4):
+        race.step()
+    assert race.join(60)
+    assert race.state == "finished"
+    assert numbers(race.lanes) == numbers(whole.lanes)
 
 
-def test_visitors_wait_in_line(begin: Starter) -> None:
-    line = Line(1)
-    races = [begin(LONG, line=line)]
-    wait_for(lambda: races[0].state == "running")
-    for _ in range(2):
-        races.append(begin(LONG, line=line))
-        wait_for(lambda: races[-1].state == "queued" and races[-1].before == len(races) - 1)
-    assert races[2].lanes == []
-    races[0].stop()
-    wait_for(lambda: races[1].state == "running" and races[2].before == 1)
-    races[1].pause()
-    wait_for(lambda: races[2].state == "running")
-    races[1].resume()
-    wait_for(lambda: races[1].state == "queued")
-    races[2].stop()
-    wait_for(lambda: races[1].state == "running")
-
-
-def test_places_in_line() -> None:
+def test_the_line_is_first_come_first_served() -> None:
     line = Line(2)
     assert [line.enter(who) for who in "abcd"] == [0, 0, 1, 2]
+    assert [line.enter(who) for who in "dcba"] == [2, 1, 0, 0]
     line.leave("a")
     assert [line.enter(who) for who in "bcd"] == [0, 0, 1]
     line.leave("nobody")
+    assert line.enter("a") == 2
+    assert jobs.LINE.places >= 1
 
 
-def test_one_that_diverges_leaves_its_records_and_its_last_good_snapshot(begin: Starter) -> None:
-    plan = dataclasses.replace(PLAN, task="planted-blocks", rates=(None, 1e12, None), steps=40)
-    race = finished(begin(plan))
-    lost = race.lanes[1]
-    assert "localized: loss became" in lost.problem
-    assert f"last good snapshot, of step {lost.kept_step}" in lost.problem
-    assert lost.outcome is None
-    assert lost.records[-1].step >= lost.kept_step
-    assert all(np.isfinite(delta).all() for delta in lost.deltas.values())
-    assert lost.adapter
-    assert [len(lane.records) for lane in race.lanes[::2]] == [41, 41]
-    assert all(lane.outcome for lane in race.lanes[::2])
+def test_the_second_waits_for_the_first(make: Make) -> None:
+    line = Line(1)
+    first, second = make(plan(steps=LONG), line), make(plan(), line)
+    first.start()
+    wait(lambda: first.state == "running")
+    second.start()
+    wait(lambda: second.state == "queued" and second.before == 1)
+    assert second.lanes == []
+    assert prose.short_state(second) == "Fine-tune: queued, 1 before you"
+    assert "Queued, 1 before you: training starts when a place is free." in prose.state(second)
+    first.stop()
+    assert second.join(60)
+    assert (first.state, second.state) == ("stopped", "finished")
 
 
-def test_a_method_that_cannot_start_stands_aside(begin: Starter) -> None:
-    plan = dataclasses.replace(PLAN, methods=("global", "localized"), rates=(None,) * 2, rank=2)
-    race = finished(begin(plan))
-    assert race.lanes[1].problem.startswith("localized takes no part: ")
-    assert race.lanes[0].outcome is not None
-    alone = dataclasses.replace(plan, methods=("localized",), rates=(None,))
-    race = begin(alone)
-    wait_for(lambda: race.ended)
+def test_a_paused_race_gives_its_place_away(make: Make) -> None:
+    line = Line(1)
+    first, second = make(plan(steps=LONG), line), make(plan(steps=LONG), line)
+    first.start()
+    wait(lambda: first.state == "running")
+    second.start()
+    wait(lambda: second.state == "queued")
+    first.pause()
+    wait(lambda: first.state == "paused" and second.state == "running")
+    first.resume()
+    wait(lambda: first.state == "queued" and first.before == 1)
+    second.stop()
+    wait(lambda: first.state == "running")
+
+
+def test_one_race_at_a_time() -> None:
+    race = jobs.start(plan(steps=LONG), None)
+    another = None
+    try:
+        with pytest.raises(jobs.BusyError, match=r"still running\. Stop it, or wait for its end"):
+            jobs.start(plan(), race)
+        assert not race.pausing
+        assert not race.ended
+        another = jobs.start(plan(), race, replace=True)
+        assert another.join(60)
+        assert (race.state, another.state) == ("stopped", "finished")
+        third = jobs.start(plan(), another)
+        assert third.join(60)
+    finally:
+        for started in filter(None, (race, another)):
+            started.stop()
+            assert started.join(60)
+
+
+def test_a_plan_without_methods_or_of_no_task() -> None:
+    empty = Plan("planted-blocks", (), (), 4, 4, (0,), 3)
+    with pytest.raises(ValueError, match=r"Choose at least one method\."):
+        jobs.start(empty, None)
+    with pytest.raises(ValueError, match="there is no task 'planted-block'; did you mean"):
+        jobs.start(plan(task="planted-block"), None)
+
+
+def test_one_diverges_and_the_others_go_on(make: Make) -> None:
+    race = finished(make(plan("global", "localized", steps=40, rates=(1e12, None))))
+    bad, good = race.lanes
+    # Evaluated at every second step: the loss of step 2 is seen, the last good one is step 0.
+    assert bad.problem.startswith("global: loss became ")
+    assert bad.problem.endswith(
+        " at step 2; its records are kept, and its last good snapshot, of step 0, is what you see "
+        "and can download. A smaller learning rate may help."
+    )
+    assert [record.step for record in bad.records] == [0, 1]
+    assert bad.outcome is None
+    assert bad.adapter is not None
+    assert bad.step == 0
+    assert not bad.deltas["layer"].any()
+    assert (race.state, good.problem, good.step) == ("finished", "", 40)
+    assert numbers([good]) == numbers(finished(make(plan("localized", steps=40))).lanes)
+    assert prose.problems(race) == [bad.problem]
+    assert race.progress == (1.0, 0.0)
+
+
+def test_when_all_diverge_the_last_good_snapshot_is_shown(make: Make) -> None:
+    race = finished(make(plan("global", steps=40, rates=(1e12,))))
+    assert race.state == "finished"
+    assert [frame.step for frame in race.film.frames] == [0]
+    assert prose.no_verdict(race) == "Nobody has won: no method was trained to its last step."
+
+
+def test_one_takes_no_part(make: Make) -> None:
+    race = finished(make(plan("global", "peft-gralora", rank=3)))
+    good, bad = race.lanes
+    assert good.outcome is not None
+    assert bad.problem.startswith("peft-gralora takes no part: ")
+    assert race.state == "finished"
+
+    race = finished(make(plan("peft-gralora", rank=3)))
     assert race.state == "failed"
-    assert "No method could start: localized takes no part" in race.message
+    assert race.message.startswith("No method could start: peft-gralora takes no part: ")
+
+
+def _fails_at(step: int, error: Exception, original: Step) -> Step:
+    def advance(run: Run) -> Record:
+        if run.step + 1 == step and run.method.name == "localized":
+            raise error
+        return original(run)
+
+    return advance
 
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (MemoryError("cuda ran out of memory at step 3"), "ran out of memory at step 3. What was"),
-        (RuntimeError("CUDA error: device lost\nmore"), "CUDA error: device lost. What was"),
+        (
+            MemoryError("cpu ran out of memory at step 2"),
+            "The race ended: cpu ran out of memory at step 2. What was trained until then is kept. "
+            "Try fewer methods, a smaller rank or another device.",
+        ),
+        (
+            RuntimeError("CUDA error: the device is lost.\nCompile with …"),
+            "The race ended: CUDA error: the device is lost. What was trained until then is kept. "
+            "If the device is gone, choose another one and start again.",
+        ),
     ],
 )
-def test_a_fault_of_the_device_loses_nothing(
-    begin: Starter, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+def test_an_error_ends_a_race_with_a_sentence(
+    make: Make, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
 ) -> None:
-    advance = Race._advance
+    monkeypatch.setattr(Run, "__next__", _fails_at(2, error, Run.__next__))
+    race = finished(make(plan()))
+    assert (race.state, race.message) == ("failed", sentence)
+    assert [len(lane.records) for lane in race.lanes] == [3, 2]
+    assert all(lane.adapter and lane.deltas["layer"].any() for lane in race.lanes)
+    assert [(lane.outcome, lane.run) for lane in race.lanes] == [(None, None)] * 2
+    # The place is free again.
+    line = race._line
+    assert finished(make(plan("global"), line)).state == "finished"
 
-    def fail(race: Race, lane: Lane) -> None:
-        if len(lane.records) == 5:
-            raise error
-        advance(race, lane)
 
-    monkeypatch.setattr(Race, "_advance", fail)
-    race = begin(PLAN)
-    wait_for(lambda: race.ended)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_the_program_is_called_one(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "__next__", _fails_at(1, KeyError("fault"), Run.__next__))
+    race = finished(make(plan()))
     assert race.state == "failed"
-    assert sentence in race.message
-    assert [len(lane.records) for lane in race.lanes] == [5, 5, 5]
+    assert race.message.startswith("The race ended by a fault of this program")
+    assert [len(lane.records) for lane in race.lanes] == [2, 1]
 
 
-def test_a_second_start_is_refused_with_a_sentence(begin: Starter) -> None:
-    race = begin(LONG)
-    with pytest.raises(BusyError, match="still running"):
-        jobs.start(PLAN, race)
-    assert not race.ended
-    other = jobs.start(PLAN, race, replace=True)
-    finished(other)
-    wait_for(lambda: race.ended)
-    with pytest.raises(ValueError, match="at least one method"):
-        jobs.start(dataclasses.replace(PLAN, methods=(), rates=()), None)
-
-
-def test_progress_reaches_one(begin: Starter) -> None:
-    race = begin(dataclasses.replace(PLAN, seeds=(0, 1)))
-    wait_for(lambda: race.ended)
-    assert race.progress == (1.0, 0.0)
-
-
-def test_the_adapter_in_the_zip_is_the_one_that_was_learned(
-    begin: Starter, tmp_path: pytest.TempPathFactory
+@pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left"), RuntimeError("x")])
+def test_an_adapter_that_cannot_be_kept_costs_nothing_else(
+    make: Make, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    race = finished(begin(PLAN))
-    lane = race.lanes[1]
-    assert lane.adapter is not None
-    with zipfile.ZipFile(io.BytesIO(lane.adapter)) as archive:
-        assert {"head.safetensors", "plan.json"} <= set(archive.namelist())
-        archive.extractall(str(tmp_path))
-    model = load_adapters(resolve_task(PLAN.task).build(0).model, str(tmp_path))
-    for name, delta in adapter_delta(model).items():
-        np.testing.assert_allclose(delta.detach().numpy(), lane.deltas[name], atol=1e-6)
+    def fail(run: Run, plan: Plan) -> bytes:
+        raise error
+
+    monkeypatch.setattr(jobs, "adapter_zip", fail)
+    race = finished(make(plan()))
+    assert race.state == "finished"
+    for lane in race.lanes:
+        assert lane.outcome is not None
+        assert lane.adapter is None
+        assert lane.problem.startswith(f"{lane.method}: its adapter cannot be offered: ")
 
 
-def test_records_as_files(begin: Starter) -> None:
-    race = finished(begin(PLAN))
-    table = pd.read_csv(io.StringIO(race_files.records_csv(race)))
-    assert table.groupby("method").size().tolist() == [13, 13, 13]
-    found = json.loads(race_files.records_json(race))
-    assert found["plan"]["num_steps"] == 12
-    assert [run["method"] for run in found["runs"]] == list(PLAN.methods)
-    assert found["records"][1]["train_loss"] == race.lanes[0].records[1].train_loss
+def test_explain_needs_no_message() -> None:
+    assert jobs.explain(MemoryError()).startswith("The race ended: memory ran out. What was")
+    assert jobs.explain(RuntimeError()).startswith("The race ended: RuntimeError. What was")
+    assert "smaller rank" in jobs.explain(torch.OutOfMemoryError("CUDA out of memory."))
 
 
-def test_held_matrices_are_close_however_small_or_large() -> None:
-    matrix = torch.randn(16, 24, generator=torch.Generator().manual_seed(0))
-    for factor in (1e-9, 1.0, 1e9):
-        found = hold(matrix * factor).dense() / factor
-        # Half a unit in the last place of float16, relative to the largest entry.
-        assert abs(found - matrix.numpy()).max() <= 2**-11 * float(matrix.abs().max())
-    assert hold(torch.zeros(2, 2)).dense().tolist() == [[0.0, 0.0], [0.0, 0.0]]
-    with pytest.raises(ValueError, match="finite"):
-        hold(torch.tensor([[float("nan")]]))
+def test_progress_does_not_jump_while_a_seed_is_prepared(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    prepare = Race._prepare
 
+    def look(race: Race, *args: object) -> None:
+        seen.append(race.progress[0])
+        prepare(race, *args)  # type: ignore[arg-type]
 
-def test_a_film_thins_out_and_keeps_both_ends() -> None:
-    def frame(step: int) -> Frame:
-        return Frame(step, {"full": {"fc1": hold(torch.full((8, 8), float(step)))}})
-
-    film = Film(1000)
-    for step in range(1001):
-        film.put(frame(step))
-    kept = [found.step for found in film.frames]
-    assert len(kept) <= MAX_FRAMES + 1
-    assert (kept[0], kept[-1]) == (0, 1000)
-    small = Film(1000, max_bytes=5 * 128)
-    for step in range(1001):
-        small.put(frame(step))
-    kept = [found.step for found in small.frames]
-    assert len(kept) <= 6
-    assert (kept[0], kept[-1]) == (0, 1000)
-    at = small.at(kept[1] + 1)
-    assert at is not None
-    assert at.step == kept[1]
-    assert small.limit(["full"], "fc1") == 1000.0
+    monkeypatch.setattr(Race, "_prepare", look)
+    race = finished(make(plan("global", "frozen", seeds=(0, 1, 2))))
+    assert seen == pytest.approx([0, 0, 1 / 3, 1 / 3, 2 / 3, 2 / 3])
+    assert race.progress == (1.0, 0.0)

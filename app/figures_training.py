@@ -119,7 +119,7 @@ def curves_figure(
                 legendgroup=curve.method,
             )
     figure.update_xaxes(title="step", range=[0, steps])
-    figure.update_yaxes(title=title, type="log" if logarithmic else "linear")
+    figure.update_yaxes(title=title, type="log" if logarithmic else "linear", nticks=8)
     if not logarithmic:
         figure.update_yaxes(rangemode="tozero")
     # Zoom and hidden lines survive the next poll.

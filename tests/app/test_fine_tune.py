@@ -396,3 +396,27 @@ def test_a_spectrum_is_that_of_the_matrix() -> None:
     # The key tells matrices apart; what was computed is not computed again.
     assert compute.spectrum(2 * matrix, "a", 2).tolist() == [6, 2, 0]
     assert compute.spectrum(2 * matrix, "a", 1).tolist() == [3, 1, 0]
+
+
+def test_reset_ends_the_race_that_runs(open_page: Start) -> None:
+    at = open_page(ft_methods=["global"], ft_steps=LONG)
+    at.button(key="ft_start").click().run()
+    first = race_of(at)
+    at.button(key="ft_again").click().run()
+    assert not at.error
+    assert race_of(at) is not first
+    assert race_of(at).plan == first.plan
+    wait(lambda: first.state == "stopped")
+    race_of(at).stop()
+
+
+def test_the_scale_of_the_updates_is_a_part_of_the_largest(open_page: Start) -> None:
+    at = trained(open_page(ft_methods=["global"]))
+    at.button_group(key="ft_scale").set_value("full").run()
+    race = race_of(at)
+    largest = race.film.limit(["global"], "layer")
+    assert f"from −{largest:.3g} over 0 to {largest:.3g}: the largest |ΔW| so far" in text(at)
+    assert "% beyond" not in text(at)
+    at.button_group(key="ft_scale").set_value("1/8").run()
+    assert f"{largest / 8:.3g}: 1/8 of the largest" in text(at)
+    assert "% beyond" in text(at)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from lolora_core.training import Method, fine_tune
 from tests.browser.conftest import App
@@ -123,3 +123,22 @@ def test_a_rate_that_diverges_is_a_sentence(app: App) -> None:
     warning = app.main.get_by_test_id("stAlert").filter(has_text="full: loss")
     expect(warning.first).to_contain_text(re.compile(r"at step \d+"))
     expect(warning.first).to_contain_text("A smaller learning rate may help.")
+
+
+def test_a_link_repeats_a_race_and_rewind_shows_its_snapshots(app: App, browser: Browser) -> None:
+    query = "?ft_steps=32&ft_rank=16&ft_methods=localized&ft_methods=full&ft_seed=3"
+    open_page(app, query)
+    press(app, "Start")
+    expect(app.main).to_contain_text("Finished: step 32 of 32", timeout=60_000)
+    expect(app.main).to_contain_text("after step 32.")
+    app.slide("ft_rewind", -20)
+    expect(app.main).to_contain_text("after step 12.")
+    with browser.new_context() as context:
+        other = App(context.new_page(), app.url)
+        open_page(other, app.page.url.partition("fine_tune")[2])
+        press(other, "Start")
+        expect(other.main).to_contain_text("Finished: step 32 of 32", timeout=60_000)
+        same = ["method", "step", "train_loss", "eval_loss", "metric", "delta_norm"]
+        pd.testing.assert_frame_equal(records(app)[same], records(other)[same], check_exact=True)
+    press(app, "New seed")
+    expect(app.page).to_have_url(re.compile(r"ft_seed=4\b"))

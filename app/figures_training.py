@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from plotly.colors import hex_to_rgb
 
 from app.figures import METHOD_LINES, error_png, finish
 
-__all__ = ["Curve", "curves_figure", "delta_png", "gather", "scale_png", "spectra_figure"]
+__all__ = ["Curve", "curves_figure", "delta_png", "gather", "inline", "scale_png", "spectra_figure"]
 
 #: More points of a curve than this are not told apart on a screen.
 MAX_POINTS = 500
@@ -163,6 +164,22 @@ def delta_png(delta: np.ndarray, limit: float) -> bytes:
     """
     times = max(1, PICTURE_SIDE // max(delta.shape))
     return error_png(np.kron(delta, np.ones((times, times), delta.dtype)), limit)
+
+
+def inline(png: bytes, words: str) -> str:
+    """Return HTML of a picture that carries its bytes.
+
+    A picture with an address of its own is gone before a browser asks for it, where the next poll
+    has drawn a newer one.
+
+    Examples
+    --------
+    >>> inline(b"PNG", "ΔW")[:54]
+    '<img alt="ΔW" style="display: block; width: 100%" src='
+    """
+    data = base64.b64encode(png).decode()
+    style = "display: block; width: 100%"
+    return f'<img alt="{words}" style="{style}" src="data:image/png;base64,{data}">'
 
 
 def scale_png() -> bytes:

@@ -254,7 +254,7 @@ def _picture(name: str, delta: np.ndarray | None, limit: float) -> None:
             return
         with st.container(width=width):
             png = figures_training.delta_png(delta, limit)
-            st.image(png, output_format="PNG", width="stretch")
+            st.html(figures_training.inline(png, f"ΔW of {name}"))
         st.caption(words.picture_facts(name, delta, limit))
 
 
@@ -262,5 +262,5 @@ def _scale(limit: float) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.caption(f"−{limit:.3g}", width="content")
         with st.container(width=180):
-            st.image(figures_training.scale_png(), output_format="PNG", width="stretch")
+            st.html(figures_training.inline(figures_training.scale_png(), "colour scale"))
         st.caption(f"{limit:.3g}", width="content")

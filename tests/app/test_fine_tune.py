@@ -116,7 +116,9 @@ def test_a_race_on_the_page(open_page: Start) -> None:
     # Loss, metric, spectra.
     assert len(at.get("plotly_chart")) == 3
     # A picture of each method and the scale.
-    assert len(at.main.get("image")) == 4
+    pictures = [html.proto.body for html in at.main.get("html")]
+    assert sum("data:image/png;base64," in body for body in pictures) == 4
+    assert any('alt="ΔW of full"' in body for body in pictures)
     assert "4 snapshots are held, of steps 0 to 3" in text(at)
     labels = {button.proto.label for button in at.main.get("download_button")}
     assert labels == {"Records, CSV", "Records and plan, JSON", "Adapter, ZIP of safetensors"}

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+import torch
 
 from app.jobs import Lane, Line, Plan, Race
 
@@ -40,7 +41,11 @@ def make() -> Iterator[Make]:
         made.append(race)
         return race
 
+    # A race trains on one thread; two threads add in another order, and bits are compared.
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     yield new
+    torch.set_num_threads(before)
     for race in made:
         race.stop()
     for race in made:

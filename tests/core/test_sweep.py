@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -315,15 +316,24 @@ def test_edges_of_any_grid() -> None:
         np.testing.assert_allclose(found.errors[family, (2, 2)], exact, atol=1e-7)
 
 
-def test_gram_spectra_have_the_singular_values(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Set the number of torch's threads, for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_gram_spectra_have_the_singular_values(threads: Callable[[int], None]) -> None:
     w, scale = normalized(random_target((40, 24), torch.float32) * 50)
-    for threads, k in itertools.product((1, 3), (1, 3, 8)):
-        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+    for count, k in itertools.product((1, 3), (1, 3, 8)):
+        threads(count)
         grid = Grid.regular((40, 24), k)
         spectra = gram_spectra(w, grid)
         for i, j in np.ndindex(*grid.blocks):
             exact = torch.linalg.svdvals(w[grid.block(i, j)]).numpy()
             np.testing.assert_allclose(spectra.values[i, j, : len(exact)], exact, atol=1e-7)
+        assert torch.get_num_threads() == count
     assert scale == 256.0
 
 

@@ -188,7 +188,7 @@ def test_a_large_survey_stops_and_goes_on(app: App) -> None:
     upload(app, "tuned_file", "after.safetensors", save(after))
     app.page.locator(".st-key-stop_survey button").click()
     expect(app.main).to_contain_text(re.compile(r"Stopped: \d+ of 24 matrices are done"))
-    # A click while the run after Stop is still drawing can be lost with the button it was meant for.
+    # A click while the run after Stop still draws can be lost with the button it was meant for.
     again = app.page.locator(".st-key-continue_survey button")
     app.page.wait_for_timeout(1000)
     again.click()

@@ -45,7 +45,7 @@ def upload(app: App, key: str, name: str, data: bytes) -> None:
 
 
 def segment(app: App, key: str, option: str) -> None:
-    app.page.locator(f".st-key-{key}").get_by_role("radio", name=option, exact=True).click()
+    app.page.locator(f".st-key-{key}").get_by_role("radio", name=option, exact=True).first.click()
 
 
 def take(app: App, folder: Path) -> Path:

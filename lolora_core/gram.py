@@ -14,6 +14,7 @@ from torch import Tensor
 from lolora_core.blocks import gather_blocks
 from lolora_core.grid import Grid
 from lolora_core.spectra import Spectra
+from lolora_core.threads import one_thread
 
 __all__ = ["block_singular_values", "gram_spectra", "normalized"]
 
@@ -67,13 +68,9 @@ def _in_parts(blocks: Float[Tensor, "b h w"]) -> Float[Tensor, "b k"]:
     if parts == 1 or len(blocks) == 1:
         return block_singular_values(blocks)
     # The number of threads is the process's, so one batch at a time may change it.
-    with _PARTS, ThreadPoolExecutor(parts) as pool:
-        # Threads of the parts would wait for each other.
-        torch.set_num_threads(1)
-        try:
-            return torch.cat(list(pool.map(block_singular_values, blocks.chunk(parts))))
-        finally:
-            torch.set_num_threads(parts)
+    # Threads of the parts would wait for each other.
+    with _PARTS, one_thread(), ThreadPoolExecutor(parts) as pool:
+        return torch.cat(list(pool.map(block_singular_values, blocks.chunk(parts))))
 
 
 def gram_spectra(work: Float[Tensor, "m n"], grid: Grid) -> Spectra:

@@ -6,13 +6,12 @@ import threading
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
-import torch
+from lolora_core.threads import one_thread
 
-__all__ = ["Progress", "one_thread", "run_jobs"]
+__all__ = ["Progress", "run_jobs"]
 
 #: ``progress(done, total, name)``; returning False stops.
 Progress = Callable[[int, int, str], object]
@@ -31,17 +30,6 @@ def _counted(run: str, function: Callable[..., Any], *arguments: Any) -> Any:
         with _ended:
             _running[run] -= 1
             _ended.notify_all()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread: matrices run side by side, and the bits are the same anywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def run_jobs(

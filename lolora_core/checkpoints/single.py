@@ -16,7 +16,6 @@ from lolora_core.adapters.layer import BlockFactors
 from lolora_core.adapters.layout import BlockLayout
 from lolora_core.adapters.sets import AdapterSet, BlockTerm, make_term
 from lolora_core.approximation import Approximation, approximate
-from lolora_core.checkpoints.jobs import one_thread
 from lolora_core.checkpoints.pairs import frobenius, read_update
 from lolora_core.checkpoints.pool import Steps, steps_of
 from lolora_core.checkpoints.source import TensorSource
@@ -25,6 +24,7 @@ from lolora_core.decomposition import OVERSAMPLING, Method, decompose
 from lolora_core.families import resolve_family
 from lolora_core.gram import gram_spectra, normalized
 from lolora_core.grid import Grid, budget_for_rank
+from lolora_core.threads import one_thread
 from lolora_core.validation import check_budget
 
 __all__ = ["DTYPES", "Found", "Goal", "GridSize", "check_goal", "extract_one", "steps_one"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, SupportsIndex
 import numpy as np
 import torch
 
-from lolora_core.checkpoints.jobs import Progress, one_thread, run_jobs
+from lolora_core.checkpoints.jobs import Progress, run_jobs
 from lolora_core.checkpoints.pairs import (
     layer_and_kind,
     natural,
@@ -29,6 +29,7 @@ from lolora_core.families import FAMILIES, resolve_family
 from lolora_core.grid import Grid, GridLike, budget_for_rank
 from lolora_core.metrics import effective_rank
 from lolora_core.sweep import sweep
+from lolora_core.threads import one_thread
 from lolora_core.validation import check_budget
 
 if TYPE_CHECKING:
@@ -112,12 +113,12 @@ def _check(
     if rank is None and budget is None:
         rank = 16
     chosen = [resolve_family(name) for name in families] if families else list(FAMILIES.values())
-    if refused := [f.name for f in chosen if families and not getattr(f, "from_spectra", True)]:
+    if refused := [f.name for f in chosen if families and not f.from_spectra]:
         raise ValueError(
             f"families may not hold {refused[0]!r}: it is fitted to each matrix, and a survey "
             "reads singular values only"
         )
-    spectral = [f.name for f in chosen if getattr(f, "from_spectra", True)]
+    spectral = [f.name for f in chosen if f.from_spectra]
     found = []
     for grid in grids:
         if isinstance(grid, Grid):

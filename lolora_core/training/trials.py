@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import torch
-
+from lolora_core.threads import one_thread
 from lolora_core.training.loop import Run
 from lolora_core.training.methods import Method
 from lolora_core.training.problem import Split, Task
@@ -63,18 +61,8 @@ def _run(trial: Trial) -> Outcome:
     return Outcome(loss, metric, run.num_parameters, seconds, run.lr, norm)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _run_alone(trial: Trial) -> Outcome:
-    with _one_thread():
+    with one_thread():
         return _run(trial)
 
 

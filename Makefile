@@ -20,7 +20,7 @@ types: $(VENV)/.test
 unit: $(VENV)/.test
 	$(BIN)/pytest lolora_core app tests/core tests/app
 	# The common checks once more, with every shape in every signature checked at each call.
-	$(BIN)/pytest --jaxtyping-packages=lolora_core,beartype.beartype tests/core/test_families.py -k test_common
+	$(BIN)/pytest --jaxtyping-packages=lolora_core,beartype.beartype tests/core/families/test_families.py -k test_common
 
 browser: $(VENV)/.browser
 	$(BIN)/pytest tests/browser

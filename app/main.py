@@ -15,10 +15,10 @@ st.set_page_config(
 )
 page = st.navigation(
     [
-        st.Page("views/compare.py", title="Compare", default=True),
-        st.Page("views/what_if.py", title="What if"),
-        st.Page("views/fine_tune.py", title="Fine-tune"),
-        st.Page("views/your_weights.py", title="Your weights"),
+        st.Page("views/compare/page.py", title="Compare", url_path="compare", default=True),
+        st.Page("views/what_if/page.py", title="What if", url_path="what_if"),
+        st.Page("views/fine_tune/page.py", title="Fine-tune", url_path="fine_tune"),
+        st.Page("views/your_weights/page.py", title="Your weights", url_path="your_weights"),
     ],
     position="top",
 )
@@ -26,7 +26,8 @@ st.title(page.title, anchor=False)
 
 # After the heading: this imports torch. Here and not on the pages: what the entry point draws keeps
 # its value from page to page.
-from app import heartbeat, sidebar  # noqa: E402
+from app.shared import sidebar  # noqa: E402
+from app.views.fine_tune import heartbeat  # noqa: E402
 
 races = page.title == "Fine-tune"
 if not races:

@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from assets.make_weights import ASSETS, write
-from lolora_core.training.data import Split, digits
-from lolora_core.training.models import DigitsMLP, DigitsTransformer
+from lolora_core.training.tasks.data import Split, digits
+from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
 
 SEED = 0
 QUARTER_TURNS = 1

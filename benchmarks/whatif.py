@@ -11,8 +11,8 @@ import torch
 
 from benchmarks.library import matrix
 from lolora_core import decompose, sweep
-from lolora_core.grid import all_budgets
-from lolora_core.sweep import GRIDS
+from lolora_core.blocks.grid import all_budgets
+from lolora_core.explore.sweep import GRIDS
 
 SIDES = (256, 512, 1024, 2048, 4096)
 RUNS = {256: 15, 512: 11, 1024: 9, 2048: 3, 4096: 1}

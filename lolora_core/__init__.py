@@ -12,14 +12,14 @@ Examples
 32
 """
 
-from lolora_core.advise import Advice, advise
-from lolora_core.approximation import Approximation, approximate
-from lolora_core.decomposition import Decomposition, decompose
+from lolora_core.approximate import Decomposition, approximate, decompose
+from lolora_core.blocks.approximation import Approximation
+from lolora_core.blocks.grid import Grid, budget_for_rank, divisor_grids
+from lolora_core.explore.advise import Advice, advise
+from lolora_core.explore.other_tools import CONVERSIONS
+from lolora_core.explore.reorder import Reordering, reorder
+from lolora_core.explore.sweep import Sweep, sweep
 from lolora_core.families import FAMILIES, Family
-from lolora_core.grid import Grid, budget_for_rank, divisor_grids
-from lolora_core.other_tools import CONVERSIONS
-from lolora_core.reorder import Reordering, reorder
-from lolora_core.sweep import Sweep, sweep
 
 __all__ = [
     "CONVERSIONS",

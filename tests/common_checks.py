@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lolora_core import FAMILIES, Decomposition, budget_for_rank, decompose
-from lolora_core.validation import compute_dtype
+from lolora_core.common.checks import compute_dtype
 
 #: (m, n), (K_r, K_c): square, tall, wide, not divided by the grid, rectangular grid, 1-row blocks.
 CASES: list[tuple[tuple[int, int], tuple[int, int]]] = [

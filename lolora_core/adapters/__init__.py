@@ -11,7 +11,7 @@ Examples
 """
 
 from lolora_core.adapters.config import ADAPTER_FAMILIES, AdapterConfig
-from lolora_core.adapters.initial import full_gradients, gradient_rank_maps
+from lolora_core.adapters.init import full_gradients, gradient_rank_maps
 from lolora_core.adapters.inject import (
     adapter_config,
     adapter_delta,

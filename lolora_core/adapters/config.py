@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Int
 
-from lolora_core.grid import Grid
+from lolora_core.blocks.grid import Grid
 
 __all__ = ["ADAPTER_FAMILIES", "AdapterConfig", "Init"]
 

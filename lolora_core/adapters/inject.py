@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lolora_core.adapters.config import AdapterConfig
-from lolora_core.adapters.initial import start_from_svd
+from lolora_core.adapters.init import start_from_svd
 from lolora_core.adapters.layer import AdapterLinear
 from lolora_core.adapters.layout import BlockLayout
 from lolora_core.adapters.ranks import Place, term_layouts
-from lolora_core.adapters.targets import find_targets
+from lolora_core.adapters.select import find_targets
 
 __all__ = [
     "adapter_config",

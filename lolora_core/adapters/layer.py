@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lolora_core.adapters.layout import BlockLayout
 from lolora_core.adapters.products import add_block_products, linear_with_products
-from lolora_core.validation import compute_dtype
+from lolora_core.common.checks import compute_dtype
 
 __all__ = ["AdapterLinear", "BlockFactors"]
 
@@ -38,7 +38,7 @@ class BlockFactors(nn.Module):
     Examples
     --------
     >>> import numpy as np
-    >>> from lolora_core.grid import Grid
+    >>> from lolora_core.blocks.grid import Grid
     >>> layout = BlockLayout(Grid.regular((6, 4), 2), np.array([[2, 0], [1, 1]]))
     >>> term = BlockFactors(layout, 1.0, torch.float32, torch.device("cpu"))
     >>> sum(p.numel() for p in term.parameters()), term.delta().shape

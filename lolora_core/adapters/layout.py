@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from lolora_core.grid import Grid
+from lolora_core.blocks.grid import Grid
 
 __all__ = ["BlockLayout", "Run"]
 

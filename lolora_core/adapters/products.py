@@ -241,7 +241,7 @@ def add_block_products(
     Examples
     --------
     >>> import numpy as np
-    >>> from lolora_core.grid import Grid
+    >>> from lolora_core.blocks.grid import Grid
     >>> layout = BlockLayout(Grid.regular((4, 2), 2), np.ones((2, 2), dtype=int))
     >>> a, b = [torch.ones(4, 1)], [torch.ones(4, 2)]
     >>> add_block_products(torch.zeros(1, 4), torch.tensor([[1.0, 2.0]]), layout, None, a, b)

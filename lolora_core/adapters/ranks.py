@@ -10,10 +10,10 @@ from torch import Tensor
 
 from lolora_core.adapters.config import AdapterConfig
 from lolora_core.adapters.layout import BlockLayout
-from lolora_core.decomposition import block_svd
+from lolora_core.blocks.grid import Grid, budget_for_rank
+from lolora_core.blocks.svd import block_svd
+from lolora_core.common.checks import as_matrix
 from lolora_core.families import adaptive_ranks
-from lolora_core.grid import Grid, budget_for_rank
-from lolora_core.validation import as_matrix
 
 __all__ = ["Place", "term_layouts"]
 

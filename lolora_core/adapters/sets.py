@@ -59,7 +59,7 @@ def make_term(
     Examples
     --------
     >>> import numpy as np
-    >>> from lolora_core.grid import Grid
+    >>> from lolora_core.blocks.grid import Grid
     >>> layout = BlockLayout(Grid.regular((2, 2), 1), np.array([[1]]))
     >>> pair = (torch.ones(2, 1), torch.ones(1, 2))
     >>> make_term(BlockTerm(layout, {(0, 0): pair}), 2.0).delta()

@@ -17,7 +17,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from lolora_core.adapters.config import AdapterConfig
-from lolora_core.adapters.initial import start_from_saved
+from lolora_core.adapters.init import start_from_saved
 from lolora_core.adapters.inject import (
     Plan,
     adapter_config,
@@ -28,8 +28,8 @@ from lolora_core.adapters.inject import (
 )
 from lolora_core.adapters.layer import AdapterLinear, BlockFactors
 from lolora_core.adapters.layout import BlockLayout
-from lolora_core.adapters.targets import near_names
-from lolora_core.grid import Grid
+from lolora_core.adapters.select import near_names
+from lolora_core.blocks.grid import Grid
 
 __all__ = [
     "SavedLayouts",

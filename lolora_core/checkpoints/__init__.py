@@ -9,11 +9,12 @@ Examples
 'diagonal'
 """
 
-from lolora_core.checkpoints.adapter_files import read_adapters, read_peft
-from lolora_core.checkpoints.exchange import PeftChoice, from_peft, peft_choices, to_peft
+from lolora_core.adapters.peft_read import read_adapters, read_peft
+from lolora_core.adapters.peft_write import PeftChoice, from_peft, peft_choices, to_peft
 from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
-from lolora_core.checkpoints.source import TensorSource, open_source
+from lolora_core.checkpoints.sources import open_source
 from lolora_core.checkpoints.survey import Survey, survey
+from lolora_core.files.tensors import TensorSource
 
 __all__ = [
     "Extraction",

@@ -16,10 +16,11 @@ import torch
 from lolora_core.adapters.config import AdapterConfig
 from lolora_core.adapters.layer import BlockFactors
 from lolora_core.adapters.layout import BlockLayout
+from lolora_core.adapters.select import select_names
 from lolora_core.adapters.sets import AdapterSet
-from lolora_core.adapters.targets import select_names
-from lolora_core.checkpoints.jobs import Progress, run_jobs
+from lolora_core.blocks.grid import Grid
 from lolora_core.checkpoints.pairs import pair_names, part_of
+from lolora_core.checkpoints.parallel import Progress, run_jobs
 from lolora_core.checkpoints.pool import Steps, pooled_ranks
 from lolora_core.checkpoints.single import (
     DTYPES,
@@ -30,9 +31,9 @@ from lolora_core.checkpoints.single import (
     extract_one,
     steps_one,
 )
-from lolora_core.checkpoints.source import SourceLike, TensorSource, open_source
+from lolora_core.checkpoints.sources import SourceLike, open_source
 from lolora_core.families import resolve_family
-from lolora_core.grid import Grid
+from lolora_core.files.tensors import TensorSource
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lolora_core.checkpoints.source import MappingSource, TensorSource, read_matrix
-from lolora_core.targets.uploads import printable
-from lolora_core.validation import reject_nonfinite
+from lolora_core.common.checks import reject_nonfinite
+from lolora_core.common.names import printable
+from lolora_core.files.tensors import MappingSource, TensorSource, read_matrix
 
 __all__ = [
     "Pairs",

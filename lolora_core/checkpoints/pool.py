@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
+from lolora_core.blocks.grid import Grid
+from lolora_core.blocks.spectra import Spectra
 from lolora_core.families import Family
-from lolora_core.grid import Grid
-from lolora_core.spectra import Spectra
 
 __all__ = ["Steps", "pooled_ranks", "steps_of"]
 

@@ -9,14 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lolora_core.checkpoints.source import (
-    INDEX,
-    MAX_JSON,
-    SafetensorsSource,
-    check_index,
-    json_object,
-    sharded,
-)
+from lolora_core.checkpoints.sources import INDEX, check_index, sharded
+from lolora_core.files.tensors import MAX_JSON, SafetensorsSource, json_object
 
 __all__ = ["RemoteFile", "open_remote"]
 

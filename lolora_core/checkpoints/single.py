@@ -15,17 +15,18 @@ from lolora_core.adapters.config import AdapterConfig
 from lolora_core.adapters.layer import BlockFactors
 from lolora_core.adapters.layout import BlockLayout
 from lolora_core.adapters.sets import AdapterSet, BlockTerm, make_term
-from lolora_core.approximation import Approximation, approximate
+from lolora_core.approximate import approximate, decompose
+from lolora_core.blocks.approximation import Approximation
+from lolora_core.blocks.gram import gram_spectra, normalized
+from lolora_core.blocks.grid import Grid, budget_for_rank
+from lolora_core.blocks.svd import OVERSAMPLING, Method
 from lolora_core.checkpoints.pairs import frobenius, read_update
 from lolora_core.checkpoints.pool import Steps, steps_of
-from lolora_core.checkpoints.source import TensorSource
-from lolora_core.curves import curve, smallest_budget
-from lolora_core.decomposition import OVERSAMPLING, Method, decompose
+from lolora_core.common.checks import check_budget
+from lolora_core.common.threads import one_thread
+from lolora_core.explore.curves import curve, smallest_budget
 from lolora_core.families import resolve_family
-from lolora_core.gram import gram_spectra, normalized
-from lolora_core.grid import Grid, budget_for_rank
-from lolora_core.threads import one_thread
-from lolora_core.validation import check_budget
+from lolora_core.files.tensors import TensorSource
 
 __all__ = ["DTYPES", "Found", "Goal", "GridSize", "check_goal", "extract_one", "steps_one"]
 

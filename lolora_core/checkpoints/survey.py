@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, SupportsIndex
 import numpy as np
 import torch
 
-from lolora_core.checkpoints.jobs import Progress, run_jobs
+from lolora_core.blocks.grid import Grid, GridLike, budget_for_rank
 from lolora_core.checkpoints.pairs import (
     layer_and_kind,
     natural,
@@ -23,14 +23,15 @@ from lolora_core.checkpoints.pairs import (
     part_of,
     read_update,
 )
+from lolora_core.checkpoints.parallel import Progress, run_jobs
 from lolora_core.checkpoints.rows import Row, RowFile
-from lolora_core.checkpoints.source import SourceLike, TensorSource, open_source
+from lolora_core.checkpoints.sources import SourceLike, open_source
+from lolora_core.common.checks import check_budget
+from lolora_core.common.metrics import effective_rank
+from lolora_core.common.threads import one_thread
+from lolora_core.explore.sweep import sweep
 from lolora_core.families import FAMILIES, resolve_family
-from lolora_core.grid import Grid, GridLike, budget_for_rank
-from lolora_core.metrics import effective_rank
-from lolora_core.sweep import sweep
-from lolora_core.threads import one_thread
-from lolora_core.validation import check_budget
+from lolora_core.files.tensors import TensorSource
 
 if TYPE_CHECKING:
     import pandas as pd

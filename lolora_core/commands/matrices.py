@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from lolora_core.approximation import Approximation
+from lolora_core.approximate import decompose
+from lolora_core.blocks.approximation import Approximation
+from lolora_core.blocks.grid import budget_for_rank
 from lolora_core.commands.shared import (
     AsJson,
     grid_of,
@@ -20,11 +22,9 @@ from lolora_core.commands.shared import (
     sentences,
     whole_file,
 )
-from lolora_core.decomposition import decompose
+from lolora_core.common.checks import Matrix
+from lolora_core.explore.sweep import sweep
 from lolora_core.families import FAMILIES
-from lolora_core.grid import budget_for_rank
-from lolora_core.sweep import sweep
-from lolora_core.validation import Matrix
 
 __all__ = ["register"]
 
@@ -50,15 +50,15 @@ def read_target(name: str) -> Matrix:
     import numpy as np
 
     from lolora_core.checkpoints import open_source
+    from lolora_core.files.pickles import refuse_pickle_name
     from lolora_core.targets import load
-    from lolora_core.targets.uploads import refuse_pickle_name
 
     refuse_pickle_name(name)
     path = Path(name)
     if path.suffix == ".npy":
         return np.load(path, allow_pickle=False)
     if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
-        from lolora_core.targets.upload_images import upload_image
+        from lolora_core.targets.uploads.images import upload_image
 
         target = upload_image(path.read_bytes(), name=name)
         for note in target.notes:
@@ -143,7 +143,7 @@ def approximate(
 
 
 def _grids(texts: Sequence[str] | None, shape: Sequence[int]) -> list[tuple[int, int]]:
-    from lolora_core.sweep import GRIDS
+    from lolora_core.explore.sweep import GRIDS
 
     return [grid_of(t) for t in texts] if texts else [(k, k) for k in GRIDS if k <= min(shape)]
 
@@ -213,7 +213,7 @@ def advise_command(
 
     Example: python -m lolora_core advise camera --error 0.1
     """
-    from lolora_core.advise import advise
+    from lolora_core.explore.advise import advise
 
     matrix = read_target(target)
     if rank is not None or budget is not None:

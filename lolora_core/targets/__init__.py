@@ -1,16 +1,12 @@
 """Targets: images, synthetic patterns, real weights, updates ΔW and uploads."""
 
+from lolora_core.files.header import TensorInfo, View
 from lolora_core.targets.base import Cut, Entry, Parameter, Target
 from lolora_core.targets.registry import catalogue, entry, load
-from lolora_core.targets.upload_arrays import upload_npy
-from lolora_core.targets.upload_images import upload_image
-from lolora_core.targets.upload_tensors import (
-    TensorInfo,
-    View,
-    list_tensors,
-    upload_safetensors,
-)
-from lolora_core.targets.uploads import MAX_SIDE, check_extension
+from lolora_core.targets.uploads.arrays import upload_npy
+from lolora_core.targets.uploads.common import MAX_SIDE, check_extension
+from lolora_core.targets.uploads.images import upload_image
+from lolora_core.targets.uploads.tensors import list_tensors, upload_safetensors
 from lolora_core.targets.weights import asset_path
 
 __all__ = [

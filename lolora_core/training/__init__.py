@@ -8,6 +8,7 @@ Examples
 3
 """
 
+from lolora_core.common.devices import resolve_device
 from lolora_core.training.compare import (
     MethodComparison,
     Paired,
@@ -16,9 +17,9 @@ from lolora_core.training.compare import (
 )
 from lolora_core.training.loop import Run, fine_tune, start
 from lolora_core.training.methods import LEARNING_RATES, METHODS, Method, resolve_method
-from lolora_core.training.problem import Data, Problem, Task, resolve_device
 from lolora_core.training.records import DivergedError, Record, Snapshot
 from lolora_core.training.tasks import TASKS, resolve_task
+from lolora_core.training.tasks.base import Data, Problem, Task
 from lolora_core.training.trials import LearningRateSearch, search_lr
 
 __all__ = [

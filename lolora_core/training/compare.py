@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lolora_core.training.methods import Method, resolve_method
-from lolora_core.training.problem import Task
 from lolora_core.training.tasks import resolve_task
+from lolora_core.training.tasks.base import Task
 from lolora_core.training.trials import Outcome, Progress, Trial, run_trials
 
 if TYPE_CHECKING:

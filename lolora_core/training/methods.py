@@ -18,8 +18,9 @@ from lolora_core.adapters import (
     add_adapters,
     full_gradients,
 )
+from lolora_core.common.near_names import near_names
 from lolora_core.families import FAMILIES
-from lolora_core.training.problem import Data, Problem, near_names
+from lolora_core.training.tasks.base import Data, Problem
 
 __all__ = ["LEARNING_RATES", "METHODS", "Attached", "Kind", "Method", "resolve_method"]
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from lolora_core.training.compare import as_comparison
 from lolora_core.training.methods import Method
-from lolora_core.training.problem import Task
 from lolora_core.training.tasks import resolve_task
+from lolora_core.training.tasks.base import Task
 from lolora_core.training.trials import LearningRateSearch, Progress, Trial, run_trials
 
 __all__ = ["EXPERIMENT", "Cell", "reproduce", "table"]

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from lolora_core.threads import one_thread
+from lolora_core.common.threads import one_thread
 from lolora_core.training.loop import Run
 from lolora_core.training.methods import Method
-from lolora_core.training.problem import Split, Task
 from lolora_core.training.records import DivergedError
+from lolora_core.training.tasks.base import Split, Task
 
 __all__ = ["LearningRateSearch", "Outcome", "Progress", "Trial", "run_trials", "search_lr"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-from app.components.linked_view import Content, Panel, View, linked_view, pack
+from app.lens.view import Content, Panel, View, linked_view, pack
 
 COLOURS = {
     "global": "#0072B2",

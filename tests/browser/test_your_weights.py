@@ -18,7 +18,7 @@ from lolora_core.adapters import load_adapters
 from lolora_core.checkpoints import extract_adapters, read_peft, survey
 from lolora_core.targets import load as load_target
 from lolora_core.targets.weights import asset_path
-from lolora_core.training.models import DigitsTransformer
+from lolora_core.training.tasks.models import DigitsTransformer
 from tests.browser.conftest import App
 from tests.browser.test_what_if import click_cell, expect_query
 

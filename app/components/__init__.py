@@ -1,1 +1,0 @@
-"""Streamlit components written for this app."""

@@ -1,0 +1,186 @@
+"""The target and one picture per family, linked: same cells, same scale, same zoom.
+
+The payload is one ``bytes`` object, because raw bytes reach a component only as its whole
+``data``: a 4-byte little-endian header length, a JSON header, then the arrays. Array offsets
+count from the first multiple of 8 after the header.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack, get_args
+
+import numpy as np
+import streamlit as st
+
+from app.lens.half import to_half
+
+View = Literal["reconstruction", "signed", "absolute", "blocks"]
+
+_FOLDER = Path(__file__).parent
+_PARTS = ("linked_draw.js", "linked_paint.js", "linked_acts.js", "linked_view.js")
+_PANEL_WORDS = ("name", "title", "subtitle", "colour", "message", "best")
+_COMPONENT = st.components.v2.component(
+    "linked_view",
+    css=(_FOLDER / "linked_view.css").read_text(encoding="utf-8"),
+    js="\n".join((_FOLDER / part).read_text(encoding="utf-8") for part in _PARTS),
+)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One family's picture: its residual W − Ŵ, or the reason why there is none."""
+
+    name: str
+    title: str
+    subtitle: str
+    colour: str
+    error: np.ndarray | None
+    block_errors: np.ndarray | None = None
+    message: str = ""
+    best: bool = False
+
+
+class _Arrays:
+    """Arrays one after the other, each starting at a multiple of 8."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes | memoryview] = []
+        self.size = 0
+        self.hash = hashlib.sha256()
+
+    def add(self, array: np.ndarray, **more: int) -> dict[str, Any]:
+        chunk = np.ascontiguousarray(array).data.cast("B")
+        entry = {"dtype": array.dtype.str[1:], "offset": self.size, "shape": array.shape, **more}
+        self.hash.update(chunk)
+        self.chunks += [chunk, bytes(-len(chunk) % 8)]
+        self.size += len(chunk) + -len(chunk) % 8
+        return entry
+
+
+def _checked(name: str, array: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must be a real NumPy array, got {type(array).__name__}")
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; allowed is {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has entries that are not finite")
+    return array
+
+
+def _checked_edges(name: str, edges: Sequence[int], size: int) -> list[int]:
+    found = [int(edge) for edge in edges]
+    if found[:1] != [0] or found[-1:] != [size] or any(np.diff(found) <= 0):
+        raise ValueError(f"{name} must rise from 0 to {size}, got {found}")
+    return found
+
+
+class Content(TypedDict):
+    """What the pictures show: the keyword arguments of :func:`linked_view`."""
+
+    target: np.ndarray  # (m, n) or (m, n, 3)
+    value_range: tuple[float, float]
+    panels: Sequence[Panel]  # errors of the target's shape, block errors of the grid's
+    view: View
+    limit: float  # upper end of the shared error scale; signed uses ±limit
+    block_limit: float
+    row_edges: Sequence[int]
+    col_edges: Sequence[int]
+    show_grid: bool
+    show_block_errors: bool
+    selected: tuple[int, int] | None
+    image: bool  # grey or RGB picture; otherwise the colours of luts["values"]
+    luts: Mapping[str, bytes]  # 256 × 3 bytes each: "values", "signed", "absolute"
+
+
+def pack(content: Content, picks: int = 0) -> bytes:
+    """Pack one state of the pictures for the browser.
+
+    ``picks`` is the number of the latest pick that ``selected`` takes into account. The browser
+    ignores a ``selected`` that is older than what the visitor has picked since.
+    """
+    target, view, selected = content["target"], content["view"], content["selected"]
+    _checked("target", target)
+    if target.size == 0 or target.ndim not in (2, 3) or target.shape[2:] not in ((), (3,)):
+        raise ValueError(f"target has shape {target.shape}; allowed are (m, n) and (m, n, 3)")
+    if view not in get_args(View):
+        raise ValueError(f"view is {view!r}; allowed are {', '.join(get_args(View))}")
+    low, high = map(float, content["value_range"])
+    limit, block_limit = float(content["limit"]), float(content["block_limit"])
+    if not (-math.inf < low <= high < math.inf):
+        raise ValueError(f"value_range is {(low, high)}; allowed are finite ends, the lower first")
+    for name, value in (("limit", limit), ("block_limit", block_limit)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name} is {value}; allowed is a finite number of at least 0")
+    row_edges = _checked_edges("row_edges", content["row_edges"], target.shape[0])
+    col_edges = _checked_edges("col_edges", content["col_edges"], target.shape[1])
+    grid = (len(row_edges) - 1, len(col_edges) - 1)
+    if selected and not all(0 <= i < k for i, k in zip(selected, grid, strict=True)):
+        raise ValueError(f"selected is {selected}; the grid has {grid[0]} × {grid[1]} blocks")
+
+    arrays = _Arrays()
+    with np.errstate(over="ignore"):
+        single = _checked("target as float32", target.astype("<f4"))
+    header: dict[str, Any] = {"target": arrays.add(single), "luts": {}, "panels": []}
+    for name in ("values", "signed", "absolute"):
+        table = np.frombuffer(content["luts"][name], np.uint8)
+        header["luts"][name] = arrays.add(_checked(f"luts[{name!r}]", table, (768,)))
+    for panel in content["panels"]:
+        entry: dict[str, Any] = {name: getattr(panel, name) for name in _PANEL_WORDS}
+        if panel.error is not None:
+            half, exponent = to_half(_checked(f"error of {panel.name}", panel.error, target.shape))
+            entry["error"] = arrays.add(half, exponent=exponent)
+            if view == "blocks" and panel.block_errors is None:
+                raise ValueError(f"view 'blocks' needs block_errors of {panel.name}")
+        if panel.block_errors is not None:
+            blocks = _checked(f"block_errors of {panel.name}", panel.block_errors, grid)
+            entry["blockErrors"] = arrays.add(blocks.astype("<f4"))
+        header["panels"].append(entry)
+
+    arrays.hash.update(json.dumps(header).encode())  # shapes and exponents belong to the values
+    header |= {
+        "arraysToken": arrays.hash.hexdigest()[:16],
+        "valueRange": [low, high],
+        "limit": limit,
+        "blockLimit": block_limit,
+        "rowEdges": row_edges,
+        "colEdges": col_edges,
+        "view": view,
+        "image": bool(content["image"]),
+        "showGrid": bool(content["show_grid"]),
+        "showBlockErrors": bool(content["show_block_errors"]),
+        "selected": selected and [int(index) for index in selected],
+        "picks": picks,
+    }
+    header["token"] = hashlib.sha256(json.dumps(header).encode()).hexdigest()[:16]
+    text = json.dumps(header).encode()
+    length, padding = len(text).to_bytes(4, "little"), bytes(-(4 + len(text)) % 8)
+    return b"".join((length, text, padding, *arrays.chunks))
+
+
+def linked_view(*, key: str, on_pick: Callable[[], None], **content: Unpack[Content]) -> Any:
+    """Draw the target and one panel per family, linked.
+
+    Parameters
+    ----------
+    key
+        Key of the component; ``st.session_state[key]["block"]`` holds the pick in ``on_pick``.
+    on_pick
+        Called before the rerun that a pick causes.
+    **content
+        What to show: the fields of :class:`Content`.
+
+    Returns
+    -------
+    object
+        ``.block`` is None or the latest pick, a mapping with ``row``, ``col`` and ``count``. The
+        count rises with every pick, so picking the same block again is seen as a change.
+    """
+    block = (st.session_state.get(key) or {}).get("block") or {}
+    data = pack(content, picks=int(block.get("count", 0)))
+    return _COMPONENT(key=key, data=data, default={"block": None}, on_block_change=on_pick)

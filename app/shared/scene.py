@@ -1,0 +1,436 @@
+"""The only cached functions: keyed by the SHA-256 of the content, bounded in bytes, shared.
+
+What is cached depends on nothing but the numbers it is made from, so visitors may share it: who
+asks for a matrix has it already.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
+
+from app.shared.charts import picture_png
+from lolora_core import FAMILIES, Approximation, Decomposition, Grid, decompose
+from lolora_core.blocks.gather import block_norms
+from lolora_core.blocks.svd import BlockSVD
+from lolora_core.common import metrics
+from lolora_core.explore.compare import (
+    Comparison,
+    compare,
+    eckart_young_floor,
+    errors_at_ranks,
+    rank_to_reach,
+)
+from lolora_core.families.hybrid import HybridSearch
+from lolora_core.targets import (
+    Target,
+    load,
+    upload_image,
+    upload_npy,
+    upload_safetensors,
+)
+
+MEGABYTE = 2**20
+#: Decompositions may fill this much memory, all visitors together.
+DECOMPOSITION_BYTES = 768 * MEGABYTE
+
+# Visitors share the cores. With two threads each, small products wait for each other's: under load
+# one rank of a 512² matrix took 4.6 s in place of 0.03 s.
+torch.set_num_threads(1)
+
+# One large decomposition at a time: a second would only slow both, and everybody else.
+_LARGE = 1024 * 1024
+_turn = threading.Semaphore(1)
+_search_turn = threading.RLock()
+_seconds_per_product = [1.5e-10]
+
+
+def available_devices() -> tuple[str, ...]:
+    """Return the device types that torch can use here, best first."""
+    found = []
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return (*found, "cpu")
+
+
+def resolve_device(name: str) -> str:
+    """Return the device behind a choice: auto is the best there is.
+
+    Raises
+    ------
+    ValueError
+        A device that this machine lacks.
+    """
+    available = available_devices()
+    if name == "auto":
+        return available[0]
+    if name not in available:
+        raise ValueError(
+            f"This machine has no {name} device; it has {', '.join(available)}. Pick another one."
+        )
+    return name
+
+
+def _array_bytes(target: Target) -> int:
+    return target.array.nbytes
+
+
+@cached(LRUCache(256 * MEGABYTE, getsizeof=_array_bytes), condition=threading.Condition())
+def bundled_target(name: str, colour: bool, parameters: tuple[tuple[str, Any], ...]) -> Target:
+    """Load a target of the catalogue."""
+    return load(name, colour=colour, **dict(parameters))
+
+
+@dataclass(frozen=True)
+class UploadChoice:
+    """How an upload is read: which tensor, which 2-D view, which window, which size."""
+
+    kind: str
+    tensor: str = ""
+    view: str | None = None
+    row: int = 0
+    col: int = 0
+    side: int = 512
+    colour: bool = False
+
+
+_uploads: LRUCache[Any, Target] = LRUCache(256 * MEGABYTE, getsizeof=_array_bytes)
+_uploads_lock = threading.Condition()
+
+
+def _upload_key(data: bytes | None, digest: str, name: str, choice: UploadChoice) -> Any:
+    return hashkey(digest, name, choice)
+
+
+@cached(_uploads, key=_upload_key, condition=_uploads_lock)
+def uploaded_target(data: bytes | None, digest: str, name: str, choice: UploadChoice) -> Target:
+    """Read an upload; `digest` is the SHA-256 of its bytes.
+
+    Without `data` only what is still cached is returned.
+
+    Raises
+    ------
+    ValueError, TypeError
+        What the file is and what to do; or that it is no longer held.
+    """
+    if data is None:
+        raise ValueError("The upload is no longer held here. Please upload the file again.")
+    if choice.kind == "image":
+        return upload_image(data, name=name, side=choice.side, colour=choice.colour)
+    window = {"row": choice.row, "col": choice.col}
+    if choice.kind == "npy":
+        return upload_npy(data, name=name, **window)
+    return upload_safetensors(data, name=name, tensor=choice.tensor, view=choice.view, **window)
+
+
+def hold_upload(target: Target, choice: UploadChoice) -> None:
+    """Keep a target made in this session where `uploaded_target` finds it by its title."""
+    with _uploads_lock:
+        _uploads[_upload_key(None, target.sha256, target.title, choice)] = target
+
+
+def _spectrum_key(delta: Any, *rest: Any) -> Any:
+    return hashkey(*rest)
+
+
+@cached(LRUCache(1024), key=_spectrum_key, condition=threading.Condition())
+def spectrum(delta: np.ndarray, *digest: Any) -> np.ndarray:
+    """Return the singular values of a matrix that `digest` identifies."""
+    return torch.linalg.svdvals(torch.from_numpy(delta)).numpy()
+
+
+_recent: LRUCache[str, Target] = LRUCache(256 * MEGABYTE, getsizeof=_array_bytes)
+_recent_lock = threading.Lock()
+
+
+def remember(target: Target) -> str:
+    """Keep a target that could be shown; return the key for `recall`."""
+    with _recent_lock:
+        _recent[target.sha256] = target
+    return target.sha256
+
+
+def recall(key: str | None) -> Target:
+    """Return a target kept by `remember`, or the default one where it is gone."""
+    with _recent_lock:
+        found = _recent.get(key) if key else None
+    return found or bundled_target("camera", False, ())
+
+
+def _content_key(target: Target) -> str:
+    return target.sha256
+
+
+@cached(LRUCache(256), key=_content_key, condition=threading.Condition())
+def preview(target: Target) -> bytes:
+    """Return a PNG of every k-th row and column, so that 256 to 511 are left of a long side."""
+    step_down, step_across = (max(1, side // 256) for side in target.shape)
+    return picture_png(
+        target.array[::step_down, ::step_across],
+        target.display_range,
+        image=target.value_range is not None,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What is looked at, apart from the budget: a target, a grid, a device, which families.
+
+    Attributes
+    ----------
+    searched : bool
+        With the families that singular values alone do not tell; each costs a search.
+    """
+
+    target: Target
+    grid: Grid
+    device: str
+    searched: bool = False
+
+    @property
+    def key(self) -> tuple[str, Grid, str, bool]:
+        """Identify the scene by its content."""
+        return self.target.sha256, self.grid, self.device, self.searched
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Names of the families to compare."""
+        return tuple(n for n, family in FAMILIES.items() if family.from_spectra or self.searched)
+
+
+def _scene_key(scene: Scene, *rest: Any) -> Any:
+    return hashkey(scene.key, *rest)
+
+
+def _nbytes(held: Any) -> int:
+    return int(held.nbytes)
+
+
+def _digest_key(matrix: np.ndarray, *digest: Any) -> Any:
+    return hashkey(*digest)
+
+
+@cached(
+    LRUCache(128 * MEGABYTE, getsizeof=_nbytes), key=_digest_key, condition=threading.Condition()
+)
+def _tensor(matrix: np.ndarray, digest: str, device: str) -> torch.Tensor:
+    tensor = torch.from_numpy(matrix.copy())
+    # Metal has no float64.
+    return (tensor.float() if device == "mps" else tensor).to(device)
+
+
+_svds: LRUCache[Any, BlockSVD] = LRUCache(DECOMPOSITION_BYTES, getsizeof=_nbytes)
+
+
+@cached(_svds, key=_digest_key, condition=threading.Condition())
+def _block_svd(matrix: np.ndarray, digest: str, grid: Grid, device: str) -> BlockSVD:
+    started = time.perf_counter()
+    svd = decompose(_tensor(matrix, digest, device), grid).on(grid)
+    work = _work(matrix.shape, grid)
+    if work > 10**7:
+        _seconds_per_product[0] = (time.perf_counter() - started) / work
+    return svd
+
+
+def _work(shape: tuple[int, ...], grid: Grid) -> float:
+    return shape[0] * shape[1] * min(shape) / max(grid.blocks)
+
+
+def _parts(scene: Scene) -> list[tuple[np.ndarray, str, Grid]]:
+    grids = dict.fromkeys((scene.grid.whole(), scene.grid))
+    return [
+        (matrix, f"{scene.target.sha256}/{at}", grid)
+        for at, matrix in enumerate(scene.target.channels)
+        for grid in grids
+    ]
+
+
+def missing_seconds(scene: Scene) -> list[float]:
+    """Return about how long each decomposition that is not cached yet will take."""
+    return [
+        _work(matrix.shape, grid) * _seconds_per_product[0]
+        for matrix, digest, grid in _parts(scene)
+        if hashkey(digest, grid, scene.device) not in _svds
+    ]
+
+
+def decompositions(
+    scene: Scene, progress: Callable[[int, int], None] | None = None
+) -> tuple[Decomposition, ...]:
+    """Return one decomposition for each channel, with all that the families need.
+
+    Parameters
+    ----------
+    scene : Scene
+    progress : callable, optional
+        Called before each part with the number made so far and the number of all; it may raise.
+    """
+    parts = _parts(scene)
+    held: dict[str, dict[Grid, BlockSVD]] = {digest: {} for _, digest, _ in parts}
+    large = scene.target.array.size > _LARGE
+    for count, (matrix, digest, grid) in enumerate(parts):
+        if progress is not None:
+            progress(count, len(parts))
+        with _turn if large else nullcontext():
+            held[digest][grid] = _block_svd(matrix, digest, grid, scene.device)
+    made = []
+    for matrix, digest in zip(scene.target.channels, held, strict=True):
+        tensor = _tensor(matrix, digest, scene.device)
+        # A switch on the page decides about a search, so no other scene holds one.
+        searches = _searches(matrix, digest, scene.grid, scene.device) if scene.searched else {}
+        made.append(Decomposition(tensor, scene.grid, _held=held[digest], _searches=searches))
+    return tuple(made)
+
+
+class _Searches(dict[str, HybridSearch]):
+    """The searches of one matrix on one grid, by family, filled by the decomposition."""
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        super().__init__()
+        # The matrix in blocks, its decompositions, and residuals.
+        self.nbytes = 10 * matrix.nbytes
+
+
+@cached(
+    LRUCache(384 * MEGABYTE, getsizeof=_nbytes), key=_digest_key, condition=threading.Condition()
+)
+def _searches(matrix: np.ndarray, digest: str, grid: Grid, device: str) -> _Searches:
+    return _Searches(matrix)
+
+
+def comparison(scene: Scene, rank: int) -> Comparison:
+    """Compare the families at one budget; cheap once the scene is decomposed and searched."""
+    channels = decompositions(scene)
+    # A search keeps what it finds, and visitors share it.
+    with _search_turn if scene.searched else nullcontext():
+        return compare(channels, rank, scene.families)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """What the panels show of one comparison.
+
+    Attributes
+    ----------
+    errors : dict of str to ndarray
+        W − Ŵ of every family, float32, of the shape of the target.
+    block_errors : dict of str to ndarray, shape (K_r, K_c)
+        Residual norm of every block over ‖W‖_F, on the grid of the scene.
+    """
+
+    errors: dict[str, np.ndarray]
+    block_errors: dict[str, np.ndarray]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the errors, in bytes."""
+        return sum(error.nbytes for error in self.errors.values())
+
+    def peak(self, view: str) -> float:
+        """Return the largest value that a view shows, over all families."""
+        if view == "blocks":
+            return max(float(found.max()) for found in self.block_errors.values())
+        return max(float(_magnitude(error, view).max()) for error in self.errors.values())
+
+
+def _magnitude(error: np.ndarray, view: str) -> np.ndarray:
+    """Return what an error picture shows: of three channels their mean or root mean square."""
+    if error.ndim == 2:
+        return np.abs(error)
+    if view == "signed":
+        return np.abs(error.mean(axis=-1))
+    return np.sqrt((error**2).mean(axis=-1))
+
+
+def _block_energies(
+    grid: Grid, channel: Decomposition, found: Approximation, residual: torch.Tensor
+) -> np.ndarray:
+    """Return ‖block of W − Ŵ‖² of every block, from the discarded σ² where they are blocks' own."""
+    svd = channel.on(found.grid)
+    if found.grid == grid and svd.exact:
+        return svd.spectra.residuals(found.rank_map)
+    return block_norms(residual, grid) ** 2
+
+
+@cached(
+    LRUCache(192 * MEGABYTE, getsizeof=_nbytes), key=_scene_key, condition=threading.Condition()
+)
+def pictures(scene: Scene, rank: int) -> Pictures:
+    """Build the dense residual of every family, and its norm in every block."""
+    channels = decompositions(scene)
+    found = comparison(scene, rank)
+    norm = float(np.sqrt(sum(c.on(scene.grid).spectra.total for c in channels))) or 1.0
+    errors, blocks = {}, {}
+    for name, result in found.results.items():
+        residuals = [
+            channel.target - approximation.dense()
+            for channel, approximation in zip(channels, result.channels, strict=True)
+        ]
+        parts = zip(channels, result.channels, residuals, strict=True)
+        squares = [_block_energies(scene.grid, *part) for part in parts]
+        blocks[name] = np.sqrt(np.sum(squares, axis=0)) / norm
+        arrays = [residual.float().numpy(force=True) for residual in residuals]
+        errors[name] = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=-1)
+    return Pictures(errors, blocks)
+
+
+@cached(LRUCache(16384), key=_scene_key, condition=threading.Condition())
+def figures_of(scene: Scene, rank: int, family: str) -> dict[str, Any]:
+    """Return all figures of one family, unrounded."""
+    target = scene.target
+    result = comparison(scene, rank).results[family]
+    span = 1.0 if target.value_range else metrics.value_span(target.array)
+    dense = result.dense().numpy(force=True)
+    ranks = result.rank_maps
+    used = ranks[ranks > 0] if family == "diagonal" and ranks.any() else ranks
+    low, high = int(used.min()), int(used.max())
+    terms = [channel.global_rank for channel in result.channels]
+    spread = str(low) if low == high else f"{low}–{high}"
+    if FAMILIES[family].search is not None:
+        spread = f"{'/'.join(map(str, dict.fromkeys(terms)))} + {spread}"
+    return {
+        "family": family,
+        "rank per block": spread,
+        "parameters": result.num_parameters,
+        "unused": result.unused_parameters,
+        "relative error": result.relative_error,
+        "energy": result.energy,
+        "PSNR": metrics.psnr(target.array, dense, span),
+        "SSIM": metrics.ssim(target.array, dense, span),
+        "max error": metrics.max_absolute_error(target.array, dense),
+        "MSE": metrics.mse(target.array, dense),
+        "rank of Ŵ": result.reconstruction_rank(),
+        "compression": target.array.size / max(result.num_parameters, 1),
+    }
+
+
+@cached(LRUCache(1024), key=_scene_key, condition=threading.Condition())
+def curves(scene: Scene, largest: int) -> pd.DataFrame:
+    """Return the error of every family, and the floor, at many budgets; from spectra alone."""
+    ranks = [*range(0, largest, max(1, largest // 96)), largest]
+    channels = decompositions(scene)
+    frame = pd.DataFrame({"equivalent rank": ranks})
+    frame["parameters"] = frame["equivalent rank"] * sum(scene.grid.shape) * len(channels)
+    for name, family in FAMILIES.items():
+        if family.from_spectra and family.fits(scene.grid):
+            frame[name] = errors_at_ranks(channels, name, ranks)
+    frame["floor"] = eckart_young_floor(channels, ranks)
+    return frame
+
+
+@cached(LRUCache(4096), key=_scene_key, condition=threading.Condition())
+def rank_needed(scene: Scene, family: str, error: float) -> int | None:
+    """Return the smallest equivalent rank at which a family reaches an error."""
+    return rank_to_reach(decompositions(scene), family, error)

@@ -1,0 +1,83 @@
+"""Settings → widgets: each kind of widget is written once, bound to the URL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from app.shared.settings import Setting
+
+__all__ = ["choice", "number", "pills", "segments", "slider", "text", "toggle"]
+
+
+def _shared(setting: Setting) -> dict[str, Any]:
+    return {
+        "label": setting.label,
+        "help": setting.help,
+        "key": setting.key,
+        "bind": "query-params",
+    }
+
+
+def _bounded(setting: Setting) -> dict[str, Any]:
+    return {
+        **_shared(setting),
+        "min_value": setting.minimum,
+        "max_value": setting.maximum,
+        "value": setting.default,
+        "step": setting.step,
+    }
+
+
+def slider(setting: Setting) -> Any:
+    """Draw a number as a slider; return its value."""
+    return st.slider(**_bounded(setting))
+
+
+def number(setting: Setting, **options: Any) -> Any:
+    """Draw a number as a box; return its value."""
+    return st.number_input(**_bounded(setting), **options)
+
+
+def toggle(setting: Setting, **options: Any) -> bool:
+    """Draw a switch; return whether it is on."""
+    return bool(st.toggle(value=setting.default, **_shared(setting), **options))
+
+
+def segments(setting: Setting, **options: Any) -> str:
+    """Draw a choice of a few words; return the one picked."""
+    return str(
+        st.segmented_control(
+            options=setting.options,
+            default=setting.default,
+            required=True,
+            **_shared(setting),
+            **options,
+        )
+    )
+
+
+def choice(setting: Setting, options: Sequence[str] | None = None, **more: Any) -> Any:
+    """Draw a choice of many as a list to search; return the one picked."""
+    offered = list(setting.options if options is None else options)
+    index = offered.index(setting.default)
+    return st.selectbox(options=offered, index=index, **_shared(setting), **more)
+
+
+def pills(setting: Setting, **options: Any) -> list[str]:
+    """Draw a choice of several; return those picked, in the order of the options."""
+    picked = st.pills(
+        options=setting.options,
+        selection_mode="multi",
+        default=setting.default,
+        **_shared(setting),
+        **options,
+    )
+    return [option for option in setting.options if option in picked]
+
+
+def text(setting: Setting, **options: Any) -> str:
+    """Draw a line of text; return it."""
+    return str(st.text_input(value=setting.default, **_shared(setting), **options))

@@ -1,0 +1,1 @@
+"""Compare: one target, one budget, one grid; every family side by side."""

@@ -1,0 +1,144 @@
+"""The charts of Compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app.shared.charts import finish
+from app.shared.style import FAMILY_COLOURS, FAMILY_DASHES, GREY
+
+__all__ = ["curve_figure", "rank_map_figure", "spectrum_figure"]
+
+
+def curve_figure(
+    frame: pd.DataFrame,
+    rank: int,
+    parameters: int,
+    points: Mapping[str, float],
+    *,
+    logarithmic: bool,
+) -> go.Figure:
+    """Draw relative error against parameters, a line a family, the floor, the current budget.
+
+    Families in `points` are known at this budget only.
+    """
+    figure = go.Figure()
+    for name, colour in FAMILY_COLOURS.items():
+        if name in frame:
+            figure.add_scatter(
+                x=frame["parameters"],
+                y=frame[name],
+                name=name,
+                mode="lines",
+                line={"color": colour, "dash": FAMILY_DASHES[name], "width": 2.5},
+                hovertemplate="%{y:.4f}",
+            )
+    figure.add_scatter(
+        x=frame["parameters"],
+        y=frame["floor"],
+        name="Eckart–Young floor",
+        mode="lines",
+        line={"color": GREY, "width": 1},
+        hovertemplate="%{y:.4f}",
+    )
+    for name, error in points.items():
+        figure.add_scatter(
+            x=[parameters],
+            y=[error],
+            name=name,
+            mode="markers",
+            marker={"color": FAMILY_COLOURS[name], "size": 11, "symbol": "diamond"},
+            hovertemplate="%{y:.4f}",
+        )
+    figure.add_vline(
+        x=parameters,
+        line={"color": GREY, "width": 1, "dash": "dot"},
+        annotation_text=f"r = {rank}",
+        annotation_position="top right",
+    )
+    figure.update_xaxes(title="trainable parameters", rangemode="tozero")
+    if logarithmic:
+        positive = frame[[name for name in FAMILY_COLOURS if name in frame]].to_numpy()
+        lowest = positive[positive > 1e-6].min(initial=1.0)
+        figure.update_yaxes(
+            title="relative error",
+            type="log",
+            range=[np.log10(lowest) - 0.1, 0.05],
+            minor_dtick="D1",
+        )
+    else:
+        figure.update_yaxes(title="relative error", range=[0, 1.02])
+    return finish(figure, 380)
+
+
+def rank_map_figure(ranks: np.ndarray, selected: tuple[int, int] | None) -> go.Figure:
+    """Draw the ranks of the blocks over the grid; numbers where there is room."""
+    rows, cols = ranks.shape
+    figure = go.Figure(
+        go.Heatmap(
+            z=ranks,
+            colorscale="cividis",
+            zmin=0,
+            zmax=max(1, int(ranks.max())),
+            text=ranks if max(rows, cols) <= 16 else None,
+            texttemplate="%{text}" if max(rows, cols) <= 16 else None,
+            hovertemplate="block (%{y}, %{x}): rank %{z}<extra></extra>",
+            xgap=1,
+            ygap=1,
+            colorbar={"title": "rank", "thickness": 12},
+        )
+    )
+    if selected is not None:
+        row, col = selected
+        figure.add_shape(
+            type="rect",
+            x0=col - 0.5,
+            x1=col + 0.5,
+            y0=row - 0.5,
+            y1=row + 0.5,
+            line={"color": FAMILY_COLOURS["hybrid"], "width": 3},
+        )
+    tick = {"dtick": max(1, max(rows, cols) // 8), "showgrid": False}
+    figure.update_xaxes(title="block column", constrain="domain", **tick)
+    figure.update_yaxes(
+        title="block row", autorange="reversed", scaleanchor="x", constrain="domain", **tick
+    )
+    finish(figure, 380)
+    return figure.update_layout(hovermode="closest")
+
+
+def spectrum_figure(values: np.ndarray, ranks: Mapping[str, int]) -> go.Figure:
+    """Draw the singular values of one block, with the rank that each family gives it."""
+    figure = go.Figure(
+        go.Scatter(
+            x=np.arange(1, len(values) + 1),
+            y=values,
+            name="singular values",
+            mode="lines+markers",
+            line={"color": GREY, "width": 1},
+            marker={"color": GREY, "size": 5},
+            hovertemplate="σ = %{y:.3g}",
+        )
+    )
+    for name, rank in ranks.items():
+        figure.add_vline(
+            x=rank + 0.5,
+            line={"color": FAMILY_COLOURS[name], "dash": FAMILY_DASHES[name], "width": 2.5},
+        )
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="lines",
+            name=f"{name}: {rank}",
+            line={"color": FAMILY_COLOURS[name], "dash": FAMILY_DASHES[name], "width": 2.5},
+        )
+    figure.update_xaxes(title="number of the singular value", rangemode="tozero")
+    kept = values[values > 1e-9 * values.max(initial=0)]
+    figure.update_yaxes(title="singular value σ", type="log" if len(kept) else "linear")
+    if len(kept):
+        figure.update_yaxes(range=np.log10([kept.min() / 1.5, kept.max() * 1.5]).tolist())
+    return finish(figure, 300)

@@ -1,0 +1,202 @@
+"""The sentences of Compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from app.shared.words import format_error, join_words, percent, three_digits
+from lolora_core import FAMILIES, Decomposition
+from lolora_core.common.metrics import effective_rank
+from lolora_core.explore.compare import TIE, Comparison, Result, energy_count
+
+__all__ = [
+    "crossings",
+    "format_figure",
+    "reason",
+    "same_figure",
+    "target_facts",
+    "unmatched",
+    "verdict",
+]
+
+
+def verdict(found: Comparison, global_rank_needed: int | None) -> str:
+    """Say who wins and by how much.
+
+    Parameters
+    ----------
+    found : Comparison
+    global_rank_needed : int or None
+        Equivalent rank at which `global` reaches the winner's error.
+    """
+    winners = found.winners
+    names = [result.family.name for result in winners]
+    best = winners[0].relative_error
+    if len(winners) == len(found.results):
+        if best < TIE:
+            return f"All families capture this target exactly at r = {found.rank}."
+        return f"All families do equally well here: error {format_error(best)}."
+    word = "wins" if len(winners) == 1 else "tie and win"
+    runner = next(r for r in found.ranking if r.family.name not in names)
+    text = f"**{join_words(names)}** {word}: "
+    if best < TIE:
+        text += "exact to rounding; "
+    else:
+        text += f"error {format_error(best)}; "
+    text += f"{runner.family.name} comes next with {format_error(runner.relative_error)}"
+    if "global" in names:
+        return f"{text}."
+    if global_rank_needed is None:
+        return f"{text}, and global reaches that at no budget."
+    factor = global_rank_needed / max(found.rank, 1)
+    if factor > 1:
+        text += f"; global needs {factor:.2g}× the parameters (r = {global_rank_needed}) for it"
+    return f"{text}."
+
+
+def reason(found: Comparison, channels: Sequence[Decomposition]) -> str:
+    """Say why, with the numbers that decide it."""
+    grid = channels[0].grid
+    blocks = grid.blocks[0] * grid.blocks[1]
+    if blocks == 1:
+        return "The grid has one block, so every family is the same truncated SVD."
+    if found.winners[0].relative_error >= 1 - TIE:
+        return "The budget is too small to give any block a rank."
+    name = found.winners[0].family.name
+    if name == "global":
+        return _why_global(found, channels, blocks)
+    if name == "diagonal":
+        return _why_diagonal(channels)
+    if any(channel.global_rank for channel in found.results[name].channels):
+        return _why_both(found.results[name])
+    return _why_blocks(found, channels, name)
+
+
+def _matrix(channels: Sequence[Decomposition]) -> str:
+    return "the energy" if len(channels) == 1 else "the energy of the hardest channel"
+
+
+def _why_global(found: Comparison, channels: Sequence[Decomposition], blocks: int) -> str:
+    few, whole = energy_count(channels, 0.98), min(channels[0].grid.shape)
+    kept = found.results["global"].energy
+    text = f"98 % of {_matrix(channels)} lies in {few:,} of {whole:,} singular values"
+    local = found.results.get("localized")
+    if local is None or local.relative_error <= TIE:
+        return f"{text}."
+    rank = int(local.rank_maps.max())
+    return (
+        f"{text}. The budget keeps {found.rank} of them with {percent(kept)} of the energy; spread "
+        f"over {blocks:,} blocks it buys rank {rank} each, and those hold {percent(local.energy)}."
+    )
+
+
+def _block_energies(channels: Sequence[Decomposition]) -> np.ndarray:
+    return np.sum([c.on(c.grid).spectra.tails[..., 0] for c in channels], axis=0)
+
+
+def _why_diagonal(channels: Sequence[Decomposition]) -> str:
+    grid = channels[0].grid
+    energies = _block_energies(channels)
+    share = float(np.trace(energies) / energies.sum())
+    return f"{percent(share)} of the energy lies in the {grid.blocks[0]} diagonal blocks."
+
+
+def _why_both(result: Result) -> str:
+    shared = sorted({channel.global_rank for channel in result.channels})
+    ranks = result.rank_maps
+    return (
+        f"A global term of rank {join_words([str(rank) for rank in shared])} takes what the blocks "
+        f"share; the rest of the budget goes to ranks from {ranks.min()} to {ranks.max()} on what "
+        "it leaves."
+    )
+
+
+def _why_blocks(found: Comparison, channels: Sequence[Decomposition], name: str) -> str:
+    grid = channels[0].grid
+    result: Result = found.results[name]
+    energies = np.sort(_block_energies(channels).ravel())[::-1]
+    half = int(np.searchsorted(np.cumsum(energies), energies.sum() / 2)) + 1
+    text = (
+        f"The blocks differ: {half:,} of {energies.size:,} hold half of the energy"
+        if half < 0.4 * energies.size
+        else "The blocks are simpler than the whole"
+    )
+    ranks = result.rank_maps
+    if name == "adaptive" and ranks.min() != ranks.max():
+        spent = np.sort((ranks * grid.costs).sum(axis=0).ravel())[::-1]
+        most = int(np.searchsorted(np.cumsum(spent), spent.sum() / 2)) + 1
+        text += (
+            f", and adaptive gives them ranks from {ranks.min()} to {ranks.max()}: half of its "
+            f"parameters go to {most:,} blocks"
+        )
+    else:
+        text += f": rank {ranks.max()} on each holds {percent(result.energy)} of the energy"
+    return f"{text}."
+
+
+def unmatched(found: Comparison) -> str:
+    """Say whether the families use the budget to the last parameter."""
+    left = [
+        f"{name} leaves {result.unused_parameters:,}"
+        for name, result in found.results.items()
+        if result.unused_parameters
+    ]
+    if not left:
+        return "Exactly matched: every family uses the whole budget."
+    return f"Of this budget {join_words(left)} unused."
+
+
+def format_figure(column: str, value: float) -> str:
+    """Return one figure of the table with its unit, three significant digits.
+
+    Examples
+    --------
+    >>> format_figure("PSNR", 27.8412), format_figure("energy", 0.99353)
+    ('27.8 dB', '99.4 %')
+    """
+    if column == "energy":
+        return percent(value)
+    if column == "PSNR":
+        return f"{three_digits(value)} dB"
+    return format_error(value) if column == "relative error" else three_digits(value)
+
+
+def same_figure(column: str, value: float, best: float) -> bool:
+    """Return whether a figure is the best of its column, ties as close as errors are known."""
+    return value == best or abs(value - best) <= TIE * max(abs(best), TIE)
+
+
+def crossings(frame: pd.DataFrame) -> str:
+    """Say which family leads over which budgets, as drawn."""
+    names = [name for name in FAMILIES if name in frame]
+    used = frame[frame["equivalent rank"] > 0]
+    leads: list[tuple[str, int, int]] = []
+    for rank, row in zip(used["equivalent rank"], used[names].to_numpy(), strict=True):
+        tied = [name for name, error in zip(names, row, strict=True) if error <= row.min() + TIE]
+        lead = join_words(tied) if len(tied) < len(names) else "every family"
+        if leads and leads[-1][0] == lead:
+            leads[-1] = (lead, leads[-1][1], int(rank))
+        else:
+            leads.append((lead, int(rank), int(rank)))
+    if len(leads) == 1:
+        return f"Lowest at every budget shown: {leads[0][0]}."
+    if len(leads) > 4:
+        return f"The lead changes {len(leads) - 1} times over these budgets."
+    parts = [f"{who} (r = {low if low == high else f'{low}–{high}'})" for who, low, high in leads]
+    return f"Lowest: {'; '.join(parts)}."
+
+
+def target_facts(channels: Sequence[Decomposition]) -> str:
+    """Describe the target's spectrum: norm, effective rank, singular values for 98 %."""
+    spectra = [c.on(c.grid.whole()).spectra for c in channels]
+    norm = float(np.sqrt(sum(s.total for s in spectra)))
+    effective = max(effective_rank(s.values) for s in spectra)
+    few = energy_count(channels, 0.98)
+    word = "" if len(channels) == 1 else ", of the hardest channel"
+    return (
+        f"The target: ‖W‖_F = {norm:.4g}; effective rank {effective:.3g} (exp of the entropy of "
+        f"the normalised σ²); {few:,} singular values hold 98 % of its energy{word}."
+    )

@@ -1,0 +1,1 @@
+"""Fine-tune: several methods race on one task, live."""

@@ -1,0 +1,49 @@
+"""Fine-tune: several methods race on one task, live."""
+
+import streamlit as st
+
+from app.views.fine_tune import heartbeat, jobs, parts, race_end
+from app.views.fine_tune.jobs import Race
+
+_INTRODUCTION = (
+    "Choose a task and methods in the sidebar, then Start: all methods learn from the same "
+    "examples in the same order, and their curves grow side by side. Training goes on while you "
+    "look at other pages of this app; it holds and then ends when its tab is closed."
+)
+
+
+def _live(race: Race, active: bool) -> None:
+    race.beat()
+    if active and race.ended:
+        st.rerun()
+    # One place, however many sentences: what comes after is not drawn anew.
+    with st.container():
+        parts.status(race)
+    parts.curves(race)
+    parts.deltas(race)
+    race_end.table(race)
+
+
+def page() -> None:
+    """Draw the page."""
+    jobs.warm_up()
+    answer = st.empty()
+    with st.sidebar:
+        parts.settings()
+    parts.buttons()
+    race = heartbeat.current()
+    if race is None:
+        answer.markdown(_INTRODUCTION)
+    else:
+        active = not race.ended
+        answer.markdown(race_end.verdict(race))
+        st.fragment(_live, run_every=heartbeat.POLL if active else None)(race, active)
+        if not active:
+            compare, downloads = st.columns(2, gap="large")
+            with compare:
+                race_end.open_in_compare(race)
+            with downloads:
+                race_end.downloads(race)
+
+
+page()

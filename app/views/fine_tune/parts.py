@@ -1,0 +1,271 @@
+"""The parts of Fine-tune: settings, buttons, curves, ΔW, table, downloads."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from app.shared import scene as compute
+from app.shared import settings as state
+from app.shared import sidebar
+from app.shared import widgets as controls
+from app.views.fine_tune import figures as figures_training
+from app.views.fine_tune import jobs
+from app.views.fine_tune import sentences as words
+from app.views.fine_tune.film import Frame
+from app.views.fine_tune.heartbeat import RACE, current
+from app.views.fine_tune.jobs import Race
+from app.views.fine_tune.lanes import Plan
+from lolora_core.training import METHODS, TASKS, Method
+
+__all__ = ["buttons", "curves", "deltas", "plan_of_settings", "settings", "status"]
+
+_PROBLEM = "race_problem"
+# Pixels on the screen: a tall ΔW must not fill a page.
+_NARROWEST, _WIDEST, _HIGHEST = 128, 240, 320
+
+
+def _settings() -> dict[str, state.Setting]:
+    return {setting.key: setting for setting in sidebar.fine_tune_settings()}
+
+
+def settings() -> None:
+    """Draw everything that a race is made from, in the sidebar."""
+    known = _settings()
+    task = TASKS[controls.choice(known["ft_task"], format_func=lambda name: TASKS[name].title)]
+    st.caption(task.description)
+    missing = task.requires()
+    if missing:
+        st.warning(f"{missing}.")
+    with st.popover("Source", width="stretch"):
+        st.markdown(task.source)
+    picked = controls.pills(known["ft_methods"])
+    rank, grid = controls.slider(state.FT_RANK), controls.number(state.FT_GRID)
+    left, right = st.columns(2)
+    with left:
+        controls.number(state.FT_SEED)
+    with right:
+        controls.number(state.FT_SEEDS)
+    controls.number(state.FT_STEPS, placeholder=f"{task.steps}, the task's own")
+    with st.expander("Learning rates"):
+        st.caption("Peak rate of each method; an empty box takes the library's own.")
+        for name in picked:
+            own = _library_rate(name, rank, grid, task.name)
+            controls.number(state.rate_setting(name), placeholder=own, format="%g")
+    sidebar.device()
+
+
+def _library_rate(name: str, rank: int, grid: int, task: str) -> str:
+    try:
+        return f"{Method(name, rank=rank, grid=grid).learning_rate(task):g}"
+    except ImportError as problem:
+        return str(problem)
+
+
+def plan_of_settings() -> Plan:
+    """Return what the settings ask for."""
+    picked = [name for name in METHODS if name in state.get(state.FT_METHODS)]
+    first = state.get(state.FT_SEED)
+    return Plan(
+        task=state.get(state.FT_TASK),
+        methods=tuple(picked),
+        rates=tuple(state.get(state.rate_setting(name)) for name in picked),
+        rank=state.get(state.FT_RANK),
+        grid=state.get(state.FT_GRID),
+        seeds=tuple(range(first, first + state.get(state.FT_SEEDS))),
+        steps=state.get(state.FT_STEPS),
+        device=state.get(state.DEVICE),
+    )
+
+
+def _begin(plan: Plan, *, in_place: bool) -> None:
+    st.session_state.pop(_PROBLEM, None)
+    try:
+        st.session_state[RACE] = jobs.start(plan, current(), replace=in_place)
+    except (ValueError, ImportError, jobs.BusyError) as problem:
+        st.session_state[_PROBLEM] = str(problem)
+
+
+def _start() -> None:
+    _begin(plan_of_settings(), in_place=False)
+
+
+def _again() -> None:
+    race = current()
+    assert race is not None
+    _begin(race.plan, in_place=True)
+
+
+def _new_seed() -> None:
+    race = current()
+    last = race.plan.seeds[-1] if race else state.get(state.FT_SEED)
+    state.set_value(state.FT_SEED, (last + 1) % state.FT_SEED.maximum)
+    _begin(plan_of_settings(), in_place=True)
+
+
+def buttons() -> None:
+    """Draw what starts, holds and ends a race."""
+    race = current()
+    runs = race is not None and not race.ended
+    holds = race is not None and race.pausing
+    with st.container(horizontal=True, gap="small"):
+        st.button("Start", on_click=_start, key="ft_start", type="primary",
+                  help="Train the chosen methods side by side, from step 0.")  # fmt: skip
+        for label, act, key, enabled, text in (
+            ("Pause", Race.pause, "ft_pause", runs and not holds, "Hold after the present step."),
+            ("Step", Race.step, "ft_step", runs, "One step of every method, then hold."),
+            ("Resume", Race.resume, "ft_resume", runs and holds, "Go on training."),
+            ("Stop", Race.stop, "ft_stop", runs, "End the race; what was trained is kept."),
+        ):
+            st.button(label, on_click=act, args=(race,), key=key, disabled=not enabled, help=text)
+        st.button("Reset, same seed", on_click=_again, key="ft_again", disabled=race is None,
+                  help="Train the same plan once more from step 0; on the CPU the numbers are the "
+                  "same.")  # fmt: skip
+        st.button("New seed", on_click=_new_seed, key="ft_new_seed",
+                  help="Train from step 0 with the next seed that was not used.")  # fmt: skip
+    if _PROBLEM in st.session_state:
+        # Said once: it no longer holds when the race has ended or a setting has changed.
+        st.error(st.session_state.pop(_PROBLEM))
+    if race is not None and race.plan != plan_of_settings():
+        st.info("The settings have changed since this race began; Start takes the new ones.")
+
+
+def status(race: Race) -> None:
+    """Draw where a race stands, and what went wrong."""
+    share, _ = race.progress
+    if not race.ended:
+        st.progress(min(1.0, share), words.state(race))
+    elif race.message:
+        st.error(race.message)
+    else:
+        st.caption(words.state(race))
+    for sentence in words.problems(race):
+        st.warning(sentence)
+
+
+def _gathered(race: Race, field: str) -> list[figures_training.Curve]:
+    made = []
+    for method in race.plan.methods:
+        runs: list[tuple[tuple[int, ...], tuple[float, ...], bool]] = []
+        for lane in race.lanes_of(method):
+            pairs = [
+                (record.step, getattr(record, field))
+                for record in list(lane.records)
+                if getattr(record, field) is not None
+            ]
+            if pairs and not (lane.problem and runs):
+                steps, values = zip(*pairs, strict=True)
+                runs.append((steps, values, lane.outcome is not None))
+        if runs:
+            made.append(figures_training.gather(method, runs))
+    return made
+
+
+def curves(race: Race) -> None:
+    """Draw loss and metric of all methods over the steps."""
+    task = TASKS[race.plan.task]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        split = controls.segments(state.FT_CURVE)
+        logarithmic = controls.toggle(state.FT_LOG)
+    trained = split == "training"
+    shown = (
+        ("train_loss" if trained else "eval_loss", f"{split} loss", True, logarithmic),
+        ("metric", f"validation {task.metric_name}", not task.higher_is_better, False),
+    )
+    for column, (field, title, least, log) in zip(st.columns(2), shown, strict=True):
+        with column:
+            found = _gathered(race, field)
+            st.plotly_chart(
+                figures_training.curves_figure(found, title, race.num_steps, logarithmic=log),
+                key=f"ft_{field}",
+                config={"displayModeBar": False},
+            )
+            latest = {c.method: float(_newest(c)) for c in found}
+            if latest:
+                first = f"{title[0].upper()}{title[1:]}"
+                st.caption(words.curve_caption(race, first, latest, least=least))
+
+
+def _newest(curve: figures_training.Curve) -> float:
+    return (curve.running[1] if curve.running else curve.mean)[-1]
+
+
+def _frame(race: Race) -> tuple[Frame | None, str]:
+    """Let the visitor choose a module, a scale, and go back to a snapshot."""
+    first = race.film.at(0)
+    if first is None:
+        return None, ""
+    modules = list(next(iter(first.deltas.values()), {}))
+    left, middle, right = st.columns([2, 2, 3])
+    with left:
+        module = st.selectbox(
+            "Adapted matrix", modules, key="ft_module", help="Whose update ΔW is shown."
+        )
+    with middle:
+        controls.segments(state.FT_SCALE)
+    with right:
+        step = st.slider(
+            "Rewind to step", 0, race.num_steps, race.num_steps, key="ft_rewind",
+            help="Shows the last snapshot at or before this step; at the right end the latest.",
+        )  # fmt: skip
+    return race.film.at(step), module or ""
+
+
+def deltas(race: Race) -> None:
+    """Draw the learned ΔW of every method on one scale, and their spectra."""
+    st.subheader("Learned ΔW", anchor=False)
+    frame, module = _frame(race)
+    if frame is None:
+        st.caption("Appears with the first step.")
+        return
+    names = race.plan.methods
+    dense = {name: frame.deltas[name][module].dense() for name in names if name in frame.deltas}
+    part = int(state.get(state.FT_SCALE).removeprefix("full").removeprefix("1/") or 1)
+    limit = race.film.limit(names, module) / part
+    with st.container(horizontal=True, gap="small"):
+        for name in names:
+            _picture(name, dense.get(name), limit)
+    shape = next(iter(dense.values())).shape if dense else (0, 0)
+    _scale(limit)
+    kept = [f.step for f in race.film.frames]
+    st.caption(
+        f"ΔW of {module}, {shape[0]}×{shape[1]}, seed {race.plan.seeds[0]}, after step "
+        f"{frame.step:,}. One colour scale for all methods and steps, from −{limit:.3g} over 0 to "
+        f"{limit:.3g}: {'the' if part == 1 else f'1/{part} of the'} largest |ΔW| so far; what lies "
+        f"beyond has the end's colour. {len(kept)} snapshots are held, of steps {kept[0]:,} to "
+        f"{kept[-1]:,}."
+    )
+    spectra = {
+        name: compute.spectrum(matrix, race.key, frame.step, name, module)
+        for name, matrix in dense.items()
+    }
+    st.plotly_chart(
+        figures_training.spectra_figure(spectra),
+        key="ft_spectra",
+        config={"displayModeBar": False},
+    )
+    st.caption(
+        f"Singular values of the same ΔW, largest first, down to a thousandth of the largest. "
+        f"{words.spectrum_facts(spectra)}"
+    )
+
+
+def _picture(name: str, delta: np.ndarray | None, limit: float) -> None:
+    rows, cols = (1, 1) if delta is None else delta.shape
+    width = min(_WIDEST, max(24, _HIGHEST * cols // rows))
+    with st.container(width=max(width, _NARROWEST)):
+        if delta is None:
+            st.caption(f"{name}: ΔW is not finite, or there is none.")
+            return
+        with st.container(width=width):
+            png = figures_training.delta_png(delta, limit)
+            st.html(figures_training.inline(png, f"ΔW of {name}"))
+        st.caption(words.picture_facts(name, delta, limit))
+
+
+def _scale(limit: float) -> None:
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        st.caption(f"−{limit:.3g}", width="content")
+        with st.container(width=180):
+            st.html(figures_training.inline(figures_training.scale_png(), "colour scale"))
+        st.caption(f"{limit:.3g}", width="content")

@@ -1,0 +1,199 @@
+"""The end of a race: verdict, table, ΔW as a target, downloads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app.shared import sidebar
+from app.shared.words import three_digits
+from app.views.fine_tune import race_files
+from app.views.fine_tune import sentences as words
+from app.views.fine_tune.jobs import Race
+from app.views.fine_tune.lanes import Lane
+from lolora_core.targets import Target
+from lolora_core.training import TASKS
+from lolora_core.training.compare import MethodComparison
+
+__all__ = ["downloads", "open_in_compare", "table", "verdict"]
+
+
+def _whole(race: Race) -> list[Lane]:
+    """Return the lanes of methods that came through with every seed that is done."""
+    done = {lane.seed for lane in race.lanes if lane.outcome is not None}
+    return [
+        lane
+        for lane in race.lanes
+        if lane.outcome is not None
+        and all(other.outcome for other in race.lanes_of(lane.method) if other.seed in done)
+    ]
+
+
+def _runs(lanes: list[Lane]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "method": lane.method,
+            "seed": lane.seed,
+            "num_parameters": lane.num_parameters,
+            "lr": lane.lr,
+            "test_loss": lane.outcome.loss,
+            "test_metric": lane.outcome.metric,
+            "delta_norm": lane.records[-1].delta_norm,
+            "seconds": lane.records[-1].seconds,
+        }
+        for lane in lanes
+        if lane.outcome
+    )
+
+
+def verdict(race: Race) -> str:
+    """Say who won, and whether the difference is larger than the spread over seeds."""
+    lanes = _whole(race)
+    if not lanes:
+        return words.no_verdict(race)
+    runs = _runs(lanes)
+    seeds, methods = runs["seed"].nunique(), runs["method"].nunique()
+    if seeds > 1 and methods > 1:
+        return MethodComparison(TASKS[race.plan.task], runs).sentence()
+    means = runs.groupby("method")["test_loss"].mean()
+    losses = {str(name): float(mean) for name, mean in means.items()}
+    return words.single_seed_verdict(losses, len(race.plan.seeds))
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return "–"
+    text = three_digits(float(np.mean(values)))
+    return f"{text} ± {np.std(values, ddof=1):.2g}" if values[1:] else text
+
+
+def _row(race: Race, method: str) -> dict[str, object]:
+    lanes = race.lanes_of(method)
+    done = [lane.outcome for lane in lanes if lane.outcome is not None]
+    last = [lane.evaluated[-1] for lane in lanes if lane.evaluated and not lane.problem]
+    ends = [lane.records[-1] for lane in lanes if lane.records]
+    distances = [outcome.distance for outcome in done if outcome.distance is not None]
+    ranks = [rank for outcome in done for rank in outcome.ranks]
+    return {
+        "method": method,
+        "parameters": lanes[0].num_parameters if lanes and lanes[0].lr > 0 else None,
+        "learning rate": f"{lanes[0].lr:g}" if lanes and lanes[0].lr > 0 else "–",
+        "validation loss": _spread([record.eval_loss or 0.0 for record in last]),
+        "test loss": _spread([outcome.loss for outcome in done]),
+        f"test {TASKS[race.plan.task].metric_name}": _spread([o.metric for o in done]),
+        "time": f"{three_digits(float(np.mean([e.seconds for e in ends])))} s"
+        if ends and ends[-1].seconds
+        else "–",
+        "samples/s": round(ends[-1].samples_per_second) if ends else None,
+        "rank of ΔW": words.rank_range(ranks) if ranks else "–",
+        "distance to full": _spread(distances),
+    }
+
+
+def table(race: Race) -> None:
+    """Show what every method costs and reaches."""
+    st.subheader("All figures", anchor=False)
+    task = TASKS[race.plan.task]
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    st.dataframe(
+        pd.DataFrame([_row(race, method) for method in race.plan.methods]),
+        hide_index=True,
+        width="stretch",
+        key="ft_table",
+        column_config={
+            "method": text(help="How the base is adapted."),
+            "parameters": number(
+                help="Trainable parameters, those of the head included.", format="localized"
+            ),
+            "learning rate": text(help="Peak rate of AdamW."),
+            "validation loss": text(help="At the last evaluation; the curves show it."),
+            "test loss": text(help="At the end, on examples that nothing was chosen on."),
+            f"test {task.metric_name}": text(help=f"{task.metric_name} at the end, on test data."),
+            "time": text(help="Spent in the method's own steps, evaluations left out."),
+            "samples/s": number(
+                help="Training examples a second of the method's own time.", format="localized"
+            ),
+            "rank of ΔW": text(help="Numerical rank, lowest to highest over the matrices."),
+            "distance to full": text(
+                help="‖ΔW − ΔW_full‖/‖ΔW_full‖ over all adapted matrices, no unit; 1 is as far as "
+                "no update at all. Needs full among the methods."
+            ),
+        },
+    )
+    several = "Mean ± standard deviation over the seeds. " if len(race.plan.seeds) > 1 else ""
+    st.caption(f"{several}Test values and ranks appear when a seed is done; – is not known.")
+
+
+def _target(race: Race, lane: Lane, module: str) -> Target:
+    task = TASKS[race.plan.task]
+    return Target(
+        id=f"delta-{lane.method}",
+        title=f"ΔW of {module}, learned by {lane.method}",
+        kind="update",
+        description=f"ΔW of {module} that {lane.method} learned in {lane.step} steps "
+        f"of “{task.title}”, seed {lane.seed}, this session",
+        source=task.source,
+        licence="learned by this program from the data named above",
+        array=lane.deltas[module],
+    )
+
+
+def open_in_compare(race: Race) -> None:
+    """Offer every learned ΔW as a target."""
+    st.subheader("As a target in Compare", anchor=False)
+    usable = {
+        lane.method: lane
+        for lane in race.lanes
+        if any(delta.any() and np.isfinite(delta).all() for delta in lane.deltas.values())
+    }
+    if not usable:
+        st.caption("No method has learned a ΔW other than 0.")
+        return
+    names = list(usable)
+    name = st.selectbox(
+        "Method", names, index=names.index("full") if "full" in names else 0, key="ft_open_method",
+        help="Whose ΔW Compare is to look at; that of full is the full update.",
+    )  # fmt: skip
+    lane = usable[name]
+    module = st.selectbox(
+        "Adapted matrix", list(lane.deltas), key="ft_open_module", help="Whose update ΔW it is."
+    )
+    target = _target(race, lane, module)
+    if st.button(
+        "Open in Compare", on_click=sidebar.look_at, args=(target,), key="ft_open", width="stretch"
+    ):
+        # Without query_params Streamlit clears the link, which bound widgets forbid.
+        st.switch_page("views/compare/page.py", query_params={})
+    st.caption(
+        "Compare asks how well each family can copy a ΔW that is known already. There the order is "
+        "often the other way round: what trains best need not copy best."
+    )
+
+
+def downloads(race: Race) -> None:
+    """Offer records, plan and adapters."""
+    st.subheader("Download", anchor=False)
+    stem = f"{race.plan.task}-r{race.plan.rank}-k{race.plan.grid}-seed{race.plan.seeds[0]}"
+    offered = [
+        ("Records, CSV", f"{stem}.csv", "text/csv", race_files.records_csv(race)),
+        ("Records and plan, JSON", f"{stem}.json", "application/json",
+         race_files.records_json(race)),
+    ]  # fmt: skip
+    for label, file_name, mime, make in offered:
+        st.download_button(
+            label, make, file_name, mime, on_click="ignore", width="stretch", key=file_name
+        )
+    kept = {lane.method: lane.adapter for lane in race.lanes if lane.adapter}
+    if kept:
+        name = st.selectbox(
+            "Method", list(kept), key="ft_adapter_method", help="Whose adapter the file holds."
+        )
+        st.download_button(
+            "Adapter, ZIP of safetensors", kept[name], f"{stem}-{name}.zip", "application/zip",
+            on_click="ignore", width="stretch", key="ft_adapter",
+        )  # fmt: skip
+    st.caption(
+        "The adapter of a family opens with load_adapters; of the other methods the ZIP holds ΔW. "
+        "A trained head lies beside it. The settings are under Share, as a link and as a file."
+    )

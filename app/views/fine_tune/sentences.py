@@ -1,0 +1,220 @@
+"""Races → sentences. No streamlit here, so that every sentence can be tested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.shared.words import join_words, percent, three_digits
+
+if TYPE_CHECKING:
+    from app.views.fine_tune.jobs import Race
+
+__all__ = [
+    "curve_caption",
+    "duration",
+    "no_verdict",
+    "picture_facts",
+    "problems",
+    "rank_range",
+    "short_state",
+    "single_seed_verdict",
+    "spectrum_facts",
+    "state",
+]
+
+
+def duration(seconds: float) -> str:
+    """Return a time in seconds, or in minutes and seconds.
+
+    Examples
+    --------
+    >>> duration(0.3), duration(59.6), duration(125)
+    ('1 s', '1 min 0 s', '2 min 5 s')
+    """
+    whole = max(1, round(seconds))
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+
+
+def _where(race: Race) -> str:
+    seeds = race.plan.seeds
+    lanes = [lane for lane in race.lanes if lane.seed == race.seed and lane.records]
+    step = max((lane.records[-1].step for lane in lanes), default=0)
+    text = f"step {step:,} of {race.num_steps:,}"
+    if len(seeds) > 1:
+        text = f"seed {race.seed} ({seeds.index(race.seed) + 1} of {len(seeds)}), {text}"
+    return text
+
+
+def short_state(race: Race) -> str:
+    """Return a few words for the sidebar."""
+    if race.state == "queued":
+        return f"Fine-tune: queued, {race.before} before you"
+    return f"Fine-tune: {race.state}, {_where(race)}"
+
+
+def state(race: Race) -> str:
+    """Say where a race stands, with the time left."""
+    if race.state == "queued":
+        return f"Queued, {race.before} before you: training starts when a place is free."
+    if race.state == "preparing":
+        return "Preparing the base and its examples …"
+    text = f"{race.state.capitalize()}: {_where(race)}"
+    _, left = race.progress
+    if race.state == "running" and left is not None:
+        text += f"; about {duration(left)} left"
+    # The worker goes on meanwhile: a lane can be active before its first record.
+    last = [list(lane.records)[-1:] for lane in race.lanes if lane.active]
+    rates = [record.samples_per_second for records in last for record in records]
+    rates = [rate for rate in rates if rate > 0]
+    if race.state == "running" and rates:
+        text += (
+            f"; a method trains on {three_digits_range(min(rates), max(rates))} samples a second"
+        )
+    if race.state == "away":
+        text += "; this page was not heard from for a while, training holds until it is"
+    return f"{text}."
+
+
+def three_digits_range(low: float, high: float) -> str:
+    """Return two counts as a range, thousands separated.
+
+    Examples
+    --------
+    >>> three_digits_range(950.4, 12345.0), three_digits_range(4.04, 4.1)
+    ('950 to 12,345', '4')
+    """
+    first, last = f"{low:,.0f}", f"{high:,.0f}"
+    return first if first == last else f"{first} to {last}"
+
+
+def problems(race: Race) -> list[str]:
+    """Return a sentence for every method that diverged or takes no part."""
+    several = len(race.plan.seeds) > 1
+    found = [
+        f"Seed {lane.seed}: {lane.problem}" if several else lane.problem
+        for lane in race.lanes
+        if lane.problem
+    ]
+    return list(dict.fromkeys(found))
+
+
+def single_seed_verdict(losses: Mapping[str, float], planned: int = 1) -> str:
+    """Say which method has the lowest test loss of one seed, of `planned` ones, and its limits.
+
+    Examples
+    --------
+    >>> single_seed_verdict({"global": 0.5, "localized": 0.4})
+    '**localized** has the lowest test loss, 0.400; global follows with 0.500. One seed cannot say \
+whether that is more than chance: choose several seeds.'
+    >>> single_seed_verdict({"full": 0.4})
+    'full reached a test loss of 0.400; choose a second method to compare it with.'
+    """
+    ranking = sorted(losses, key=losses.__getitem__)
+    best = ranking[0]
+    if len(ranking) == 1:
+        return (
+            f"{best} reached a test loss of {three_digits(losses[best])}; choose a second method "
+            "to compare it with."
+        )
+    tied = [name for name in ranking if losses[name] == losses[best]]
+    if len(tied) > 1:
+        lead = f"{join_words(tied)} have the same test loss, {three_digits(losses[best])}"
+    else:
+        lead = f"**{best}** has the lowest test loss, {three_digits(losses[best])}"
+    if len(tied) < len(ranking):
+        runner = ranking[len(tied)]
+        lead += f"; {runner} follows with {three_digits(losses[runner])}"
+    if planned > 1:
+        return f"{lead}. One seed of {planned} is done; whether that is more than chance is open."
+    return f"{lead}. One seed cannot say whether that is more than chance: choose several seeds."
+
+
+def no_verdict(race: Race) -> str:
+    """Say what is missing before anybody can have won."""
+    if not race.ended:
+        many = len(race.plan.methods)
+        what = race.plan.methods[0] if many == 1 else f"{many} methods"
+        return f"In training: {what}. Who wins is said when a seed is done."
+    return "Nobody has won: no method was trained to its last step."
+
+
+def rank_range(ranks: Sequence[int]) -> str:
+    """Return the ranks of all modules, lowest to highest.
+
+    Examples
+    --------
+    >>> rank_range((8, 8)), rank_range((0, 31, 24))
+    ('8', '0–31')
+    """
+    low, high = min(ranks), max(ranks)
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def picture_facts(name: str, delta: np.ndarray, limit: float) -> str:
+    """Return the norm of a ΔW, and how much of it lies beyond the scale.
+
+    Examples
+    --------
+    >>> picture_facts("full", np.array([[3.0, 0.0, 0.0, 4.0]]), 3.5)
+    '**full** · ‖ΔW‖ 5.00 · 25.0 % beyond'
+    >>> picture_facts("frozen", np.zeros((2, 2)), 0.0)
+    '**frozen** · ‖ΔW‖ 0'
+    """
+    norm = float(np.linalg.norm(delta))
+    text = f"**{name}** · ‖ΔW‖ {three_digits(norm) if norm else '0'}"
+    beyond = float((np.abs(delta) > limit).mean())
+    return f"{text} · {percent(beyond)} beyond" if beyond else text
+
+
+def spectrum_facts(spectra: Mapping[str, np.ndarray]) -> str:
+    """Say how many singular values hold 98 % of the energy of each ΔW.
+
+    Examples
+    --------
+    >>> spectrum_facts({"full": np.array([3.0, 0.1, 0.0]), "frozen": np.zeros(3)})
+    '98 % of the energy of ΔW lies in 1 singular value for full; ΔW is 0 for frozen.'
+    """
+    parts, zero = [], []
+    for method, values in spectra.items():
+        energies = np.cumsum(np.square(values, dtype=np.float64))
+        if energies[-1] == 0:
+            zero.append(method)
+            continue
+        count = int(np.searchsorted(energies, 0.98 * energies[-1])) + 1
+        parts.append((count, method))
+    text = []
+    if parts:
+        (first, method), *rest = parts
+        word = "value" if first == 1 else "values"
+        listed = [f"{first} singular {word} for {method}"] + [f"{c} for {m}" for c, m in rest]
+        text.append(f"98 % of the energy of ΔW lies in {join_words(listed)}")
+    if zero:
+        text.append(f"ΔW is 0 for {join_words(zero)}")
+    return f"{'; '.join(text)}."
+
+
+def curve_caption(race: Race, quantity: str, latest: Mapping[str, float], *, least: bool) -> str:
+    """Describe a figure of curves in words: the latest value of every method.
+
+    Parameters
+    ----------
+    race : Race
+    quantity : str
+        What is drawn.
+    latest : mapping of str to float
+        Last value by method.
+    least : bool
+        Whether the lowest comes first.
+    """
+    ranking = sorted(latest, key=latest.__getitem__, reverse=not least)
+    values = join_words([f"{name} {three_digits(latest[name])}" for name in ranking])
+    text = f"{quantity} over the steps. Now: {values}."
+    done = {lane.seed for lane in race.lanes if lane.outcome is not None}
+    if len(done) > 1:
+        text += f" Line: mean over {len(done)} seeds; band: from the lowest to the highest."
+    if done and not race.ended and race.seed not in done:
+        text += f" Thin: seed {race.seed}, in training."
+    return text

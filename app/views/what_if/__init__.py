@@ -1,0 +1,1 @@
+"""What if: every grid and every budget at once."""

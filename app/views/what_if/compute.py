@@ -1,0 +1,184 @@
+"""What the page What if computes, cached as in `app.shared.scene` by the SHA-256 of the content."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
+
+from app.shared.scene import Scene
+from lolora_core import Grid, budget_for_rank, divisor_grids
+from lolora_core.blocks.gram import gram_spectra, normalized
+from lolora_core.blocks.spectra import Spectra
+from lolora_core.common.checks import as_matrix
+from lolora_core.explore.advise import Advice, advise_from
+from lolora_core.explore.compare import TIE
+from lolora_core.explore.reorder import Reordering, reorder
+from lolora_core.explore.sweep import GRIDS, Sweep, pool, sweep_spectra
+from lolora_core.targets import Target
+
+MEGABYTE = 2**20
+LARGEST_GRID = 32
+
+_seconds_per_product = [4e-10]
+
+
+def _spectra_bytes(held: Spectra) -> int:
+    return 2 * held.values.nbytes
+
+
+def _spectra_key(matrix: np.ndarray, alone: bool, digest: str, grid: Grid) -> object:
+    return hashkey(digest, grid)
+
+
+_held: LRUCache[object, Spectra] = LRUCache(128 * MEGABYTE, getsizeof=_spectra_bytes)
+
+
+@cached(_held, key=_spectra_key, condition=threading.Condition())
+def _spectra(matrix: np.ndarray, alone: bool, digest: str, grid: Grid) -> Spectra:
+    started = time.perf_counter()
+    tensor = as_matrix(matrix)
+    # The channels of an image stay on one scale, so that their energies add up.
+    found = gram_spectra(normalized(tensor)[0] if alone else tensor, grid)
+    work = _work(grid)
+    if work > 10**7:
+        _seconds_per_product[0] = (time.perf_counter() - started) / work
+    return found
+
+
+def _work(grid: Grid) -> float:
+    m, n = grid.shape
+    return m * n * min(m, n) / max(1, min(grid.blocks)) + 30.0 * m * n
+
+
+def grids_of(scene: Scene, which: str) -> tuple[Grid, ...]:
+    """Return the grids of a sweep, coarse first: powers of 2 or divisors, and the scene's own."""
+    shape = scene.grid.shape
+    if which == "divisors":
+        pairs = divisor_grids(shape, LARGEST_GRID)
+    else:
+        pairs = tuple((k, k) for k in GRIDS if k <= min(shape))
+    found = {Grid.regular(shape, *pair) for pair in pairs} | {scene.grid}
+    return tuple(sorted(found, key=lambda grid: (grid.blocks[0] * grid.blocks[1], grid.blocks)))
+
+
+def rectangles(scene: Scene) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the numbers of block rows and block columns of the map over both."""
+    m, n = scene.grid.shape
+    rows = {k for k in GRIDS if k <= m} | {scene.grid.blocks[0]}
+    cols = {k for k in GRIDS if k <= n} | {scene.grid.blocks[1]}
+    return tuple(sorted(rows)), tuple(sorted(cols))
+
+
+def _missing(target: Target, grids: Sequence[Grid]) -> list[Grid]:
+    whole = grids[0].whole()
+    digests = [f"{target.sha256}/{at}" for at in range(len(target.channels))]
+    every = dict.fromkeys([whole, *grids])
+    return [g for g in every for digest in digests if hashkey(digest, g) not in _held]
+
+
+def missing_seconds(target: Target, grids: Sequence[Grid]) -> float:
+    """Return about how long the grids that are not cached yet will take."""
+    return sum(_work(grid) for grid in _missing(target, grids)) * _seconds_per_product[0]
+
+
+def finished(target: Target, grids: Sequence[Grid]) -> tuple[Grid, ...]:
+    """Return the grids whose singular values are held already."""
+    missing = set(_missing(target, grids))
+    return () if grids[0].whole() in missing else tuple(g for g in grids if g not in missing)
+
+
+def swept(
+    target: Target, grids: Sequence[Grid], progress: Callable[[int, int], None] | None = None
+) -> Sweep:
+    """Sweep grids at every whole equivalent rank; what is new is computed grid by grid.
+
+    Parameters
+    ----------
+    target : Target
+    grids : sequence of Grid
+    progress : callable, optional
+        Called before each grid of each channel with the number made and of all; it may raise.
+    """
+    alone, count = len(target.channels) == 1, 0
+    for grid in dict.fromkeys([grids[0].whole(), *grids]):
+        if progress is not None:
+            progress(count, len(grids))
+        for at, matrix in enumerate(target.channels):
+            _spectra(matrix, alone, f"{target.sha256}/{at}", grid)
+        count = min(count + 1, len(grids))
+    return _assembled(target, tuple(grids))
+
+
+def _sweep_key(target: Target, grids: tuple[Grid, ...]) -> object:
+    return hashkey(target.sha256, grids)
+
+
+@cached(LRUCache(48), key=_sweep_key, condition=threading.Condition())
+def _assembled(target: Target, grids: tuple[Grid, ...]) -> Sweep:
+    alone = len(target.channels) == 1
+    parts = [
+        sweep_spectra(
+            target.shape, partial(_spectra, matrix, alone, f"{target.sha256}/{at}"), grids
+        )
+        for at, matrix in enumerate(target.channels)
+    ]
+    return parts[0] if alone else pool(parts)
+
+
+def budget_of(target: Target, rank: int) -> int:
+    """Return the parameters of an equivalent rank, all channels together."""
+    return budget_for_rank(target.shape, rank) * len(target.channels)
+
+
+def rank_of(target: Target, budget: int) -> int:
+    """Return the smallest equivalent rank whose budget is at least `budget`."""
+    return -(-budget // budget_of(target, 1))
+
+
+def drawn_ranks(target: Target, rank: int, largest: int) -> list[int]:
+    """Return at most about 40 equivalent ranks to draw, `rank` among them, closer at the start."""
+    m, n = target.shape
+    top = max(1, min(largest, m * n // (m + n)))
+    steps = np.geomspace(1, top, 40).round().astype(int)
+    return sorted({*steps.tolist(), min(rank, top)})
+
+
+def winner_cells(found: Sweep, target: Target, ranks: Sequence[int]) -> pd.DataFrame:
+    """Return who wins on each grid at each of some ranks, and whether the first two tie."""
+    cells = found.winners()
+    cells["rank"] = cells["budget"] // budget_of(target, 1)
+    cells = cells[cells["rank"].isin(list(ranks))]
+    return cells.assign(tied=cells["margin"] <= TIE).reset_index(drop=True)
+
+
+def advice(target: Target, found: Sweep, aim: str, value: float) -> Advice:
+    """Return the structure to choose; `aim` is budget, error or energy."""
+    whole, alone = found.grids[0].whole(), len(target.channels) == 1
+    every = [
+        _spectra(matrix, alone, f"{target.sha256}/{at}", whole).values[0, 0]
+        for at, matrix in enumerate(target.channels)
+    ]
+    scale = normalized(as_matrix(target.channels[0]))[1] if alone else 1.0
+    values = -np.sort(-np.concatenate(every)) * scale
+    if aim == "budget":
+        return advise_from(found, values, budget=round(value))
+    if aim == "error":
+        return advise_from(found, values, error=value)
+    return advise_from(found, values, energy=value)
+
+
+def _reorder_key(target: Target, grid: Grid, rank: int) -> object:
+    return hashkey(target.sha256, grid, rank)
+
+
+@cached(LRUCache(64), key=_reorder_key, condition=threading.Condition())
+def reordered(target: Target, grid: Grid, rank: int) -> Reordering:
+    """Look for an order of rows and columns in which `adaptive` has a lower error."""
+    return reorder(target.channels[0], grid=grid, budget=budget_for_rank(target.shape, rank))

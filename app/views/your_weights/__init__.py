@@ -1,0 +1,1 @@
+"""Your weights: where a fine-tune lives, and its adapter as a file."""

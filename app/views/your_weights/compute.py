@@ -1,0 +1,359 @@
+"""What Your weights computes, cached by content as in `app.shared.scene`: survey, adapters."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import io
+import re
+import shutil
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
+
+from app.views.your_weights.pairs import Pair
+from app.views.your_weights.sentences import readme
+from lolora_core.checkpoints import (
+    Extraction,
+    PeftChoice,
+    Survey,
+    extract_adapters,
+    peft_choices,
+    survey,
+    to_peft,
+)
+from lolora_core.checkpoints.single import DTYPES
+
+__all__ = [
+    "Kept",
+    "Plan",
+    "archive",
+    "changed",
+    "extracted",
+    "extraction_seconds",
+    "partial",
+    "pooled_errors",
+    "surveyed",
+    "whole_error",
+]
+
+Progress = Callable[[float, str], None]
+Blocks = tuple[int, int]
+
+MEGABYTE = 2**20
+_STOPPED_KEPT = 16
+
+_surveys: LRUCache[object, Survey] = LRUCache(64)
+_lock = threading.Lock()
+# One survey or extraction at a time: each uses all cores, and a second would write the same rows.
+_turn = threading.Lock()
+_seconds_per_product = [2e-9]
+
+
+@cache
+def _folder() -> Path:
+    made = Path(tempfile.mkdtemp(prefix="lolora-survey-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def _rows_file(key: object) -> Path:
+    """Return where a survey keeps its rows until it is complete; of stopped ones the newest."""
+    kept = sorted(_folder().glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+    for path in kept[:-_STOPPED_KEPT]:
+        path.unlink()
+    return _folder() / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.jsonl"
+
+
+def _survey_key(pair: Pair, rank: int, blocks: Blocks) -> object:
+    return hashkey(pair.key, rank, blocks)
+
+
+def partial(pair: Pair, rank: int, blocks: Blocks) -> Survey | None:
+    """Return what is known already of a survey: all of it, what a stop left, or nothing."""
+    with _lock:
+        return _surveys.get(_survey_key(pair, rank, blocks))
+
+
+class _Heard:
+    """Turns matrices done into a share of the work, and keeps what a stop raises for later."""
+
+    def __init__(self, pair: Pair, progress: Progress | None) -> None:
+        self.work, self.progress = pair.work, progress
+        self.left = dict(self.work)
+        self.stop: BaseException | None = None
+
+    def __call__(self, done: int, total: int, name: str) -> bool:
+        self.left.pop(name, None)
+        if self.progress is not None:
+            share = 1 - sum(self.left.values()) / (sum(self.work.values()) or 1.0)
+            try:
+                self.progress(min(max(share, 0.0), 1.0), f"{done} of {total} matrices")
+            except BaseException as stop:
+                # Streamlit's stop is no Exception; it is raised again when the rows are kept.
+                self.stop = stop
+                return False
+        return True
+
+
+def surveyed(pair: Pair, rank: int, blocks: Blocks, progress: Progress | None = None) -> Survey:
+    """Survey every matrix of a pair at an equivalent rank on one grid.
+
+    Parameters
+    ----------
+    pair : Pair
+    rank : int
+        Equivalent rank of the budget of each matrix.
+    blocks : (int, int)
+        K_r and K_c of the grid.
+    progress : callable, optional
+        ``progress(share, words)`` after each matrix; where it raises, the rows so far are kept
+        for `partial` and the next call goes on from them.
+
+    Raises
+    ------
+    OSError, ValueError
+        A source cannot be read.
+    """
+    key = _survey_key(pair, rank, blocks)
+    with _turn:
+        found = partial(pair, rank, blocks)
+        if found is not None and found.complete:
+            return found
+        file, heard = _rows_file(key), _Heard(pair, progress)
+        for row in found.rows if found else ():
+            heard.left.pop(str(row["name"]), None)
+        started = time.perf_counter()
+        found = survey(
+            pair.base, pair.tuned, rank=rank, grids=[blocks], output=file, progress=heard
+        )
+        with _lock:
+            _surveys[key] = found
+        if found.complete:
+            file.unlink(missing_ok=True)
+            work = sum(pair.work.values())
+            if work > 10**8:
+                _seconds_per_product[0] = (time.perf_counter() - started) / work
+    if heard.stop is not None:
+        raise heard.stop
+    return found
+
+
+def changed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of matrices with a ΔW other than 0, the largest ‖ΔW‖ first."""
+    moved = frame[frame["update_norm"] > 0]
+    return moved.sort_values("update_norm", ascending=False, kind="stable")
+
+
+def pooled_errors(frame: pd.DataFrame) -> dict[str, float]:
+    """Return √(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²) over all matrices for each structure, best first.
+
+    Where the grid does not fit a matrix, the matrix is held by `global`.
+
+    Examples
+    --------
+    >>> pooled_errors(pd.DataFrame({"update_norm": [3.0, 4.0], "error_global": [0.5, 0.5],
+    ...                             "error_adaptive_8x8": [0.0, np.nan]}))
+    {'adaptive': 0.4, 'global': 0.5}
+    """
+    energy = frame["update_norm"].to_numpy() ** 2
+    found = {}
+    for column in frame:
+        named = re.fullmatch(r"error_([a-z]+)(_\d+x\d+)?", str(column))
+        if named is None or frame[column].isna().all():
+            continue
+        errors = frame[column].fillna(frame["error_global"]).to_numpy()
+        found[named[1]] = float(np.sqrt((errors**2 * energy).sum() / (energy.sum() or 1.0)))
+    return dict(sorted(found.items(), key=lambda item: (round(item[1], 7), item[0] != "global")))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which adapter to make.
+
+    Attributes
+    ----------
+    family : str
+    blocks : (int, int)
+        The grid.
+    spend : str
+        "each matrix", "shared" or "energy".
+    rank : int
+        Equivalent rank for each matrix, unless an energy is to be kept; and that of a truncated
+        LoRA.
+    energy : float
+        Share of ‖ΔW‖² to keep of each matrix, if `spend` is "energy".
+    dtype : str
+    """
+
+    family: str
+    blocks: Blocks
+    spend: str
+    rank: int
+    energy: float
+    dtype: str
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Identify the plan by what it uses."""
+        energy = self.energy if self.spend == "energy" else None
+        return self.family, self.blocks, self.spend, self.rank, energy, self.dtype
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """An extraction and the ways to write it for PEFT: exact, and truncated to the rank."""
+
+    extraction: Extraction
+    exact: PeftChoice
+    truncated: PeftChoice
+    own_bytes: int
+
+    @property
+    def nbytes(self) -> int:
+        """Memory, about."""
+        return 2 * self.own_bytes + self.exact.nbytes + self.truncated.nbytes
+
+
+def whole_error(rows: Sequence[dict[str, Any]], moved: pd.DataFrame) -> float:
+    """Return the relative error over all matrices that changed; without an adapter it is 1 each.
+
+    Examples
+    --------
+    >>> moved = pd.DataFrame({"name": ["a.weight", "b"], "update_norm": [3.0, 4.0]})
+    >>> round(whole_error([{"name": "a", "update_norm": 3.0, "relative_error": 0.0}], moved), 6)
+    0.8
+    """
+    total = float((moved["update_norm"] ** 2).sum())
+    kept = sum((1 - row["relative_error"] ** 2) * row["update_norm"] ** 2 for row in rows)
+    return float(np.sqrt(max(0.0, 1 - kept / total))) if total else 0.0
+
+
+def extraction_seconds(pair: Pair, plan: Plan) -> float:
+    """Return about how long `extracted` will take; 0 if it is held."""
+    if hashkey(pair.key, plan.key) in _kept:
+        return 0.0
+    # An exact LoRA of blocks needs a decomposition in float64; hybrid searches.
+    times = {"global": 1.0, "hybrid": 20.0}.get(plan.family, 6.0)
+    return sum(pair.work.values()) * _seconds_per_product[0] * times
+
+
+_kept: LRUCache[object, Kept] = LRUCache(256 * MEGABYTE, getsizeof=lambda kept: kept.nbytes)
+
+
+def _kept_key(pair: Pair, plan: Plan, *progress: Progress | None) -> object:
+    return hashkey(pair.key, plan.key)
+
+
+@cached(_kept, key=_kept_key, condition=threading.Condition())
+def extracted(pair: Pair, plan: Plan, progress: Progress | None = None) -> Kept:
+    """Extract the adapter of a plan, and size every way to write it.
+
+    Raises
+    ------
+    OSError, ValueError
+        A source cannot be read, the family cannot reach the energy, or no matrix gets a rank.
+    """
+    heard = _Heard(pair, progress)
+
+    def hear(done: int, total: int, name: str) -> None:
+        if not heard(done, total, name) and heard.stop is not None:
+            raise heard.stop
+
+    goal: dict[str, Any] = (
+        {"energy": plan.energy}
+        if plan.spend == "energy"
+        else {"rank": plan.rank, "shared": plan.spend == "shared"}
+    )
+    dtype = DTYPES[plan.dtype]
+    with _turn:
+        found = extract_adapters(
+            pair.base,
+            pair.tuned,
+            family=plan.family,
+            grid=plan.blocks,
+            dtype=dtype,
+            progress=hear,
+            **goal,
+        )
+        choices = peft_choices(found.adapters, rank=plan.rank, dtype=dtype)
+    exact = next(choice for choice in choices if choice.exact)
+    loras = [choice for choice in choices if choice.kind == "lora"]
+    own_bytes = found.adapters.num_parameters * dtype.itemsize
+    return Kept(found, exact, loras[-1], own_bytes)
+
+
+def _archive_key(pair: Pair, plan: Plan, form: str) -> object:
+    return hashkey(pair.key, plan.key, form)
+
+
+@cached(LRUCache(128 * MEGABYTE, getsizeof=len), key=_archive_key, condition=threading.Condition())
+def archive(pair: Pair, plan: Plan, form: str) -> bytes:
+    """Return a zip with one folder: the adapter, read again and compared, and a README.
+
+    Parameters
+    ----------
+    pair : Pair
+    plan : Plan
+    form : str
+        "PEFT", "PEFT, truncated" or "lolora_core".
+
+    Raises
+    ------
+    ValueError
+        What was read back is not what was written.
+    """
+    kept = extracted(pair, plan)
+    adapters = kept.extraction.adapters
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / folder_name(pair, plan)
+        if form == "lolora_core":
+            kept.extraction.save(folder)
+            summary = ""
+        else:
+            chosen = kept.exact if form == "PEFT" else kept.truncated
+            rank = plan.rank if form != "PEFT" else None
+            to_peft(adapters, folder, kind=chosen.kind, rank=rank, dtype=DTYPES[plan.dtype])
+            summary = chosen.summary
+        text = readme(
+            folder.name,
+            form,
+            base=pair.base.label,
+            tuned=pair.tuned.label,
+            family=plan.family,
+            modules=len(adapters.terms),
+            error=kept.extraction.relative_error,
+            summary=summary,
+        )
+        (folder / "README.md").write_text(text, encoding="utf-8")
+        return _zipped(folder)
+
+
+def folder_name(pair: Pair, plan: Plan) -> str:
+    """Return a name for the folder, of plain characters."""
+    stem = re.sub(r"[^\w-]+", "-", pair.tuned.label.removesuffix(".safetensors")).strip("-")
+    amount = f"e{round(plan.energy * 100)}" if plan.spend == "energy" else f"r{plan.rank}"
+    shared = "-shared" if plan.spend == "shared" else ""
+    return f"{stem[-60:] or 'adapter'}-{plan.family}-{amount}{shared}"
+
+
+def _zipped(folder: Path) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(folder.iterdir()):
+            # A fixed date: equal adapters give equal files.
+            entry = zipfile.ZipInfo(f"{folder.name}/{path.name}", (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            packed.writestr(entry, path.read_bytes())
+    return out.getvalue()

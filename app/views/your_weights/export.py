@@ -1,0 +1,194 @@
+"""Your weights: choose family and budget, see error and size, download the adapter."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app.shared import settings as state
+from app.shared import widgets as controls
+from app.shared.words import format_error, percent
+from app.views.your_weights import compute as compute_weights
+from app.views.your_weights import sentences as prose_weights
+from app.views.your_weights.compute import Kept, Plan
+from app.views.your_weights.pairs import Pair
+from app.views.your_weights.parts import stopped, with_stop
+from lolora_core import FAMILIES
+
+__all__ = ["draw"]
+
+_LONG = 4.0
+
+
+def _plan(rank: int, blocks: tuple[int, int]) -> tuple[Plan, str]:
+    """Draw all choices, also the format: drawn before the work they stay in the link."""
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        family = controls.choice(state.KEEP, list(FAMILIES))
+    with right, st.container(horizontal=True, vertical_alignment="bottom"):
+        spend = controls.segments(state.SPEND)
+        energy = 0.0
+        if spend == "energy":
+            energy = controls.number(state.KEEP_ENERGY, width=220)
+        stored = controls.segments(state.STORED)
+        form = controls.segments(state.FORMAT)
+    return Plan(family, blocks, spend, rank, energy, stored), form
+
+
+def _extracted(pair: Pair, plan: Plan) -> Kept | None:
+    seconds = compute_weights.extraction_seconds(pair, plan)
+    key = (pair.key, plan.key)
+    if seconds == 0:
+        return compute_weights.extracted(pair, plan)
+    if stopped("extract", key, "Stopped: no adapter was made."):
+        return None
+    if seconds > _LONG and not st.button(f"Make it, about {round(seconds)} s", key="extract"):
+        return None
+    kept: Kept = with_stop(
+        "extract",
+        key,
+        "Extracting",
+        lambda progress: compute_weights.extracted(pair, plan, progress),
+    )
+    return kept
+
+
+def _sizes(pair: Pair, plan: Plan, kept: Kept) -> None:
+    formats = (
+        ("PEFT", kept.exact.summary.split(":")[0], kept.exact.num_parameters, kept.exact.nbytes,
+         kept.exact.relative_error),
+        ("PEFT, truncated", kept.truncated.summary.split(":")[0], kept.truncated.num_parameters,
+         kept.truncated.nbytes, kept.truncated.relative_error),
+        ("lolora_core", f"{plan.family}, exact", kept.extraction.adapters.num_parameters,
+         kept.own_bytes, 0.0),
+    )  # fmt: skip
+    whole = pair.tuned_bytes
+    rows = [
+        {
+            "format": form,
+            "what it holds": words,
+            "parameters": count,
+            "size": prose_weights.file_size(size),
+            "of tuned": None if whole is None else 100 * size / whole,
+            "lost in this format": "nothing" if error == 0 else format_error(error),
+        }
+        for form, words, count, size, error in formats
+    ]
+    column = st.column_config
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        width="stretch",
+        key="formats",
+        column_config={
+            "format": column.TextColumn(help="What the file is for."),
+            "what it holds": column.TextColumn(
+                help="Blocks written as plain LoRA need the rank of the whole ΔŴ, so an exact "
+                "LoRA may be larger than ΔW itself."
+            ),
+            "parameters": column.NumberColumn(help="Numbers in all factors.", format="localized"),
+            "size": column.TextColumn(help="Of the factors; 1 kB is 1,000 bytes."),
+            "of tuned": column.ProgressColumn(
+                help="Size as a share of the file of tuned.",
+                format="%.1f %%",
+                min_value=0.0,
+                max_value=100.0,
+            ),
+            "lost in this format": column.TextColumn(
+                help="Relative error against the adapter, over all its matrices; it adds to the "
+                "adapter's own."
+            ),
+        },
+    )
+
+
+def _matrices(kept: Kept) -> None:
+    frame = kept.extraction.frame()
+    column = st.column_config
+    with st.expander(f"The {len(frame)} adapted matrices, and what is left out"):
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "matrix": frame["name"],
+                    "largest rank": frame["rank"],
+                    "global rank": frame["global_rank"],
+                    "parameters": frame["num_parameters"],
+                    "error": frame["relative_error"],
+                }
+            ),
+            hide_index=True,
+            width="stretch",
+            key="adapted",
+            column_config={
+                "largest rank": column.NumberColumn(help="Of a block."),
+                "global rank": column.NumberColumn(help="Of hybrid's first term."),
+                "parameters": column.NumberColumn(format="localized"),
+                "error": column.ProgressColumn(
+                    help="‖ΔW − ΔŴ‖/‖ΔW‖, measured on the factors as stored.",
+                    format="%.3f",
+                    min_value=0.0,
+                    max_value=1.0,
+                ),
+            },
+        )
+        st.dataframe(
+            pd.DataFrame(list(kept.extraction.skipped.items()), columns=["tensor", "reason"]),
+            hide_index=True,
+            width="stretch",
+            key="left_out",
+        )
+
+
+def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) -> None:
+    """Draw the choice, what it costs, and the download."""
+    st.subheader("Take the adapter along", anchor=False)
+    plan, form = _plan(rank, blocks)
+    try:
+        kept = _extracted(pair, plan)
+    except (ValueError, OSError) as problem:
+        st.error(f"{problem}".rstrip(".") + ".")
+        return
+    if kept is None:
+        return
+    found = kept.extraction
+    st.markdown(
+        prose_weights.adapter(
+            plan.family,
+            (len(found.rows), len(moved)),
+            (found.relative_error, compute_weights.whole_error(found.rows, moved)),
+            found.adapters.num_parameters,
+            (kept.own_bytes, pair.tuned_bytes),
+        ),
+        help="√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), measured on the factors as stored. A matrix without an "
+        "adapter keeps the values of the base, which is an error of 1.",
+    )
+    _sizes(pair, plan, kept)
+    try:
+        with st.spinner("Packing …"):
+            data = compute_weights.archive(pair, plan, form)
+    except (ValueError, OSError) as problem:
+        st.error(f"{problem}".rstrip(".") + ".")
+        return
+    name = compute_weights.folder_name(pair, plan)
+    st.download_button(
+        f"Download for {form}: zip, {prose_weights.file_size(len(data))}",
+        data,
+        f"{name}.zip",
+        "application/zip",
+        on_click="ignore",
+        key="adapter",
+        type="primary",
+    )
+    st.code(prose_weights.loader(name, form), language="python")
+    st.caption(
+        "The zip holds one folder with these lines in its README. Before it is packed it is read "
+        f"again and every ΔW compared. Adapted are {percent(_share(pair, kept))} of the entries of "
+        "the matrices; biases, norms and embeddings keep the values of the base."
+    )
+    _matrices(kept)
+
+
+def _share(pair: Pair, kept: Kept) -> float:
+    shapes = [pair.tuned.tensors[name].shape for name in pair.names]
+    adapted = sum(row["rows"] * row["cols"] for row in kept.extraction.rows)
+    return float(adapted / sum(m * n for m, n in shapes))

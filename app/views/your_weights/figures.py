@@ -1,0 +1,206 @@
+"""Figures of the page Your weights: layers × kinds, who wins and by how much."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app.shared.cells import CLICKED, LETTERS, cell_targets, fade, frame_cell
+from app.shared.charts import finish
+from app.shared.style import FAMILY_COLOURS, GREY
+from lolora_core.explore.compare import TIE
+
+__all__ = ["marked", "ratio_figure", "structure_figure"]
+
+#: The scale of ratios ends at this factor, up and down.
+LARGEST_RATIO = 4.0
+
+
+def marked(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return where each matrix of a survey stands on the map, and what is written there.
+
+    Returns
+    -------
+    DataFrame
+        name, layer (text, "none" without one), kind, mark (the family that leads, "tie", or
+        "unchanged"), best_error, error_global, other (the best family with blocks), other_error
+        and ratio (other_error/error_global; NaN where LoRA is exact).
+
+    Examples
+    --------
+    >>> found = marked(pd.DataFrame({"name": ["h.0.q.weight"], "layer": [0], "kind": ["q"],
+    ...     "update_norm": [1.0], "error_global": [0.5], "error_adaptive_2x2": [0.25]}))
+    >>> found[["mark", "other", "ratio"]].values.tolist()
+    [['adaptive', 'adaptive', 0.5]]
+    """
+    columns = [c for c in map(str, frame) if re.fullmatch(r"error_[a-z]+_\d+x\d+", c)]
+    errors = frame[columns].to_numpy(dtype=float).reshape(len(frame), len(columns))
+    lora = frame["error_global"].to_numpy(dtype=float)
+    padded = np.column_stack([errors, np.full(len(frame), np.inf)])
+    padded = np.where(np.isnan(padded), np.inf, padded)
+    at = padded.argmin(1)
+    other = np.array([*(c.split("_")[1] for c in columns), "none fits"])[at]
+    lowest = padded.min(1)
+    mark = np.where(np.abs(lowest - lora) <= TIE, "tie", np.where(lowest < lora, other, "global"))
+    mark = np.where(frame["update_norm"].to_numpy() > 0, mark, "unchanged")
+    known = np.isfinite(lowest) & (lora > TIE)
+    ratio = np.divide(lowest, lora, out=np.full(len(frame), np.nan), where=known)
+    found = pd.DataFrame(
+        {
+            "name": frame["name"].astype(str).to_numpy(),
+            "layer": ["none" if pd.isna(layer) else str(layer) for layer in frame["layer"]],
+            "kind": frame["kind"].astype(str).to_numpy(),
+            "mark": mark,
+            "best_error": np.minimum(lowest, lora),
+            "error_global": lora,
+            "other": other,
+            "other_error": np.where(np.isfinite(lowest), lowest, np.nan),
+            "ratio": ratio,
+        }
+    )
+    if found.duplicated(["layer", "kind"]).any():
+        # An encoder and a decoder number their layers alike.
+        found["kind"] = [
+            re.sub(r"(^|[.-])\d+(?=[.-]|$)", r"\1*", name.removesuffix(".weight"), count=1)
+            for name in found["name"]
+        ]
+    return found
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 28 else f"…{text[-27:]}"
+
+
+def _places(marks: pd.DataFrame) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:
+    layers, kinds = list(dict.fromkeys(marks["layer"])), list(dict.fromkeys(marks["kind"]))
+    row = np.array([layers.index(layer) for layer in marks["layer"]])
+    col = np.array([kinds.index(kind) for kind in marks["kind"]])
+    return layers, kinds, row, col
+
+
+def _finish(
+    figure: go.Figure, marks: pd.DataFrame, picked: str, places: tuple[list[str], list[str]]
+) -> go.Figure:
+    layers, kinds = places
+    _, _, row, col = _places(marks)
+    custom = marks[["name", "mark", "best_error", "error_global", "other", "other_error"]]
+    figure.add_trace(
+        cell_targets(
+            col,
+            row,
+            custom.fillna(-1.0).to_numpy(),
+            "%{customdata[0]}<br>global: error %{customdata[3]:.4f}<br>"
+            "%{customdata[4]}: error %{customdata[5]:.4f}<extra></extra>",
+        )
+    )
+    at = np.flatnonzero(marks["name"] == picked)
+    if len(at):
+        frame_cell(figure, int(row[at[0]]), int(col[at[0]]))
+    figure.update_xaxes(
+        tickvals=list(range(len(kinds))),
+        ticktext=[_short(kind) for kind in kinds],
+        tickangle=-45,
+        showgrid=False,
+        zeroline=False,
+        range=[-0.5, len(kinds) - 0.5],
+    )
+    figure.update_yaxes(
+        title="layer",
+        tickvals=list(range(len(layers))),
+        ticktext=layers,
+        showgrid=False,
+        zeroline=False,
+        range=[len(layers) - 0.5, -0.5],
+    )
+    finish(figure, 210 + 34 * max(len(layers), 2))
+    figure.update_layout(CLICKED)
+    return figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"})
+
+
+def structure_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
+    """Draw which family leads on each matrix, layers × kinds: colour and letter.
+
+    Parameters
+    ----------
+    marks : DataFrame
+        From `marked`.
+    picked : str
+        The matrix that carries a frame.
+    """
+    layers, kinds, row, col = _places(marks)
+    figure = go.Figure()
+    letters = {**LETTERS, "tie": "=", "unchanged": "·"}
+    for name in [n for n in letters if (marks["mark"] == n).any()]:
+        own = (marks["mark"] == name).to_numpy()
+        colour = FAMILY_COLOURS.get(name, GREY)
+        z = np.full((len(layers), len(kinds)), np.nan)
+        text = np.full(z.shape, "", dtype=object)
+        z[row[own], col[own]], text[row[own], col[own]] = 1.0, letters[name]
+        shade = fade(colour, 0.75 if name in FAMILY_COLOURS else 1.0)
+        figure.add_heatmap(
+            z=z,
+            zmin=0,
+            zmax=1,
+            colorscale=[[0, shade], [1, shade]],
+            showscale=False,
+            text=text,
+            texttemplate="%{text}",
+            xgap=2,
+            ygap=2,
+            hoverinfo="skip",
+        )
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="markers",
+            marker={"symbol": "square", "size": 12, "color": colour},
+            name=f"{letters[name]}  {name}",
+        )
+    return _finish(figure, marks, picked, (layers, kinds))
+
+
+def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
+    """Draw the error of the best family with blocks as a multiple of LoRA's, on a log scale."""
+    layers, kinds, row, col = _places(marks)
+    z = np.full((len(layers), len(kinds)), np.nan)
+    text = np.full(z.shape, "", dtype=object)
+    ratios = marks["ratio"].to_numpy()
+    limit = np.log2(LARGEST_RATIO)
+    z[row, col] = np.clip(np.log2(np.maximum(ratios, 2.0**-40)), -limit, limit)
+    text[row, col] = [
+        ("·" if mark == "unchanged" else "=") if np.isnan(r) else f"{r:.2g}"
+        for r, mark in zip(ratios, marks["mark"], strict=True)
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=z,
+            zmin=-limit,
+            zmax=limit,
+            colorscale="PuOr_r",
+            text=text,
+            texttemplate="%{text}",
+            xgap=2,
+            ygap=2,
+            hoverinfo="skip",
+            colorbar={
+                "title": "blocks<br>/ LoRA",
+                "thickness": 12,
+                "tickvals": [-2, -1, 0, 1, 2],
+                "ticktext": ["≤ 1/4", "1/2", "1", "2", "≥ 4"],
+            },
+        )
+    )
+    # Cells without a ratio have no colour, so their words stand on the page itself.
+    blank = np.isnan(ratios)
+    figure.add_scatter(
+        x=col[blank],
+        y=row[blank],
+        text=text[row[blank], col[blank]],
+        mode="text",
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    return _finish(figure, marks, picked, (layers, kinds))

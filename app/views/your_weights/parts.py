@@ -1,0 +1,271 @@
+"""The parts of Your weights: survey, answer, maps, the picked matrix, the table."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.shared import settings as state
+from app.shared import sidebar
+from app.shared import widgets as controls
+from app.shared.words import format_error, percent, three_digits
+from app.views.what_if.parts import PICTURE, picked_cell
+from app.views.your_weights import (
+    compute as compute_weights,
+)
+from app.views.your_weights import (
+    figures as figures_weights,
+)
+from app.views.your_weights import (
+    pairs as checkpoint_pairs,
+)
+from app.views.your_weights import (
+    sentences as prose_weights,
+)
+from app.views.your_weights.pairs import Pair
+from lolora_core.checkpoints import Survey
+from lolora_core.checkpoints.survey import ENERGY_RANKS
+
+__all__ = ["answer", "downloads", "maps", "open_picked", "surveyed", "table", "with_stop"]
+
+Blocks = tuple[int, int]
+
+
+def _mark_stopped(name: str, key: Any) -> None:
+    st.session_state[f"stopped_{name}"] = key
+
+
+def with_stop(name: str, key: Any, words: str, run: Callable[..., Any]) -> Any:
+    """Run ``run(progress)`` with a bar, the time left and a Stop button."""
+    place = st.empty()
+    with place.container(horizontal=True, vertical_alignment="center"):
+        bar = st.progress(0.0, f"{words} …")
+        st.button("Stop", on_click=_mark_stopped, args=(name, key), key=f"stop_{name}")
+    started = time.perf_counter()
+
+    def show(share: float, done: str) -> None:
+        passed = time.perf_counter() - started
+        left = f": about {max(1, round(passed / share - passed))} s left" if share > 0.05 else ""
+        bar.progress(share, f"{words}, {done}{left}")
+
+    try:
+        return run(show)
+    finally:
+        place.empty()
+
+
+def stopped(name: str, key: Any, words: str) -> bool:
+    """Return whether this work was stopped; then offer to go on."""
+    if st.session_state.get(f"stopped_{name}") != key:
+        return False
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(words)
+        st.button("Continue", on_click=_mark_stopped, args=(name, None), key=f"continue_{name}")
+    return True
+
+
+def surveyed(pair: Pair, rank: int, blocks: Blocks) -> Survey | None:
+    """Survey what is new with a bar and Stop; after a Stop, what is done; None for nothing."""
+    key = (pair.key, rank, blocks)
+    known = compute_weights.partial(pair, rank, blocks)
+    if known is not None and known.complete:
+        return known
+    done = len(known.rows) if known else 0
+    if stopped("survey", key, f"Stopped: {done} of {len(pair.names)} matrices are done and shown."):
+        return known
+    try:
+        found: Survey = with_stop(
+            "survey",
+            key,
+            "Surveying",
+            lambda progress: compute_weights.surveyed(pair, rank, blocks, progress),
+        )
+    except (ValueError, OSError) as problem:
+        st.error(f"{problem}".rstrip(".") + ".")
+        return known
+    return found
+
+
+def answer(found: Survey, moved: pd.DataFrame, rank: int, blocks: Blocks) -> None:
+    """Say where the change lives and which structure holds it best."""
+    for note in found.notes:
+        st.warning(f"{note[:1].upper()}{note[1:]}.")
+    if moved.empty:
+        return
+    pooled = compute_weights.pooled_errors(moved)
+    st.markdown(
+        f"{prose_weights.where(moved)} {prose_weights.winner(pooled, rank, blocks)}",
+        help="Every matrix has the budget r·(m + n). Errors are √(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²) over all "
+        "matrices that changed, with the best approximation of each family; hybrid is not among "
+        "them, because a survey reads singular values only. Where the grid does not fit a "
+        "matrix, global holds it.",
+    )
+
+
+def _pick(figure: str) -> None:
+    cell = picked_cell(figure)
+    if cell:
+        state.set_value(state.MATRIX, str(cell[0]))
+
+
+def maps(frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
+    """Draw which family leads on each matrix, and by how much blocks differ from LoRA."""
+    marks = figures_weights.marked(frame)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Best structure of each matrix", anchor=False)
+        st.plotly_chart(
+            figures_weights.structure_figure(marks, picked),
+            key="structure_map",
+            on_select=lambda: _pick("structure_map"),
+            selection_mode="points",
+            config=PICTURE,
+        )
+        st.caption(
+            f"The family with the lowest error at r = {rank} on {blocks[0]}×{blocks[1]} blocks, "
+            f"layers × kinds of matrix; = is a tie, · did not change. "
+            f"{prose_weights.cells(marks)} Click a cell to pick the matrix."
+        )
+    with right:
+        st.subheader("Blocks against LoRA", anchor=False)
+        st.plotly_chart(
+            figures_weights.ratio_figure(marks, picked),
+            key="ratio_map",
+            on_select=lambda: _pick("ratio_map"),
+            selection_mode="points",
+            config=PICTURE,
+        )
+        st.caption(
+            "Error of the best family with blocks as a multiple of the error of global: below 1 "
+            "blocks gain over LoRA, above 1 they lose; = where LoRA is exact. "
+            f"{prose_weights.ratios(marks)}"
+        )
+
+
+def matrix_choice(moved: pd.DataFrame) -> str:
+    """Draw the choice of a matrix; return its name."""
+    names = [str(name) for name in moved["name"]]
+
+    def words(name: str) -> str:
+        # The link holds these words, so only the default has words of its own.
+        return name or f"{names[0]} (largest ‖ΔW‖)"
+
+    picked = controls.choice(state.MATRIX, ["", *names], format_func=words)
+    return picked or names[0]
+
+
+def open_picked(pair: Pair, frame: pd.DataFrame, name: str) -> None:
+    """Say what was measured of the picked matrix, and open it on the other pages."""
+    row = frame[frame["name"] == name].iloc[0]
+    target = checkpoint_pairs.update_target(pair, name)
+    with st.container(horizontal=True):
+        for page, title in (("compare", "Compare"), ("what_if", "What if")):
+            if st.button(
+                f"Open in {title}",
+                on_click=sidebar.look_at,
+                args=(target,),
+                key=f"open_{page}",
+                type="primary" if page == "compare" else "secondary",
+            ):
+                # Without query_params Streamlit clears the link, which bound widgets forbid.
+                st.switch_page(f"views/{page}/page.py", query_params={})
+    st.caption(
+        f"{row.rows:,} × {row.cols:,}, {row['dtype']}. ‖ΔW‖ = {three_digits(row.update_norm)}, "
+        f"‖ΔW‖/‖W‖ = {three_digits(row.relative_update)}. Effective rank "
+        f"{three_digits(row.effective_rank)} of {min(row.rows, row.cols)}; the first 8 singular "
+        f"values hold {percent(float(row.energy_8))} of ‖ΔW‖². Error of global "
+        f"{format_error(row.error_global)}, lowest error {format_error(row.best_error)}. The "
+        "pages open on its ΔW as a target of this session."
+    )
+
+
+def table(frame: pd.DataFrame) -> None:
+    """Show every matrix with bars and small curves of energy."""
+    st.subheader("Every matrix", anchor=False)
+    largest = float(frame["update_norm"].max()) or 1.0
+    energies = frame[[f"energy_{rank}" for rank in ENERGY_RANKS]]
+    shown = pd.DataFrame(
+        {
+            "matrix": [prose_weights.module_name(str(name)) for name in frame["name"]],
+            "shape": [f"{m:,}×{n:,}" for m, n in zip(frame["rows"], frame["cols"], strict=True)],
+            "‖ΔW‖": frame["update_norm"],
+            "‖ΔW‖/‖W‖": frame["relative_update"],
+            "effective rank": frame["effective_rank"],
+            "energy at ranks": energies.to_numpy().tolist(),
+            "best": frame["best_family"].fillna("unchanged"),
+            "error": frame["best_error"],
+            "error of global": frame["error_global"],
+            "gain": 100 * frame["gain"],
+        }
+    )
+    column = st.column_config
+    st.dataframe(
+        shown,
+        hide_index=True,
+        width="stretch",
+        key="layers",
+        column_config={
+            "matrix": column.TextColumn(pinned=True, help="Name in the file, without .weight."),
+            "shape": column.TextColumn(help="Rows × columns of W; rows are outputs."),
+            "‖ΔW‖": column.ProgressColumn(
+                help="Frobenius norm of tuned − base, no unit; the longest bar is the largest.",
+                format="%.3g",
+                min_value=0.0,
+                max_value=largest,
+            ),
+            "‖ΔW‖/‖W‖": column.NumberColumn(
+                help="How far it moved, relative to the base's norm.", format="%.3f"
+            ),
+            "effective rank": column.NumberColumn(
+                help="exp of the entropy of σ/Σσ: how many directions the change uses.",
+                format="%.1f",
+            ),
+            "energy at ranks": column.LineChartColumn(
+                help=f"Share of ‖ΔW‖² in the first {', '.join(map(str, ENERGY_RANKS))} singular "
+                "values, from 0 to 1.",
+                y_min=0.0,
+                y_max=1.1,
+            ),
+            "best": column.TextColumn(help="The family with the lowest error at the budget."),
+            "error": column.ProgressColumn(
+                help="‖ΔW − ΔŴ‖/‖ΔW‖ of the best family; 0 is exact.",
+                format="%.3f",
+                min_value=0.0,
+                max_value=1.0,
+            ),
+            "error of global": column.ProgressColumn(
+                help="The same for plain LoRA.", format="%.3f", min_value=0.0, max_value=1.0
+            ),
+            "gain": column.NumberColumn(
+                help="Share of global's error that the best family saves.", format="%.1f %%"
+            ),
+        },
+    )
+
+
+def downloads(found: Survey, frame: pd.DataFrame) -> None:
+    """List what has no row, and offer the survey as files."""
+    if found.skipped:
+        with st.expander(f"{len(found.skipped)} tensors are not surveyed, and why"):
+            st.dataframe(
+                pd.DataFrame(list(found.skipped.items()), columns=["tensor", "reason"]),
+                hide_index=True,
+                width="stretch",
+                key="skipped",
+            )
+
+    def as_json() -> str:
+        rows = json.loads(frame.to_json(orient="records"))
+        return json.dumps({"rows": rows, "skipped": found.skipped, "notes": found.notes}, indent=1)
+
+    with st.container(horizontal=True):
+        for label, name, mime, make in (
+            ("Survey, CSV", "survey.csv", "text/csv", lambda: frame.to_csv(index=False)),
+            ("Survey, JSON", "survey.json", "application/json", as_json),
+        ):
+            st.download_button(label, make, name, mime, on_click="ignore")

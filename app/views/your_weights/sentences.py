@@ -1,0 +1,312 @@
+"""Sentences of the page Your weights, from measured numbers. No streamlit here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from app.shared.words import format_error, join_words, percent, three_digits
+from lolora_core import FAMILIES
+from lolora_core.common.names import printable
+from lolora_core.explore.compare import TIE
+
+__all__ = [
+    "adapter",
+    "cells",
+    "file_size",
+    "loader",
+    "module_name",
+    "quoted",
+    "ratios",
+    "readme",
+    "structure",
+    "where",
+    "winner",
+]
+
+
+def module_name(name: str) -> str:
+    """Return the name of a matrix without ".weight".
+
+    Examples
+    --------
+    >>> module_name("blocks.0.query.weight")
+    'blocks.0.query'
+    """
+    return name.removesuffix(".weight")
+
+
+def quoted(name: str) -> str:
+    """Return the name of a matrix as code; names come from strangers' files.
+
+    Examples
+    --------
+    >>> quoted("a`**b**.weight")
+    '`a**b**`'
+    """
+    return f"`{printable(module_name(name)).replace('`', '')}`"
+
+
+def structure(family: str, blocks: tuple[int, int]) -> str:
+    """Name a family with its grid.
+
+    Examples
+    --------
+    >>> structure("adaptive", (8, 8)), structure("global", (8, 8))
+    ('adaptive on 8×8 blocks', 'global (plain LoRA)')
+    """
+    if FAMILIES[family].whole:
+        return f"{family} (plain LoRA)"
+    return f"{family} on {blocks[0]}×{blocks[1]} blocks"
+
+
+def where(moved: pd.DataFrame) -> str:
+    """Say in which matrices the change lives.
+
+    Parameters
+    ----------
+    moved : DataFrame
+        Columns name, update_norm and relative_update of the matrices that changed, the largest
+        ‖ΔW‖ first.
+
+    Examples
+    --------
+    >>> where(pd.DataFrame({"name": ["a.weight", "b"], "update_norm": [2.0, 1.0],
+    ...                     "relative_update": [0.1, 0.3]}))
+    'Half of the change, ‖ΔW‖², lies in 1 of 2 matrices, the largest part, 80.0 %, in `a`. \
+Relative to its base `b` moved most, by ‖ΔW‖/‖W‖ = 0.300.'
+    """
+    energy = moved["update_norm"].to_numpy() ** 2
+    shares = energy / energy.sum()
+    first = quoted(str(moved["name"].iloc[0]))
+    if len(moved) == 1:
+        text = f"All of the change lies in {first}."
+    else:
+        half = int(np.searchsorted(np.cumsum(shares), 0.5)) + 1
+        text = (
+            f"Half of the change, ‖ΔW‖², lies in {half} of {len(moved)} matrices, the largest "
+            f"part, {percent(float(shares[0]))}, in {first}."
+        )
+    ratios = moved["relative_update"].to_numpy(dtype=float)
+    if np.isfinite(ratios).any():
+        at = int(np.nanargmax(np.where(np.isfinite(ratios), ratios, np.nan)))
+        text += (
+            f" Relative to its base {quoted(str(moved['name'].iloc[at]))} moved most, by "
+            f"‖ΔW‖/‖W‖ = {three_digits(float(ratios[at]))}."
+        )
+    return text
+
+
+def winner(pooled: Mapping[str, float], rank: int, blocks: tuple[int, int]) -> str:
+    """Say which structure holds the change best at a budget, and by how much.
+
+    Parameters
+    ----------
+    pooled : mapping
+        Relative error over all matrices of each family, best first.
+
+    Examples
+    --------
+    >>> winner({"adaptive": 0.2, "global": 0.25}, 8, (4, 4))
+    '**adaptive on 4×4 blocks** holds it best at r = 8 for each matrix: error 0.200 over all \
+matrices, 20.0 % less than global (plain LoRA) with 0.250.'
+    >>> winner({"global": 0.2, "adaptive": 0.25}, 8, (4, 4))
+    '**global (plain LoRA)** holds it best at r = 8 for each matrix: error 0.200 over all \
+matrices; the best of the others, adaptive on 4×4 blocks, has 0.250, 1.25 times as much.'
+    """
+    (best, error), *others = pooled.items()
+    text = f"**{structure(best, blocks)}** holds it best at r = {rank} for each matrix: "
+    if error < TIE:
+        text += "exact to rounding"
+    else:
+        text += f"error {format_error(error)} over all matrices"
+    if best != "global":
+        lora = pooled["global"]
+        return (
+            f"{text}, {percent(1 - error / lora)} less than {structure('global', blocks)} with "
+            f"{format_error(lora)}."
+        )
+    if not others:
+        return f"{text}."
+    second, more = others[0]
+    if more - error <= TIE:
+        return f"{text}; {structure(second, blocks)} holds it equally well."
+    factor = f", {three_digits(more / error)} times as much" if error >= TIE else ""
+    return (
+        f"{text}; the best of the others, {structure(second, blocks)}, has "
+        f"{format_error(more)}{factor}."
+    )
+
+
+def cells(marks: pd.DataFrame) -> str:
+    """Count what leads how many matrices, as the map shows it.
+
+    Parameters
+    ----------
+    marks : DataFrame
+        Column `mark`: a family, "tie" or "unchanged".
+
+    Examples
+    --------
+    >>> cells(pd.DataFrame({"mark": ["global", "global", "tie"]}))
+    'Of 3 matrices global leads on 2; 1 is a tie.'
+    """
+    counts = marks["mark"].value_counts()
+    families = [f"{n} leads on {c}" for n, c in counts.items() if n not in ("tie", "unchanged")]
+    parts = [join_words(families)] if families else ["no family leads alone"]
+    for word, one, many in (
+        ("tie", "is a tie", "are ties"),
+        ("unchanged", "has not changed", "have not changed"),
+    ):
+        count = int(counts.get(word, 0))
+        if count:
+            parts.append(f"{count} {one if count == 1 else many}")
+    return f"Of {len(marks)} matrices {'; '.join(parts)}."
+
+
+def file_size(count: int) -> str:
+    """Return a number of bytes in the unit that suits it, 1 kB = 1,000 bytes.
+
+    Examples
+    --------
+    >>> file_size(614328), file_size(999), file_size(2_500_000_000)
+    ('614 kB', '999 bytes', '2.50 GB')
+    """
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{three_digits(count / size)} {unit}"
+    return f"{count} bytes"
+
+
+_LOADERS = {
+    "PEFT": (
+        "from peft import PeftModel",
+        "model = BASE  # your model with the weights of the base",
+        'model = PeftModel.from_pretrained(model, "{folder}")',
+    ),
+    "lolora_core": (
+        "from lolora_core.adapters import load_adapters",
+        "model = BASE  # your model with the weights of the base",
+        'model = load_adapters(model, "{folder}")',
+    ),
+}
+
+
+def loader(folder: str, form: str) -> str:
+    """Return the three lines that load an adapter."""
+    lines = _LOADERS["lolora_core" if form == "lolora_core" else "PEFT"]
+    return "\n".join(line.format(folder=folder) for line in lines)
+
+
+def readme(
+    folder: str,
+    form: str,
+    *,
+    base: str,
+    tuned: str,
+    family: str,
+    modules: int,
+    error: float,
+    summary: str,
+) -> str:
+    """Return the README of an archive: what it is and the three lines that load it.
+
+    Parameters
+    ----------
+    folder : str
+        Name of the folder in the archive.
+    form : str
+        "PEFT", "PEFT, truncated" or "lolora_core".
+    base, tuned, family : str
+    modules : int
+        Number of adapted modules.
+    error : float
+        Of the adapter against ΔW, over all its modules.
+    summary : str
+        What PEFT gets; empty in the format of lolora_core.
+    """
+    stored = f"\n- In PEFT: {summary}." if summary else ""
+    return f"""# {folder}
+
+Load it from the folder that holds this one:
+
+```python
+{loader(folder, form)}
+```
+
+- Made from: base `{base}`, tuned `{tuned}`; ΔW = tuned − base.
+- Structure: {family}, on {modules} matrices.
+- Relative error against ΔW, over these matrices: {format_error(error)}.{stored}
+- What the adapter leaves out (biases, norms, embeddings) keeps the values of the base.
+
+Made with Localized LoRA Explorer.
+"""
+
+
+def ratios(marks: pd.DataFrame) -> str:
+    """Say between which multiples of LoRA's error the best blocks lie.
+
+    Examples
+    --------
+    >>> ratios(pd.DataFrame({"name": ["a.weight", "b"], "ratio": [0.5, 2.0]}))
+    'From ×0.500 (`a`) to ×2.00 (`b`).'
+    """
+    known = marks[marks["ratio"].notna()]
+    if known.empty:
+        return "Here LoRA is exact, or the grid fits no matrix."
+    values, names = known["ratio"].to_numpy(), [quoted(str(name)) for name in known["name"]]
+    low, high = int(values.argmin()), int(values.argmax())
+    text = f"×{three_digits(float(values[low]))} ({names[low]})"
+    if len(known) == 1:
+        return f"{text}."
+    return f"From {text} to ×{three_digits(float(values[high]))} ({names[high]})."
+
+
+def adapter(
+    family: str,
+    counts: tuple[int, int],
+    errors: tuple[float, float],
+    parameters: int,
+    sizes: tuple[int, int | None],
+) -> str:
+    """Say what an adapter keeps and what it saves.
+
+    Parameters
+    ----------
+    family : str
+    counts : (int, int)
+        Matrices with an adapter, and all that changed.
+    errors : (float, float)
+        Over the one and over the other.
+    parameters : int
+    sizes : (int, int or None)
+        Bytes of the adapter and of the file of tuned.
+
+    Examples
+    --------
+    >>> adapter("global", (3, 3), (0.125, 0.125), 1000, (4000, 40000))
+    'As **global** on 3 of 3 changed matrices: error 0.125, 1,000 parameters, 4.00 kB in place of \
+40.0 kB for the tuned file, 10.0 % of it.'
+    >>> adapter("global", (2, 3), (0.125, 0.5), 1000, (4000, None))
+    'As **global** on 2 of 3 changed matrices: error 0.125 on these and 0.500 over all 3, 1,000 \
+parameters, 4.00 kB.'
+    """
+    size, whole = sizes
+    both = (
+        ""
+        if counts[0] == counts[1]
+        else (f" on these and {format_error(errors[1])} over all {counts[1]}")
+    )
+    text = (
+        f"As **{family}** on {counts[0]} of {counts[1]} changed matrices: error "
+        f"{format_error(errors[0])}{both}, {parameters:,} parameters, {file_size(size)}"
+    )
+    if whole is None:
+        return f"{text}."
+    if size > whole:
+        return f"{text}, more than the {file_size(whole)} of the tuned file."
+    return (
+        f"{text} in place of {file_size(whole)} for the tuned file, {percent(size / whole)} of it."
+    )

@@ -1,0 +1,328 @@
+"""An approximation of a target: ranks, factors, dense form, errors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lolora_core.blocks.factors import Part, parts_of_factors, parts_of_svd, whole_part
+from lolora_core.blocks.gather import block_norms, scatter_blocks
+from lolora_core.blocks.grid import Grid, GridLike
+from lolora_core.blocks.svd import BlockSVD
+from lolora_core.common import metrics
+from lolora_core.common.checks import Matrix, as_matrix, compute_dtype
+from lolora_core.families import FAMILIES
+from lolora_core.families.hybrid import GlobalTerm
+
+__all__ = ["Approximation"]
+
+
+_FORMAT = "lolora-approximation-1"
+
+
+@dataclass(frozen=True, eq=False)
+class Approximation:
+    """Ŵ, block by block: Ŵ_ij = B_ij·A_ij with B_ij (h_i×r_ij) and A_ij (r_ij×w_j).
+
+    For `hybrid` a global term is added: Ŵ = B·A + blocks with B (m×r₀) and A (r₀×n).
+
+    Made by `approximate`, `Decomposition.approximate` or `load`.
+
+    Attributes
+    ----------
+    family : str
+        Name of the family; "own" for a rank map that was given.
+    budget : int
+        Parameters that were allowed.
+    grid : Grid
+        The grid of the rank map; 1×1 for `global`.
+    rank_map : ndarray of int, shape (K_r, K_c)
+        r_ij; for `hybrid` of the block term. For `global` its one entry is also `global_rank`.
+    dtype : torch.dtype
+        Of the target, and so of `dense()`.
+    """
+
+    family: str
+    budget: int
+    grid: Grid
+    rank_map: Int[np.ndarray, "K_r K_c"]
+    dtype: torch.dtype
+    device: torch.device
+    _parts: tuple[Part, ...]
+    _target: Tensor | None = None
+    _error: float | None = None
+    _global: Part | None = None
+
+    @classmethod
+    def from_svd(
+        cls,
+        family: str,
+        budget: int,
+        svd: BlockSVD,
+        rank_map: Int[np.ndarray, "K_r K_c"],
+        target: Float[Tensor, "m n"],
+        *,
+        term: GlobalTerm | None = None,
+        error: float | None = None,
+    ) -> Approximation:
+        """Truncate the decomposition of every block to its rank; no factor is copied.
+
+        With a global term, `svd` is that of what the term leaves and `error` must be given or is
+        measured.
+        """
+        if term is None and error is None and svd.exact and not target.is_meta:
+            error = svd.spectra.relative_error(rank_map)
+        return cls(
+            family,
+            budget,
+            svd.grid,
+            rank_map,
+            target.dtype,
+            target.device,
+            parts_of_svd(svd, rank_map),
+            target,
+            error,
+            None if term is None else whole_part(svd.grid, *term),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, n) of the target."""
+        return self.grid.shape
+
+    @property
+    def global_rank(self) -> int:
+        """Rank of the term that spans the whole matrix, in `global` and `hybrid`; else 0."""
+        if self._global is not None:
+            return self._global.s.shape[-1]
+        known = FAMILIES.get(self.family)
+        return int(self.rank_map[0, 0]) if known is not None and known.whole else 0
+
+    @property
+    def num_parameters(self) -> int:
+        """Σ r_ij·(h_i + w_j), the trainable parameters used; for `hybrid` plus r₀·(m + n)."""
+        blocks = int((self.rank_map * self.grid.costs).sum())
+        return blocks if self._global is None else blocks + self.global_rank * sum(self.shape)
+
+    @property
+    def unused_parameters(self) -> int:
+        """Parameters of the budget that integer ranks, or full rank, leave over."""
+        return self.budget - self.num_parameters
+
+    @cached_property
+    def relative_error(self) -> float:
+        """‖W − Ŵ‖_F/‖W‖_F, before rounding to a half-precision dtype; 0 for the zero matrix.
+
+        Read from the discarded singular values after an exact decomposition; measured on the
+        dense residual after a randomized one.
+        """
+        if self._error is not None:
+            return self._error
+        return float(np.sqrt((self.block_errors(self.grid) ** 2).sum()))
+
+    @property
+    def energy(self) -> float:
+        """Share of ‖W‖²_F that is captured, 1 − relative_error²."""
+        return 1 - self.relative_error**2
+
+    def _dense(self) -> Float[Tensor, "m n"]:
+        out = torch.zeros(self.shape, dtype=compute_dtype(self.dtype), device=self.device)
+        for part in self._parts:
+            scatter_blocks(out, part.group, part.product())
+        return out if self._global is None else out + self._global.product()[0]
+
+    def dense(self) -> Float[Tensor, "m n"]:
+        """Return Ŵ, shape (m, n), in the dtype and on the device of the target.
+
+        Examples
+        --------
+        >>> approximate(np.ones((4, 4)), "global", budget=8).dense().sum().round(decimals=6)
+        tensor(16., dtype=torch.float64)
+        """
+        return self._dense().to(self.dtype)
+
+    def block_errors(
+        self, grid: GridLike | None = None, target: Matrix | None = None
+    ) -> Float64[np.ndarray, "K_r K_c"]:
+        """Return the residual norm of every block of `grid` over ‖W‖_F.
+
+        The squares sum to relative_error².
+
+        Parameters
+        ----------
+        grid : int, (int, int) or Grid, optional
+            Any grid of the matrix; by default the approximation's own.
+        target : Tensor or ndarray, optional
+            W, needed only where the approximation was loaded from a file.
+
+        Raises
+        ------
+        ValueError
+            Loaded from a file and no target given.
+
+        Examples
+        --------
+        >>> approximate(np.eye(4), "diagonal", budget=8, grid=2).block_errors(2).round(3)
+        array([[0.5, 0. ],
+               [0. , 0.5]])
+        """
+        reference = self._target if target is None else as_matrix(target)
+        if reference is None:
+            raise ValueError("this approximation was loaded without its target: pass target=W")
+        if tuple(reference.shape) != self.shape:
+            raise ValueError(
+                f"target must have the shape {self.shape}; its shape is {tuple(reference.shape)}"
+            )
+        cut = self.grid if grid is None else Grid.resolve(grid, self.shape)
+        work = reference.to(compute_dtype(reference.dtype))
+        norm = float(np.sqrt((block_norms(work, self.grid.whole()) ** 2).sum()))
+        if norm == 0:
+            return np.zeros(cut.blocks)
+        return block_norms(work - self._dense().to(work.dtype), cut) / norm
+
+    def numerical_rank(self) -> int:
+        """Return the rank of Ŵ: singular values above max(m, n)·ε·σ_max, ε of the working dtype.
+
+        Where no two blocks share a row or a column, the singular values of Ŵ are those of its
+        blocks; otherwise the dense form is decomposed.
+
+        Examples
+        --------
+        >>> approximate(np.eye(8), "localized", budget=64, grid=2).numerical_rank()
+        4
+        """
+        used = self.rank_map > 0
+        apart = max(used.sum(axis=0).max(), used.sum(axis=1).max()) <= 1
+        if self._target is None or self._global is not None or not apart:
+            return metrics.numerical_rank(self._dense())
+        kept = np.concatenate(
+            [[0.0], *(p.s.double().numpy(force=True).ravel() for p in self._parts)]
+        )
+        smallest = max(self.shape) * torch.finfo(compute_dtype(self.dtype)).eps * kept.max()
+        return int((kept > smallest).sum())
+
+    def factors(self) -> dict[tuple[int, int], tuple[Tensor, Tensor]]:
+        """Return the factors of every block that has a rank.
+
+        Returns
+        -------
+        dict
+            ``{(i, j): (B_ij, A_ij)}`` with B_ij of shape (h_i, r_ij) and A_ij of shape
+            (r_ij, w_j), so that B_ij @ A_ij approximates block (i, j). The singular values are
+            shared evenly, B = U·√S and A = √S·Vh; blocks of rank 0 are left out.
+
+        Examples
+        --------
+        >>> pairs = approximate(np.eye(4), "localized", budget=16, grid=2).factors()
+        >>> {block: (tuple(b.shape), tuple(a.shape)) for block, (b, a) in pairs.items()}[0, 1]
+        ((2, 1), (1, 2))
+        """
+        pairs = {}
+        for part in self._parts:
+            root = part.s.sqrt()
+            left, right = part.u * root[:, None, :], root[:, :, None] * part.vh
+            for at, (i, j) in enumerate(zip(part.group.rows, part.group.cols, strict=True)):
+                rank = int(self.rank_map[i, j])
+                if rank:
+                    pairs[int(i), int(j)] = (left[at, :, :rank], right[at, :rank, :])
+        return dict(sorted(pairs.items()))
+
+    def global_factors(self) -> tuple[Float[Tensor, "m r"], Float[Tensor, "r n"]] | None:
+        """Return (B, A) of the global term that `hybrid` adds to its blocks; None without one.
+
+        B has the shape (m, r₀) and A (r₀, n), with the singular values shared evenly as in
+        `factors`. For `global` the pair is that of its only block, ``factors()[0, 0]``.
+
+        Examples
+        --------
+        >>> a = approximate(np.ones((4, 4)), "hybrid", budget=8, grid=2)
+        >>> b, right = a.global_factors()
+        >>> tuple(b.shape), tuple(right.shape), a.factors()
+        ((4, 1), (1, 4), {})
+        """
+        if self._global is None:
+            return None
+        root = self._global.s[0].sqrt()
+        return self._global.u[0] * root, root[:, None] * self._global.vh[0]
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the factors, the grid and the rank map to a safetensors file.
+
+        Tensors ``B.i.j`` and ``A.i.j`` hold the factors of block (i, j), ``B.global`` and
+        ``A.global`` those of a global term; ``rank_map``, ``row_edges`` and ``col_edges`` the
+        structure; the rest stands in the metadata.
+        """
+        tensors = {
+            "rank_map": torch.as_tensor(self.rank_map, dtype=torch.int64),
+            "row_edges": torch.as_tensor(self.grid.row_edges, dtype=torch.int64),
+            "col_edges": torch.as_tensor(self.grid.col_edges, dtype=torch.int64),
+        }
+        for (i, j), (b, a) in self.factors().items():
+            tensors[f"B.{i}.{j}"] = b.contiguous()
+            tensors[f"A.{i}.{j}"] = a.contiguous()
+        pair = self.global_factors()
+        if pair is not None:
+            tensors["B.global"], tensors["A.global"] = (factor.contiguous() for factor in pair)
+        metadata = {
+            "format": _FORMAT,
+            "family": self.family,
+            "budget": str(self.budget),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "relative_error": json.dumps(self.relative_error),
+        }
+        save_file(tensors, path, metadata=metadata)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, device: str = "cpu") -> Approximation:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            Not such a file.
+        """
+        try:
+            with safe_open(path, framework="pt", device=device) as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != _FORMAT:
+                    raise ValueError(f"{path} is not a saved approximation")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as problem:
+            raise ValueError(f"{path} is not a readable safetensors file: {problem}") from None
+        return _from_tensors(tensors, metadata, torch.device(device))
+
+
+def _from_tensors(
+    tensors: dict[str, Tensor], metadata: dict[str, str], device: torch.device
+) -> Approximation:
+    grid = Grid(tuple(tensors["row_edges"].tolist()), tuple(tensors["col_edges"].tolist()))
+    rank_map = tensors["rank_map"].numpy(force=True)
+    factors = {
+        (i, j): (tensors[f"B.{i}.{j}"], tensors[f"A.{i}.{j}"])
+        for i, j in np.argwhere(rank_map > 0).tolist()
+    }
+    term = None
+    if "B.global" in tensors:
+        left, right = tensors["B.global"], tensors["A.global"]
+        term = whole_part(grid, left, left.new_ones(left.shape[1]), right)
+    return Approximation(
+        metadata["family"],
+        int(metadata["budget"]),
+        grid,
+        rank_map,
+        getattr(torch, metadata["dtype"]),
+        device,
+        parts_of_factors(grid, rank_map, factors),
+        None,
+        json.loads(metadata["relative_error"]),
+        term,
+    )

@@ -1,0 +1,67 @@
+"""Factors of blocks, batched by block shape: how an approximation holds what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lolora_core.blocks.grid import BlockGroup, Grid
+from lolora_core.blocks.svd import BlockSVD
+
+__all__ = ["Part", "parts_of_factors", "parts_of_svd", "whole_part"]
+
+
+class Part(NamedTuple):
+    """Factors of blocks of one shape, padded with zeros to the largest rank among them."""
+
+    group: BlockGroup
+    u: Float[Tensor, "b h r"]
+    s: Float[Tensor, "b r"]
+    vh: Float[Tensor, "b r w"]
+
+    def product(self) -> Float[Tensor, "b h w"]:
+        """Return U·diag(S)·Vh of every block."""
+        return (self.u * self.s[:, None, :]) @ self.vh
+
+
+def parts_of_svd(svd: BlockSVD, rank_map: Int[np.ndarray, "K_r K_c"]) -> tuple[Part, ...]:
+    """Truncate every block to its rank; no factor is copied."""
+    parts = []
+    for group, u, s, vh, _ in svd.groups:
+        ranks = rank_map[group.rows, group.cols]
+        top = int(ranks.max(initial=0))
+        if top == 0:
+            continue
+        keep = torch.as_tensor(np.arange(top) < ranks[:, None], device=s.device)
+        parts.append(Part(group, u[..., :top], s[:, :top] * keep, vh[:, :top, :]))
+    return tuple(parts)
+
+
+def parts_of_factors(
+    grid: Grid,
+    rank_map: Int[np.ndarray, "K_r K_c"],
+    factors: Mapping[tuple[int, int], tuple[Tensor, Tensor]],
+) -> tuple[Part, ...]:
+    """Gather the factors (B_ij, A_ij) of single blocks by block shape."""
+    parts = []
+    for group in grid.groups(rank_map > 0):
+        ranks = rank_map[group.rows, group.cols]
+        blocks = list(zip(group.rows.tolist(), group.cols.tolist(), strict=True))
+        ones = factors[blocks[0]][0].new_ones(len(blocks), int(ranks.max()))
+        left = ones.new_zeros(len(blocks), group.height, ones.shape[1])
+        right = ones.new_zeros(len(blocks), ones.shape[1], group.width)
+        for at, (block, rank) in enumerate(zip(blocks, ranks.tolist(), strict=True)):
+            left[at, :, :rank], right[at, :rank] = factors[block]
+        parts.append(Part(group, left, ones, right))
+    return tuple(parts)
+
+
+def whole_part(grid: Grid, u: Tensor, s: Tensor, vh: Tensor) -> Part:
+    """Return U·diag(S)·Vh over the whole matrix of a grid as a part."""
+    (group,) = grid.whole().groups()
+    return Part(group, u[None], s[None], vh[None])

@@ -1,0 +1,1 @@
+"""Checks of arguments, metrics, devices, threads, names."""

@@ -1,0 +1,1 @@
+"""What several families, grids and budgets say about one matrix."""

@@ -1,0 +1,274 @@
+"""The adviser: the smallest structure that reaches a target, and the same choice elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import SupportsIndex
+
+import numpy as np
+from jaxtyping import Float64
+from torch import Tensor
+
+from lolora_core.blocks.gram import gram_spectra, normalized
+from lolora_core.blocks.grid import Grid, GridLike
+from lolora_core.common.checks import Matrix, as_matrix, check_budget
+from lolora_core.explore.curves import smallest_budget
+from lolora_core.explore.other_tools import CONVERSIONS
+from lolora_core.explore.sweep import GRIDS, Sweep, SweepRow, sweep
+
+__all__ = ["Advice", "advise", "advise_from"]
+
+#: A target error counts as reached within this: where the accuracy of a sweep ends.
+SLACK = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Advice:
+    """What `advise` found.
+
+    Attributes
+    ----------
+    goal : {"budget", "error", "energy"}
+    target : float
+        Its value: parameters, relative error, or share of ‖W‖²_F.
+    best : SweepRow
+        The choice.
+    runner_up : SweepRow or None
+        The best of another family; None where no other reaches the target.
+    margin : float
+        What the runner-up is worse by. For a budget, its relative error less that of the choice;
+        otherwise its parameters over those of the choice (1 is as many). NaN without runner-up.
+    global_rank : int
+        Rank of the `global` term that meets the same goal: at the budget, or reaching the target.
+    singular_values : ndarray, shape (k,)
+        Of W, falling; the conversions read them.
+    other_tools : dict of str to float or None
+        `global_rank` as each of `CONVERSIONS` states it; None where no value gives it.
+    peft : dict of str to int
+        Settings of PEFT: ``r`` for a LoRA of `global_rank`. Where the choice is `localized` on
+        K×K blocks, K divides both sides and 1 < K, also ``gralora_r`` and ``gralora_k``: GraLoRA
+        of that r and k has the same structure and parameters.
+    """
+
+    goal: str
+    target: float
+    best: SweepRow
+    runner_up: SweepRow | None
+    margin: float
+    global_rank: int
+    singular_values: Float64[np.ndarray, " k"]
+    other_tools: dict[str, float | None]
+    peft: dict[str, int]
+
+    def __str__(self) -> str:
+        """Return the advice as sentences."""
+        best, other = self.best, self.runner_up
+        choice = (
+            f"{_named(best)} with {best.num_parameters:,} parameters has a relative error of "
+            f"{best.relative_error:.3g}"
+        )
+        if self.goal == "budget":
+            first = f"At a budget of {int(self.target):,} parameters, {choice}"
+            if other is None:
+                return f"{first}; no other family was compared."
+            if self.margin <= SLACK:
+                return f"{first}; {_named(other)} has the same."
+            return f"{first}; next is {_named(other)} with {other.relative_error:.3g}."
+        first = f"The fewest parameters for {_goal(self.goal, self.target)}: {choice}"
+        if other is None:
+            return f"{first}; no other family reaches it."
+        times = "as many" if self.margin == 1 else f"{self.margin:.3g} times as many"
+        return f"{first}; {_named(other)} needs {times}."
+
+
+def _named(row: SweepRow) -> str:
+    if row.family == "global":
+        return "global"
+    return f"{row.family} on {row.grid_rows}×{row.grid_cols} blocks"
+
+
+def _goal(goal: str, target: float) -> str:
+    if goal == "error":
+        return f"a relative error of at most {target:g}"
+    return f"{100 * target:g} % of the energy"
+
+
+def _check_goal(
+    budget: SupportsIndex | None, error: float | None, energy: float | None
+) -> tuple[str, float]:
+    goals = {"budget": budget, "error": error, "energy": energy}
+    given = [name for name, value in goals.items() if value is not None]
+    if len(given) != 1:
+        raise ValueError(
+            "give exactly one of budget, error and energy; "
+            + (f"given are {', '.join(given)}" if given else "none is given")
+        )
+    if budget is not None:
+        return "budget", check_budget(budget)
+    name, number = ("error", error) if error is not None else ("energy", energy)
+    assert number is not None
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must be between 0 and 1; it is {number!r}")
+    return name, float(number)
+
+
+def _structures(found: Sweep) -> list[tuple[str, tuple[int, int]]]:
+    """Return what is worth comparing: on one block every family is `global`."""
+    keys = list(found.curves)
+    if "global" not in found.families:
+        return keys
+    first = next(key for key in keys if key[0] == "global")
+    return [first, *(k for k in keys if k[0] != "global" and k[1] != (1, 1))]
+
+
+def _reaching(found: Sweep, error: float) -> list[SweepRow]:
+    """Return the smallest row of each family and grid that reaches `error`, fewest first."""
+    rows = []
+    for family, grid in _structures(found):
+        budget = smallest_budget(found.curves[family, grid], error + SLACK)
+        if budget is not None:
+            rows.append(found.row(family, grid, budget))
+    return sorted(rows, key=lambda row: (row.num_parameters, round(row.relative_error, 6)))
+
+
+def _at(found: Sweep, budget: int) -> list[SweepRow]:
+    rows = [found.row(family, grid, budget) for family, grid in _structures(found)]
+    return sorted(rows, key=lambda row: (round(row.relative_error, 6), row.num_parameters))
+
+
+def _singular_values(matrix: Tensor, found: Sweep) -> Float64[np.ndarray, " k"]:
+    work, scale = normalized(matrix)
+    whole = Grid.regular(found.shape, 1)
+    held = (c.spectra for c in found.curves.values() if c.spectra.grid == whole)
+    spectra = next(held, None) or gram_spectra(work, whole)
+    return spectra.values[0, 0] * scale
+
+
+def _gralora(best: SweepRow, shape: tuple[int, int]) -> dict[str, int]:
+    k = best.grid_rows
+    if best.family != "localized" or k == 1 or k != best.grid_cols or any(s % k for s in shape):
+        return {}
+    # r/K of every block of GraLoRA is the rank of a block here, ρ = P/(K·(m + n)).
+    rank = best.num_parameters // (k * sum(shape))
+    return {"gralora_r": rank * k, "gralora_k": k} if rank else {}
+
+
+def advise(
+    target: Matrix,
+    *,
+    budget: SupportsIndex | None = None,
+    error: float | None = None,
+    energy: float | None = None,
+    grids: Iterable[GridLike] | None = None,
+    families: Sequence[str] | None = None,
+) -> Advice:
+    """Return the structure to choose: the lowest error at a budget, or the fewest parameters.
+
+    For `error` and `energy` the smallest budget of every family on every grid is found by
+    bisection on the curves of a `sweep`, so it need not be a whole equivalent rank. A target
+    counts as reached within 10⁻⁶, where the accuracy of a sweep ends. Errors that are equal to
+    10⁻⁶ go to the structure with fewer parameters, then to the first in the order of the
+    families and grids. On one block every family is `global`, and only that is considered.
+
+    Parameters
+    ----------
+    target : Tensor or ndarray, shape (m, n)
+        W; see `as_matrix`.
+    budget : int, optional
+        Trainable parameters.
+    error : float, optional
+        Relative error to reach, 0…1.
+    energy : float, optional
+        Share of ‖W‖²_F to capture, 0…1: an error of √(1 − energy).
+    grids : iterable of int, (int, int) or Grid, optional
+        By default those of `sweep` that fit the matrix.
+    families : sequence of str, optional
+        See `sweep`.
+
+    Returns
+    -------
+    Advice
+
+    Raises
+    ------
+    TypeError, ValueError
+        Not exactly one of budget, error and energy; error or energy outside 0…1; a target that
+        none of the named families reaches (`diagonal` alone may not); bad input of `sweep`.
+
+    Examples
+    --------
+    >>> advice = advise(np.diag([4.0, 2.0, 1.0, 1.0]), energy=0.9, grids=(1, 2))
+    >>> print(advice)
+    The fewest parameters for 90 % of the energy: adaptive on 2×2 blocks with 8 parameters has a \
+relative error of 0.302; diagonal on 2×2 blocks needs 2 times as many.
+    >>> advice.peft, advice.other_tools["peft_float_rank"]
+    ({'r': 2}, 0.8181818181818181)
+    """
+    matrix = as_matrix(target)
+    shape = (matrix.shape[0], matrix.shape[1])
+    _check_goal(budget, error, energy)
+    fitting = [k for k in GRIDS if k <= min(shape)] if grids is None else grids
+    found = sweep(matrix, fitting, families, [0])
+    values = _singular_values(matrix, found)
+    return advise_from(found, values, budget=budget, error=error, energy=energy)
+
+
+def advise_from(
+    found: Sweep,
+    singular_values: Float64[np.ndarray, " k"],
+    *,
+    budget: SupportsIndex | None = None,
+    error: float | None = None,
+    energy: float | None = None,
+) -> Advice:
+    """Return the structure to choose from a sweep that is there already; see `advise`.
+
+    Parameters
+    ----------
+    found : Sweep
+    singular_values : ndarray, shape (k,)
+        Of the whole matrix, falling; of several channels, of all together.
+    budget, error, energy
+        Exactly one, as for `advise`.
+    """
+    goal, value = _check_goal(budget, error, energy)
+    values, shape = singular_values, found.shape
+    left = np.concatenate([np.cumsum(values[::-1] ** 2)[::-1], [0.0]])
+    if goal == "budget":
+        rows = _at(found, int(value))
+        rank = min(int(value) // sum(shape), len(values))
+    else:
+        most = value if goal == "error" else math.sqrt(1 - value)
+        rows = _reaching(found, most)
+        if not rows:
+            raise ValueError(
+                f"none of the families {', '.join(found.families)} reaches {_goal(goal, value)} "
+                "at any budget; allow another family"
+            )
+        errors = np.sqrt(left / left[0]) if left[0] else np.zeros(len(left))
+        rank = int(np.argmax(errors <= most + SLACK))
+    best = rows[0]
+    other = next((row for row in rows if row.family != best.family), None)
+    return Advice(
+        goal,
+        value,
+        best,
+        other,
+        _margin(goal, best, other),
+        rank,
+        values,
+        {c.name: c.value(values, rank) for c in CONVERSIONS},
+        ({"r": rank} if rank else {}) | _gralora(best, shape),
+    )
+
+
+def _margin(goal: str, best: SweepRow, other: SweepRow | None) -> float:
+    if other is None:
+        return math.nan
+    if goal == "budget":
+        return max(other.relative_error - best.relative_error, 0.0)
+    if best.num_parameters == 0:
+        return 1.0 if other.num_parameters == 0 else math.inf
+    return other.num_parameters / best.num_parameters

@@ -1,0 +1,348 @@
+"""A global term plus an adaptive term on the residual, found by a search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lolora_core.blocks.gather import gather_blocks, scatter_blocks
+from lolora_core.blocks.grid import BlockGroup, Grid
+from lolora_core.blocks.spectra import Spectra
+from lolora_core.blocks.svd import BlockSVD, GroupSVD, Method, block_svd
+from lolora_core.common.checks import compute_dtype
+from lolora_core.families import adaptive_ranks
+
+if TYPE_CHECKING:
+    from lolora_core.blocks.approximation import Approximation
+
+__all__ = ["REFITS", "TOLERANCE", "GlobalTerm", "Hybrid", "HybridSearch"]
+
+#: Refits on a rung end when one lowers the error by less than this share of it, or after `REFITS`.
+TOLERANCE = 0.005
+REFITS = 20
+# Within a refit the column spaces of the blocks stay while coefficients and global term change.
+_INNER = 3
+_OVERSAMPLING = 8
+# Eigenvectors of a block followed beyond the largest rank in use.
+_MARGIN = 4
+
+
+class GlobalTerm(NamedTuple):
+    """G = U·diag(S)·Vh, of rank r₀.
+
+    Attributes
+    ----------
+    u : Tensor, shape (m, r₀)
+    s : Tensor, shape (r₀,)
+    vh : Tensor, shape (r₀, n)
+    """
+
+    u: Float[Tensor, "m r"]
+    s: Float[Tensor, " r"]
+    vh: Float[Tensor, "r n"]
+
+    @property
+    def rank(self) -> int:
+        """Return r₀."""
+        return self.s.shape[0]
+
+    def dense(self) -> Float[Tensor, "m n"]:
+        """Return G."""
+        return (self.u * self.s) @ self.vh
+
+
+class Hybrid(NamedTuple):
+    """What the search found at a budget.
+
+    Attributes
+    ----------
+    rank_map : ndarray of int, shape (K_r, K_c)
+        Ranks of the block term.
+    relative_error : float
+        ‖W − Ŵ‖_F/‖W‖_F, from the discarded singular values of the blocks of W − G.
+    term : GlobalTerm or None
+        None where r₀ = 0.
+    """
+
+    rank_map: Int[np.ndarray, "K_r K_c"]
+    relative_error: float
+    term: GlobalTerm | None
+
+
+class _Listed(NamedTuple):
+    """A global term, the budget of the rung it was made on, the spectra of the blocks of W − G."""
+
+    term: GlobalTerm
+    budget: int
+    spectra: Spectra
+
+
+class _Fit(NamedTuple):
+    """A global term and the leading eigenvectors of the blocks of W − G, by block shape."""
+
+    term: GlobalTerm
+    bases: tuple[tuple[BlockGroup, Tensor], ...]
+    spectra: Spectra
+
+
+def _rungs() -> Iterator[int]:
+    rung = 2
+    while True:
+        yield rung
+        rung *= 2
+
+
+@dataclass(eq=False)
+class HybridSearch:
+    """The search for W ≈ G + blocks on one grid, for every budget.
+
+    For a given global term G the best block term is `adaptive` on W − G; the singular values of
+    the blocks of W − G tell its error at every budget, and that never rises with the budget. So
+    the search makes a list of global terms, one on each *rung*, the budget R·(m + n) of an
+    equivalent rank R = 2, 4, 8, 16 …:
+
+    1. r₀ = R/4, R/2 and 7R/8 are tried, each from the truncated SVD of W, and the r₀ of the rung
+       before, from its term; one refit each, then another for the better two.
+    2. The best is refitted until a refit lowers the error by less than `TOLERANCE` of it, `REFITS`
+       times at most. A refit fixes the block term and takes the best rank-r₀ matrix for
+       W − blocks (subspace iteration from the last G), then makes the blocks adaptive on W − G.
+
+    A budget P is answered by the best of the pure global term of rank r = ⌊P/(m + n)⌋ (the end
+    r₀ = r), `adaptive` on W (the end r₀ = 0), and the terms of all rungs up to P, each with
+    `adaptive` on its residual for what it leaves of P. Each of these is a fixed function of P
+    that never rises, and a larger budget has all of them and more. Therefore, after an exact
+    decomposition, the error never rises with the budget, is never above that of `global` or
+    `adaptive`, and does not depend on what was asked before. It is an upper bound: not every r₀
+    is tried, and refits find a local minimum.
+
+    Parameters
+    ----------
+    target : Tensor, shape (m, n)
+    whole, blocks : BlockSVD
+        Of the target on the 1×1 grid and on the grid of the block term.
+    method, max_rank
+        How residuals are decomposed, see `block_svd`.
+
+    Examples
+    --------
+    >>> from lolora_core import decompose
+    >>> svd = decompose(torch.eye(8) + torch.ones(8, 8), grid=4)
+    >>> found = svd.search("hybrid").at(budget=64)
+    >>> found.term.rank, found.rank_map.diagonal(), round(found.relative_error, 3)
+    (1, array([2, 2, 2, 2]), 0.0)
+    """
+
+    target: Float[Tensor, "m n"]
+    whole: BlockSVD
+    blocks: BlockSVD
+    method: Method = "auto"
+    max_rank: int | None = None
+    _listed: list[_Listed] = field(default_factory=list, repr=False)
+    _climbed: int = field(default=0, repr=False)
+    _found: dict[int, Hybrid] = field(default_factory=dict, repr=False)
+    # The last term that was asked for, and the decomposition of its residual.
+    _residual: tuple[GlobalTerm, BlockSVD] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self._work = self.target.to(compute_dtype(self.target.dtype))
+        self._cut = [gather_blocks(self._work, group) for group in self.grid.groups()]
+        self._side = sum(self.grid.shape)
+        self._starts: dict[int, _Fit] = {}
+        self._last: _Fit | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the block term."""
+        return self.blocks.grid
+
+    def at(self, budget: int) -> Hybrid:
+        """Return the best hybrid found for a budget; kept, so asking again costs nothing."""
+        if budget not in self._found:
+            self._climb(budget)
+            self._found[budget] = self._best(budget)
+        return self._found[budget]
+
+    def approximate(self, family: str, budget: int) -> Approximation:
+        """Return the best hybrid found for a budget, with its factors."""
+        from lolora_core.blocks.approximation import Approximation
+
+        found = self.at(budget)
+        exact = self.whole.exact and self.blocks.exact
+        return Approximation.from_svd(
+            family,
+            budget,
+            self.blocks if found.term is None else self._decomposed(found.term),
+            found.rank_map,
+            self.target,
+            term=found.term,
+            error=found.relative_error if exact else None,
+        )
+
+    def _decomposed(self, term: GlobalTerm) -> BlockSVD:
+        if self._residual is None or self._residual[0] is not term:
+            residual = self._work - term.dense()
+            svd = block_svd(residual, self.grid, method=self.method, max_rank=self.max_rank)
+            self._residual = term, svd
+        return self._residual[1]
+
+    def _best(self, budget: int) -> Hybrid:
+        rank = min(budget // self._side, min(self.grid.shape))
+        alone = self.whole.spectra.relative_error(np.array([[rank]]))
+        term = self._truncated(rank) if rank else None
+        best = Hybrid(np.zeros(self.grid.blocks, dtype=np.int64), alone, term)
+        ranks = adaptive_ranks(self.grid, budget, self.blocks.spectra)
+        error = self.blocks.spectra.relative_error(ranks)
+        if error < best.relative_error:
+            best = Hybrid(ranks, error, None)
+        for listed in self._listed:
+            if listed.budget <= budget:
+                ranks, error = self._adapted(listed, budget)
+                if error < best.relative_error:
+                    best = Hybrid(ranks, error, listed.term)
+        return best
+
+    def _adapted(
+        self, at: _Listed | _Fit, budget: int, rank: int | None = None
+    ) -> tuple[np.ndarray, float]:
+        left = budget - (at.term.rank if rank is None else rank) * self._side
+        ranks = adaptive_ranks(self.grid, left, at.spectra)
+        return ranks, float(np.sqrt(at.spectra.residuals(ranks).sum() / self.blocks.spectra.total))
+
+    def _truncated(self, rank: int) -> GlobalTerm:
+        (held,) = self.whole.groups
+        return GlobalTerm(held.u[0, :, :rank], held.s[0, :rank], held.vh[0, :rank])
+
+    def _climb(self, budget: int) -> None:
+        if self.grid.blocks == (1, 1):
+            return  # both terms would be the same
+        top = min(budget // self._side, min(self.grid.shape))
+        for rung in takewhile(lambda rung: rung <= top, _rungs()):
+            if rung > self._climbed:
+                self._climbed = rung
+                self._rung(rung)
+
+    def _rung(self, rung: int) -> None:
+        budget = rung * self._side
+        # Nothing to gain where only rounding is left.
+        floor = 10 * torch.finfo(self._work.dtype).eps
+        if self._best(budget).relative_error <= floor:
+            return
+
+        def error(fit: _Fit) -> float:
+            return self._adapted(fit, budget)[1]
+
+        def refit(fit: _Fit, rank: int) -> _Fit:
+            return self._decompose(self._refit(fit, budget, rank), fit, budget)
+
+        ranks = sorted({max(1, share * rung // 8) for share in (2, 4, 7)})
+        fits = [refit(self._start(rank, budget), rank) for rank in ranks]
+        if self._last is not None:
+            fits.append(refit(self._last, self._last.term.rank))
+        better = sorted(fits, key=error)[:2]
+        again = [refit(fit, fit.term.rank) for fit in better] if len(fits) > 1 else []
+        best = min(*better, *again, key=error) if again else better[0]
+        for _ in range(REFITS):
+            if error(best) <= floor:
+                break
+            made = refit(best, best.term.rank)
+            gain = 1 - error(made) / error(best)
+            best = made if gain > 0 else best
+            if gain < TOLERANCE:
+                break
+        self._last = best
+        self._listed.append(_Listed(best.term, budget, self._spectra(best.term)))
+
+    def _start(self, rank: int, budget: int) -> _Fit:
+        if rank not in self._starts:
+            term = self._truncated(rank)
+            bases = tuple(
+                (held.group, held.vh.mT if _tall(held.group) else held.u)
+                for held in self.blocks.groups
+            )
+            near = _Fit(self._truncated(0), bases, self.blocks.spectra)
+            self._starts[rank] = self._decompose(term, near, budget)
+        return self._starts[rank]
+
+    def _spectra(self, term: GlobalTerm) -> Spectra:
+        residual = self._work - term.dense()
+        if self.method == "randomized":
+            return self._decomposed(term).spectra
+        held = []
+        for group in self.grid.groups():
+            values = torch.linalg.svdvals(gather_blocks(residual, group))
+            held.append(GroupSVD(group, values[..., :0], values, values[..., :0], True))
+        return BlockSVD(self.grid, tuple(held)).spectra
+
+    def _decompose(self, term: GlobalTerm, near: _Fit, budget: int) -> _Fit:
+        """Decompose the blocks X of W − G by the leading eigenvalues of X·Xᵀ or XᵀX.
+
+        Where few are in use, by one step of subspace iteration from the bases of `near`: then
+        they are lower bounds. Rounding loses the small ones. Both cost the search a little and
+        the reported error nothing: that is read from singular values.
+        """
+        depth = int(self._adapted(near, budget, term.rank)[0].max()) + _MARGIN
+        whole = term.dense()
+        held, bases = [], []
+        energies = np.zeros(self.grid.blocks)
+        for (group, start), target in zip(near.bases, self._cut, strict=True):
+            blocks = target - gather_blocks(whole, group)
+            gram = blocks.mT @ blocks if _tall(group) else blocks @ blocks.mT
+            if 2 * depth < gram.shape[-1] and depth <= start.shape[-1]:
+                basis = torch.linalg.qr(gram @ start[..., :depth]).Q
+                values, turn = torch.linalg.eigh(basis.mT @ gram @ basis)
+                basis = basis @ turn.flip(-1)
+            else:
+                values, vectors = torch.linalg.eigh(gram)
+                basis = vectors.flip(-1)
+            values = values.flip(-1).clamp(min=0).sqrt()
+            held.append(GroupSVD(group, basis, values, basis, False))
+            bases.append((group, basis))
+            trace = gram.diagonal(dim1=-2, dim2=-1).sum(-1)
+            energies[group.rows, group.cols] = trace.numpy(force=True)
+        return _Fit(term, tuple(bases), BlockSVD(self.grid, tuple(held), energies).spectra)
+
+    def _refit(self, fit: _Fit, budget: int, rank: int) -> GlobalTerm:
+        """Give the blocks of W − G what G leaves of the budget; return the G that suits them."""
+        ranks = self._adapted(fit, budget, rank)[0]
+        chosen = []
+        for group, basis in fit.bases:
+            kept = np.minimum(ranks[group.rows, group.cols], basis.shape[-1])
+            top = int(kept.max())
+            keep = torch.as_tensor(np.arange(top) < kept[:, None], device=basis.device)
+            chosen.append((group, basis[..., :top] * keep[:, None, :]))
+        left, term = torch.empty_like(self._work), fit.term
+        for _ in range(_INNER):
+            whole = term.dense()
+            for (group, basis), target in zip(chosen, self._cut, strict=True):
+                blocks = target - gather_blocks(whole, group)
+                # Parentheses keep the products thin.
+                fitted = (
+                    (blocks @ basis) @ basis.mT if _tall(group) else basis @ (basis.mT @ blocks)
+                )
+                scatter_blocks(left, group, target - fitted)
+            term = _leading(left, rank, term)
+        return term
+
+
+def _tall(group: BlockGroup) -> bool:
+    return group.height > group.width
+
+
+def _leading(matrix: Float[Tensor, "m n"], rank: int, start: GlobalTerm) -> GlobalTerm:
+    """One step of subspace iteration from `start`: never a worse fit than that at equal rank."""
+    n = matrix.shape[1]
+    generator = torch.Generator(device=matrix.device).manual_seed(0)
+    extra = max(rank - start.rank, 0) + _OVERSAMPLING
+    fresh = torch.randn(n, extra, dtype=matrix.dtype, device=matrix.device, generator=generator)
+    basis = torch.cat([start.vh.mT, fresh / n**0.5], dim=1)
+    basis = torch.linalg.qr(matrix @ basis).Q
+    basis = torch.linalg.qr(matrix.mT @ basis).Q
+    u, s, vh = torch.linalg.svd(matrix @ basis, full_matrices=False)
+    return GlobalTerm(u[:, :rank], s[:rank], vh[:rank] @ basis.mT)

@@ -1,0 +1,1 @@
+"""Bytes from outside: headers, tensors, pickles refused, whole-or-nothing writes."""

@@ -1,0 +1,207 @@
+"""Named tensors that are read one at a time, from files or from memory."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lolora_core.files.header import StoredTensor, TensorInfo, matrix_views
+from lolora_core.files.ranges import ByteFile, LocalFile, read_header
+
+__all__ = [
+    "MAX_JSON",
+    "MappingSource",
+    "SafetensorsSource",
+    "TensorSource",
+    "json_object",
+    "read_json",
+]
+
+
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
+
+
+_SPELLED = {dtype: name for name, dtype in _DTYPES.items()} | {
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.complex64: "C64",
+}
+
+
+MAX_JSON = 50_000_000
+
+
+@runtime_checkable
+class TensorSource(Protocol):
+    """Named tensors that are read one at a time.
+
+    Attributes
+    ----------
+    label : str
+        Where they come from, for messages.
+    is_update : bool
+        The tensors are updates ΔW, not weights.
+    identity : str
+        Changes when the tensors do, as far as that is known without reading them.
+    tensors : mapping from name to TensorInfo
+        dtype and shape of each, and why it cannot be used as a matrix, if so.
+    """
+
+    @property
+    def label(self) -> str: ...  # noqa: D102
+
+    @property
+    def is_update(self) -> bool: ...  # noqa: D102
+
+    @property
+    def identity(self) -> str: ...  # noqa: D102
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]: ...  # noqa: D102
+
+    def read(self, name: str) -> Tensor:
+        """Return one tensor, in its own dtype."""
+
+
+@dataclass(frozen=True)
+class SafetensorsSource:
+    """The tensors of one or more .safetensors files.
+
+    Parameters
+    ----------
+    label : str
+    files : sequence of ByteFile
+        Their headers are read at once, their tensors when asked for.
+    """
+
+    label: str
+    files: tuple[ByteFile, ...]
+    tensors: Mapping[str, TensorInfo] = field(init=False, repr=False)
+    _places: Mapping[str, tuple[ByteFile, StoredTensor]] = field(init=False, repr=False)
+    is_update: bool = False
+
+    def __post_init__(self) -> None:
+        places: dict[str, tuple[ByteFile, StoredTensor]] = {}
+        for file in self.files:
+            for name, stored in read_header(file).items():
+                if name in places:
+                    raise ValueError(
+                        f"{name} stands in two files of {self.label}, {places[name][0].label} and "
+                        f"{file.label}"
+                    )
+                places[name] = file, stored
+        object.__setattr__(self, "_places", places)
+        object.__setattr__(self, "tensors", {n: stored.info for n, (_, stored) in places.items()})
+
+    @property
+    def identity(self) -> str:
+        """The identities of the files."""
+        return " ".join(file.identity for file in self.files)
+
+    def read(self, name: str) -> Tensor:
+        """Return one tensor, in its own dtype.
+
+        Raises
+        ------
+        KeyError
+            There is none of that name.
+        ValueError
+            Its dtype is not floating point of 16, 32 or 64 bits, or its file has changed.
+        """
+        file, stored = self._places[name]
+        if stored.info.dtype not in _DTYPES:
+            raise ValueError(f"{name} of {file.label} is {stored.info.dtype}, which is not read")
+        dtype, shape = _DTYPES[stored.info.dtype], stored.info.shape
+        if math.prod(shape) == 0:
+            return torch.empty(shape, dtype=dtype)
+        return torch.frombuffer(file.read(stored.start, stored.end), dtype=dtype).reshape(shape)
+
+
+@dataclass(frozen=True)
+class MappingSource:
+    """Tensors in memory, such as a state_dict; `is_update` if they are ΔW.
+
+    Examples
+    --------
+    >>> MappingSource({"fc.weight": torch.eye(2)}).tensors["fc.weight"].dtype
+    'F32'
+    """
+
+    held: Mapping[str, Tensor] = field(repr=False)
+    label: str = "the tensors given"
+    is_update: bool = False
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """The dtype and shape of each."""
+        found = {}
+        for name, tensor in self.held.items():
+            dtype, shape = _SPELLED.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape)
+            found[name] = TensorInfo(name, dtype, shape, *matrix_views(dtype, shape))
+        return found
+
+    @property
+    def identity(self) -> str:
+        """Names, shapes and dtypes: values in memory are not looked at."""
+        return str([(info.name, info.dtype, info.shape) for info in self.tensors.values()])
+
+    def read(self, name: str) -> Tensor:
+        """Return one tensor.
+
+        Raises
+        ------
+        ValueError
+            It is on the meta device.
+        """
+        tensor = self.held[name].detach()
+        if tensor.is_meta:
+            raise ValueError(f"{name} is on the meta device and has no values to read")
+        return tensor
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file of bounded size.
+
+    Raises
+    ------
+    ValueError
+        Not readable, not an object, or above 50 MB.
+    """
+    file = LocalFile(path)
+    if file.size > MAX_JSON:
+        raise ValueError(f"{path} has {file.size:,} bytes; at most {MAX_JSON:,} are read")
+    return json_object(bytes(file.read(0, file.size)), str(path))
+
+
+def json_object(text: bytes, label: str) -> dict[str, Any]:
+    """Return the JSON object in `text`, or raise ValueError that names `label`."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{label} is not readable JSON: {str(error)[:120]}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{label} must hold a JSON object")
+    return found
+
+
+def read_matrix(source: TensorSource, name: str) -> Float[Tensor, "m n"]:
+    """Return one tensor in the dtype in which it is computed: float32, or float64."""
+    tensor = source.read(name)
+    return tensor if tensor.dtype == torch.float64 else tensor.float()

@@ -1,0 +1,153 @@
+"""What every upload has in common: which files are accepted, the window, the resulting target."""
+
+from __future__ import annotations
+
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import numpy as np
+
+from lolora_core.common.names import display_name, printable
+from lolora_core.files.pickles import refuse_pickle_name
+from lolora_core.targets.base import Array, Target, check_finite, content_hash
+
+MAX_SIDE = 2048
+"""Rows and columns that a target from an upload has at most."""
+
+
+UploadKind = Literal["image", "npy", "safetensors"]
+
+
+_KINDS: dict[str, UploadKind] = {
+    ".png": "image",
+    ".jpg": "image",
+    ".jpeg": "image",
+    ".webp": "image",
+    ".npy": "npy",
+    ".safetensors": "safetensors",
+}
+
+
+_lock = threading.Lock()
+
+
+def check_extension(name: str) -> UploadKind:
+    """Return which kind of upload a file name announces: "image", "npy" or "safetensors".
+
+    Raises
+    ------
+    ValueError
+        If the name ends like a pickle (.pt, .pth, .bin, .pkl, .pickle, .ckpt), with how to
+        convert it, or like nothing that is accepted.
+
+    Examples
+    --------
+    >>> check_extension("Holiday.JPG")
+    'image'
+    >>> check_extension("notes.txt")
+    Traceback (most recent call last):
+        ...
+    ValueError: notes.txt is not accepted; upload .png, .jpg, .jpeg, .webp, .npy or .safetensors.
+    """
+    refuse_pickle_name(name)
+    suffix = re.search(r"\.[^.]*$", name)
+    kind = _KINDS.get(suffix[0].lower()) if suffix else None
+    if kind is None:
+        *first, last = _KINDS
+        raise ValueError(
+            f"{display_name(name)} is not accepted; upload {', '.join(first)} or {last}."
+        )
+    return kind
+
+
+def check_bytes(data: object, name: str) -> bytes:
+    """Return `data` if it is a non-empty bytes object.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not bytes, or empty.
+    """
+    if not isinstance(data, bytes):
+        raise TypeError(f"data must be bytes, but it is {type(data).__name__}.")
+    if not data:
+        raise ValueError(f"{display_name(name)} is empty; upload a file with content.")
+    return data
+
+
+def window(array: Array, row: int, col: int) -> tuple[Array, tuple[str, ...]]:
+    """Return ``array[row:row+MAX_SIDE, col:col+MAX_SIDE]`` and a note if that is not all of it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a corner is not an integer, or outside the matrix.
+
+    Examples
+    --------
+    >>> window(np.zeros((3000, 5)), 2000, 0)[0].shape
+    (1000, 5)
+    """
+    rows, cols = array.shape
+    for name, corner, size in (("row", row, rows), ("col", col, cols)):
+        if isinstance(corner, bool) or not isinstance(corner, (int, np.integer)):
+            raise TypeError(f"{name} must be an integer, but it is {corner!r}.")
+        if not 0 <= corner < size:
+            raise ValueError(
+                f"{name} must lie between 0 and {size - 1} for a {rows} × {cols} matrix, "
+                f"but it is {corner}."
+            )
+    part = array[row : row + MAX_SIDE, col : col + MAX_SIDE]
+    if part.shape == array.shape:
+        return part, ()
+    last_row, last_col = row + part.shape[0] - 1, col + part.shape[1] - 1
+    return part, (
+        f"a window: rows {row}–{last_row} and columns {col}–{last_col} of {rows} × {cols}",
+    )
+
+
+def upload_target(
+    array: Array,
+    *,
+    name: str,
+    what: str,
+    notes: tuple[str, ...],
+    tensor: str = "",
+    corner: tuple[int, int] = (0, 0),
+    value_range: tuple[float, float] | None = None,
+) -> Target:
+    """Make a target of an uploaded array; its id comes from its content.
+
+    Raises
+    ------
+    ValueError
+        If it holds NaN or infinity; the position counts from the whole matrix's first entry,
+        of which ``array[0, 0]`` is entry `corner`.
+    """
+    check_finite(array, display_name(name), corner=corner)
+    return Target(
+        id=f"upload-{content_hash(array)[:12]}",
+        title=f"{display_name(name)}: {printable(tensor)}" if tensor else display_name(name),
+        kind="upload",
+        description=f"uploaded {what}, {array.shape[0]} × {array.shape[1]}",
+        source=f"uploaded file {display_name(name)}",
+        licence="as its owner decides",
+        array=array,
+        value_range=value_range,
+        notes=notes,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence warnings while foreign bytes are parsed, one upload at a time.
+
+    The lock also keeps the memory of decoding bounded when many visitors upload at once.
+    """
+    with _lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

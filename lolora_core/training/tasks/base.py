@@ -1,0 +1,145 @@
+"""What is trained: a base, its data in three splits, a loss, and the modules that are adapted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lolora_core.blocks.grid import budget_for_rank
+
+if TYPE_CHECKING:
+    from lolora_core.training.methods import Method
+
+__all__ = ["SPLITS", "Data", "Problem", "Split", "Task"]
+
+
+Split = Literal["train", "validation", "test"]
+
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+Score = Callable[[Tensor, Tensor], Tensor]
+
+
+class Data(NamedTuple):
+    """Inputs and targets of one split, n of each along the first axis."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One task made concrete for one seed; every method starts from the same one.
+
+    Attributes
+    ----------
+    model : nn.Module
+        The base, with its pretrained weights.
+    splits : mapping of {"train", "validation", "test"} to Data
+        Batches come from "train"; learning rates are chosen on "validation".
+    adapted : tuple of str
+        Names of the `nn.Linear` modules that adapters change.
+    head : tuple of str
+        Names of the modules that every method trains as a whole; empty where there is no head.
+    loss, metric : callable
+        ``(outputs, targets) -> scalar tensor``; the loss is what is minimized.
+    """
+
+    model: nn.Module
+    splits: Mapping[Split, Data]
+    adapted: tuple[str, ...]
+    head: tuple[str, ...]
+    loss: Score
+    metric: Score
+
+    def to(self, device: torch.device) -> Problem:
+        """Return the problem with model and data on `device`."""
+        splits = {name: Data(*(part.to(device) for part in d)) for name, d in self.splits.items()}
+        return replace(self, model=self.model.to(device), splits=splits)
+
+    def weights(self) -> dict[str, Float[Tensor, "m n"]]:
+        """Return the weight of every adapted module by its name."""
+        found = {name: self.model.get_submodule(name) for name in self.adapted}
+        return {name: module.weight for name, module in found.items()}  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One line of the registry: everything to know about a task before it is built.
+
+    Attributes
+    ----------
+    name : str
+        The key in `TASKS`.
+    title, description, source : str
+        A short name, what is learnt from what, and where model and data come from.
+    build : callable
+        ``seed -> Problem``. The seed draws the training examples; the test split does not change.
+    steps, batch : int
+        How many steps by default, and how many examples in each.
+    evaluations : int
+        How often a run is evaluated by default.
+    metric_name : str
+        What `Problem.metric` is.
+    higher_is_better : bool
+        Whether a greater metric is the better one.
+    target : callable, optional
+        ``seed -> ΔW`` where the best update is known: `optimum` measures against it.
+    mixed_precision : bool
+        Whether bfloat16 products may be used on CUDA; not where the fit itself is measured.
+    requires : callable
+        Returns a sentence on what is missing, or None.
+    """
+
+    name: str
+    title: str
+    description: str
+    source: str
+    build: Callable[[int], Problem]
+    steps: int = 400
+    batch: int = 32
+    evaluations: int = 20
+    metric_name: str = "accuracy"
+    higher_is_better: bool = True
+    target: Callable[[int], Float[Tensor, "m n"]] | None = None
+    mixed_precision: bool = True
+    requires: Callable[[], str | None] = lambda: None
+
+    def optimum(self, method: str | Method, seed: int = 0) -> float | None:
+        """Return the least relative error of ΔW that a method's structure allows, by its SVD.
+
+        None where no best ΔW is known. For `hybrid` the SVD of the two terms is taken one after
+        the other, so training may get below it.
+
+        References
+        ----------
+        Eckart and Young 1936, block by block.
+
+        Examples
+        --------
+        >>> from lolora_core.training import Method, resolve_task
+        >>> round(resolve_task("planted-blocks").optimum(Method("localized", rank=8)), 6)
+        0.0
+        """
+        from lolora_core.approximate import approximate
+        from lolora_core.training.methods import resolve_method
+
+        chosen = resolve_method(method)
+        if self.target is None or chosen.name in ("full", "frozen"):
+            return None if self.target is None else float(chosen.name == "frozen")
+        delta = self.target(seed).double()
+        family, budget = chosen.kind.family, budget_for_rank(delta.shape, chosen.rank)
+        left = delta
+        if family == "hybrid":
+            spent = budget_for_rank(delta.shape, chosen.rank // 2)
+            left = delta - approximate(delta, "global", budget=spent, grid=1).dense()
+            family, budget = "localized", budget - spent
+        found = approximate(left, family, budget=budget, grid=chosen.grid)
+        return float(found.relative_error * left.norm() / delta.norm())

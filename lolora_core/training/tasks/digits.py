@@ -1,0 +1,137 @@
+"""Digits: a network pretrained upright, or on 0–4 only, adapted to another domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lolora_core.targets import asset_path
+from lolora_core.training.tasks.base import Data, Problem, Task
+from lolora_core.training.tasks.classifying import (
+    accuracy,
+    build_with,
+    draw_splits,
+    pretrain,
+    untrained_mlp,
+)
+from lolora_core.training.tasks.data import digits, rotate
+from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
+
+__all__ = ["TASKS"]
+
+TRAIN, VALIDATION = 300, 300
+NOISE = 0.5
+SOURCE = (
+    "scikit-learn's 1,797 digits (E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten "
+    "Digits, UCI Machine Learning Repository, 1998); base trained by this project"
+)
+
+
+def _noisy(images: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(0).standard_normal(images.shape, dtype=np.float32)
+    return images + np.float32(NOISE) * noise
+
+
+DOMAINS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "upright": lambda images: images,
+    "rotated": lambda images: rotate(images, 1),
+    "inverted": lambda images: 1 - images,
+    "noisy": _noisy,
+}
+
+
+@cache
+def _domain(name: str) -> tuple[Data, Data]:
+    """Return the pool to draw from and the test split, one noise for each digit."""
+    split = digits()
+    pool = len(split.train_images)
+    changed = DOMAINS[name](np.concatenate([split.train_images, split.test_images]))
+    images = torch.from_numpy(np.ascontiguousarray(changed))
+    labels = torch.from_numpy(np.concatenate([split.train_labels, split.test_labels]))
+    return Data(images[:pool], labels[:pool]), Data(images[pool:], labels[pool:])
+
+
+def _only(data: Data, wanted: Tensor) -> Data:
+    return Data(data.inputs[wanted], data.targets[wanted])
+
+
+@cache
+def _bundled(file: str) -> dict[str, Tensor]:
+    return load_file(asset_path(file))
+
+
+@cache
+def _base_of_low_classes() -> dict[str, Tensor]:
+    pool, _ = _domain("upright")
+    model = untrained_mlp(64, seed=0)
+    pretrain(model, _only(pool, pool.targets < 5), epochs=40, seed=0)
+    return model.state_dict()
+
+
+def _mlp(domain: str, seed: int) -> Problem:
+    model = build_with(DigitsMLP, _bundled("digits-mlp-base.safetensors"))
+    return _problem(model, *_domain(domain), seed, ("fc1", "fc2"), "fc3")
+
+
+def _shifted(seed: int) -> Problem:
+    model = build_with(DigitsMLP, _base_of_low_classes())
+    pool, test = (_only(data, data.targets >= 5) for data in _domain("upright"))
+    return _problem(model, pool, test, seed, ("fc1", "fc2"), "fc3")
+
+
+def _transformer(seed: int) -> Problem:
+    model = build_with(DigitsTransformer, _bundled("digits-transformer-base.safetensors"))
+    layers = ("query", "key", "value", "output", "ff_in", "ff_out")
+    adapted = tuple(f"blocks.{block}.{layer}" for block in (0, 1) for layer in layers)
+    return _problem(model, *_domain("rotated"), seed, adapted, "head")
+
+
+def _problem(
+    model: nn.Module, pool: Data, test: Data, seed: int, adapted: tuple[str, ...], head: str
+) -> Problem:
+    splits = draw_splits(pool, test, seed, train=TRAIN, validation=VALIDATION)
+    return Problem(model, splits, adapted, (head,), functional.cross_entropy, accuracy)
+
+
+_ADAPTED = "300 examples train, 300 others validate, 449 test; adapters on fc1 and fc2, head fc3."
+
+TASKS = (
+    *(
+        Task(
+            f"digits-{domain}",
+            f"Digits, {domain}",
+            f"An MLP 64–256–256–10 that knows upright digits learns {words}. {_ADAPTED}",
+            SOURCE,
+            partial(_mlp, domain),
+        )
+        for domain, words in (
+            ("rotated", "digits turned by 90°"),
+            ("inverted", "digits with black and white exchanged"),
+            ("noisy", f"digits under Gaussian noise of standard deviation {NOISE}"),
+        )
+    ),
+    Task(
+        "digits-shifted",
+        "Digits, 0–4 to 5–9",
+        "An MLP 64–256–256–10 that was trained on the digits 0–4 alone (in memory, seeded, about "
+        "a second) learns 5–9. 300 examples train, 300 others validate; adapters on fc1 and fc2, "
+        "head fc3.",
+        SOURCE,
+        _shifted,
+    ),
+    Task(
+        "digits-transformer",
+        "Digits, vision transformer",
+        "A small vision transformer that knows upright digits learns digits turned by 90°. 300 "
+        "examples train, 300 others validate, 449 test; adapters on the attention and feed-forward "
+        "matrices of both blocks, head `head`.",
+        SOURCE,
+        _transformer,
+    ),
+)

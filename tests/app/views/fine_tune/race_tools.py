@@ -1,0 +1,96 @@
+"""What tests of races share: a clock that tests move, and races that end with the test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import torch
+
+from app.views.fine_tune.jobs import Lane, Line, Plan, Race
+
+__all__ = ["Clock", "Make", "finished", "make", "numbers", "plan", "wait"]
+
+#: Of steps; no test sees the end of it.
+LONG = 5000
+
+
+class Clock:
+    """Seconds that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+Make = Callable[..., Race]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Make races that are stopped when the test ends, however it ends."""
+    made: list[Race] = []
+
+    def new(plan: Plan, line: Line | None = None, clock: Callable[[], float] | None = None) -> Race:
+        race = Race(plan, line=line or Line(1), clock=clock or Clock())
+        made.append(race)
+        return race
+
+    # A race trains on one thread; two threads add in another order, and bits are compared.
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield new
+    torch.set_num_threads(before)
+    for race in made:
+        race.stop()
+    for race in made:
+        assert race._thread.ident is None or race.join(60)
+
+
+def plan(
+    *methods: str, steps: int = 3, rates: tuple[float | None, ...] | None = None, **changes: Any
+) -> Plan:
+    """Return a plan that is trained in a fraction of a second."""
+    names = methods or ("global", "localized")
+    fields: dict[str, Any] = {
+        "task": "planted-blocks",
+        "rank": 4,
+        "grid": 4,
+        "seeds": (0,),
+    } | changes
+    return Plan(methods=names, rates=rates or (None,) * len(names), steps=steps, **fields)
+
+
+def finished(race: Race) -> Race:
+    """Run a race to its end."""
+    race.start()
+    assert race.join(60)
+    return race
+
+
+def wait(condition: Callable[[], object]) -> None:
+    """Wait until something holds; fail after a minute."""
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came")
+
+
+def numbers(lanes: list[Lane]) -> list[tuple[Any, ...]]:
+    """Return all that equal plans must repeat: no seconds, no memory."""
+    left_out = {"seconds", "samples_per_second", "memory_bytes"}
+    return [
+        (
+            lane.method,
+            lane.seed,
+            lane.outcome,
+            *({k: v for k, v in asdict(r).items() if k not in left_out} for r in lane.records),
+        )
+        for lane in lanes
+    ]

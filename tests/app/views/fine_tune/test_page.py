@@ -1,0 +1,427 @@
+"""The page Fine-tune through AppTest, and the files of a race."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load as load_tensors
+from streamlit.testing.v1 import AppTest
+
+from app.shared import scene as compute
+from app.shared import settings as state
+from app.shared import sidebar
+from app.views.fine_tune import race_end, race_files
+from app.views.fine_tune.film import hold
+from app.views.fine_tune.jobs import Race
+from lolora_core.adapters import load_adapters
+from lolora_core.training import METHODS, TASKS, Record, Run, resolve_task
+from tests.app.test_pages import MAIN, text
+from tests.app.views.fine_tune.race_tools import LONG, Make, finished, make, plan, wait
+
+__all__ = ["make"]
+
+Start = Callable[..., AppTest]
+
+
+def race_of(at: AppTest) -> Race:
+    race = at.session_state["race"]
+    assert isinstance(race, Race)
+    return race
+
+
+@pytest.fixture
+def open_page() -> Iterator[Start]:
+    """Open the page with some settings; races end with the test."""
+    opened: list[AppTest] = []
+
+    def start(**settings: Any) -> AppTest:
+        at = AppTest.from_file(MAIN, default_timeout=60).run()
+        opened.append(at)
+        at.switch_page("views/fine_tune/page.py").run()
+        chosen: dict[str, Any] = {"ft_task": "planted-blocks", "ft_steps": 3} | settings
+        for kind in (at.selectbox, at.pills, at.number_input, at.slider):
+            for widget in kind:
+                if widget.key in chosen:
+                    widget.set_value(chosen.pop(widget.key))
+        at.run()
+        # The boxes of the rates come with the methods.
+        for key, value in chosen.items():
+            at.number_input(key=key).set_value(value)
+        return at.run() if chosen else at
+
+    yield start
+    for at in opened:
+        if "race" in at.session_state:
+            race_of(at).stop()
+            assert race_of(at).join(60)
+
+
+def trained(at: AppTest, button: str = "ft_start") -> AppTest:
+    """Press a button that starts a race, wait for its end and look again."""
+    at.button(key=button).click().run()
+    assert not at.exception
+    assert race_of(at).join(60)
+    at.run()
+    assert not at.exception
+    return at
+
+
+def table(at: AppTest) -> dict[str, dict[str, Any]]:
+    """Return the rows by method."""
+    (frame,) = (f.value for f in at.dataframe if "rank of ΔW" in f.value)
+    rows: Any = frame.set_index("method").to_dict("index")
+    return dict(rows)
+
+
+def test_the_page_before_a_race(open_page: Start) -> None:
+    at = AppTest.from_file(MAIN, default_timeout=60).run()
+    at.switch_page("views/fine_tune/page.py").run()
+    assert [title.value for title in at.title] == ["Fine-tune"]
+    assert not at.exception
+    assert at.main.markdown[0].value.startswith("Choose a task and methods in the sidebar")
+    assert "race" not in at.session_state
+    assert not at.get("plotly_chart")
+    held = {key: at.button(key=f"ft_{key}").disabled for key in ("pause", "step", "resume", "stop")}
+    assert all(held.values())
+    assert at.selectbox(key="ft_task").options == [TASKS[name].title for name in TASKS]
+    assert at.pills(key="ft_methods").options == list(METHODS)
+
+
+def test_a_race_on_the_page(open_page: Start) -> None:
+    at = trained(open_page(ft_methods=["localized", "full", "global"]))
+    race = race_of(at)
+    assert race.state == "finished"
+    losses = {lane.method: lane.outcome.loss for lane in race.lanes if lane.outcome}
+    winner = min(losses, key=losses.__getitem__)
+    assert at.main.markdown[0].value.startswith(f"**{winner}** has the lowest test loss, 0.")
+    assert "choose several seeds" in at.main.markdown[0].value
+    shown = table(at)
+    # In the order of the registry, not of the clicks.
+    assert list(shown) == ["global", "localized", "full"]
+    for lane in race.lanes:
+        row = shown[lane.method]
+        assert row["parameters"] == lane.num_parameters
+        assert row["learning rate"] == f"{lane.lr:g}"
+        assert float(row["test loss"]) == pytest.approx(losses[lane.method], rel=5e-3)
+        assert row["rank of ΔW"] == str(np.linalg.matrix_rank(lane.deltas["layer"]))
+    assert float(shown["full"]["distance to full"]) == 0
+    # Loss, metric, spectra.
+    assert len(at.get("plotly_chart")) == 3
+    # A picture of each method and the scale.
+    pictures = [html.proto.body for html in at.main.get("html")]
+    assert sum("data:image/png;base64," in body for body in pictures) == 4
+    assert any('alt="ΔW of full"' in body for body in pictures)
+    assert "4 snapshots are held, of steps 0 to 3" in text(at)
+    labels = {button.proto.label for button in at.main.get("download_button")}
+    assert labels == {"Records, CSV", "Records and plan, JSON", "Adapter, ZIP of safetensors"}
+    assert at.button(key="ft_stop").disabled
+    for widget in (*at.slider, *at.number_input, *at.toggle, *at.selectbox, *at.pills):
+        assert widget.proto.help, widget.label
+    for button in at.button:
+        assert button.proto.help or button.key in ("reset", "ft_open"), button.label
+
+
+def test_rewinding_shows_the_snapshot(open_page: Start) -> None:
+    at = trained(open_page(ft_methods=["full"]))
+    assert "seed 0, after step 3." in text(at)
+    at.slider(key="ft_rewind").set_value(0).run()
+    assert "seed 0, after step 0." in text(at)
+    assert "**full** · ‖ΔW‖ 0" in text(at)
+    # A shorter race has a shorter slider.
+    at.number_input(key="ft_steps").set_value(2).run()
+    trained(at)
+    assert at.slider(key="ft_rewind").max == 2
+    assert not at.exception
+
+
+@pytest.mark.parametrize("method", ["full", "localized"])
+def test_a_learned_update_opens_in_compare(open_page: Start, method: str) -> None:
+    at = trained(open_page(ft_methods=["localized", "full"]))
+    assert at.selectbox(key="ft_open_method").value == "full"
+    at.selectbox(key="ft_open_method").set_value(method).run()
+    (lane,) = race_of(at).lanes_of(method)
+    at.button(key="ft_open").click().run()
+    assert not at.exception
+    assert [title.value for title in at.title] == ["Compare"]
+    assert at.selectbox(key="target").value == sidebar.UPLOAD
+    assert f"ΔW of layer that {method} learned in 3 steps of" in text(at)
+    found = compute.recall(at.session_state["last_good"])
+    np.testing.assert_array_equal(found.array, lane.deltas["layer"])
+    # The race is still there.
+    at.switch_page("views/fine_tune/page.py").run()
+    assert not at.exception
+    assert list(table(at)) == ["localized", "full"]
+
+
+def test_two_seeds_give_an_interval(open_page: Start) -> None:
+    at = trained(open_page(ft_methods=["localized", "frozen"], ft_seeds=2))
+    answer = at.main.markdown[0].value
+    assert answer.startswith("localized has the lowest mean test loss, 0.")
+    assert "2 seeds" in answer
+    assert "95 % interval" in answer
+    assert "±" in table(at)["localized"]["test loss"]
+    assert "Mean ± standard deviation over the seeds." in text(at)
+    assert "Line: mean over 2 seeds; band: from the lowest to the highest." in text(at)
+
+
+def test_a_race_that_was_stopped_after_its_first_seed(make: Make) -> None:
+    race = make(plan("global", "localized", steps=3, seeds=(0, 1)))
+    race.pause()
+    race.start()
+    for _ in range(4):
+        race.step()
+    wait(lambda: len(race.lanes) == 4 and race.state == "paused")
+    race.step()
+    wait(lambda: race.lanes[-1].records)
+    answer = race_end.verdict(race)
+    assert "has the lowest test loss" in answer
+    assert answer.endswith("One seed of 2 is done; whether that is more than chance is open.")
+
+
+def test_a_changed_setting_is_told(open_page: Start) -> None:
+    at = trained(open_page(ft_methods=["global"]))
+    assert not at.info
+    at.slider(key="ft_rank").set_value(3).run()
+    assert [found.value for found in at.info] == [
+        "The settings have changed since this race began; Start takes the new ones."
+    ]
+    at.slider(key="ft_rank").set_value(8).run()
+    assert not at.info
+
+
+def test_a_rate_that_diverges_is_a_warning(open_page: Start) -> None:
+    at = trained(open_page(ft_methods=["global", "localized"], **{"ft_lr.global": 1e12}))
+    (warning,) = (found.value for found in at.warning)
+    assert warning == race_of(at).lanes[0].problem
+    assert warning.startswith("global: loss became ")
+    assert at.main.markdown[0].value.startswith("localized reached a test loss of 0.")
+    assert list(table(at)) == ["global", "localized"]
+    assert table(at)["global"]["test loss"] == "–"
+
+
+def test_a_method_that_cannot_start_has_no_numbers(open_page: Start) -> None:
+    at = trained(open_page(ft_methods=["global", "peft-gralora"], ft_rank=3))
+    assert "peft-gralora takes no part" in at.warning[0].value
+    row = table(at)["peft-gralora"]
+    assert row["learning rate"] == row["test loss"] == row["time"] == "–"
+    assert pd.isna(row["parameters"])
+
+
+def test_no_method_is_an_error_said_once(open_page: Start) -> None:
+    at = open_page(ft_methods=[])
+    at.button(key="ft_start").click().run()
+    assert [error.value for error in at.error] == ["Choose at least one method."]
+    assert "race" not in at.session_state
+    at.pills(key="ft_methods").set_value(["global"]).run()
+    assert not at.error
+
+
+def test_the_buttons_of_a_running_race(open_page: Start) -> None:
+    at = open_page(ft_methods=["global"], ft_steps=LONG)
+    at.button(key="ft_start").click().run()
+    race = race_of(at)
+    at.button(key="ft_start").click().run()
+    assert "A race is still running." in at.error[0].value
+    assert race_of(at) is race
+    at.button(key="ft_pause").click().run()
+    assert not at.error
+    wait(lambda: race.state == "paused")
+    made = len(race.lanes[0].records)
+    at.button(key="ft_step").click().run()
+    wait(lambda: len(race.lanes[0].records) == made + 1)
+    assert at.button(key="ft_pause").disabled
+    at.button(key="ft_resume").click().run()
+    wait(lambda: len(race.lanes[0].records) > made + 1)
+    assert at.button(key="ft_resume").disabled
+    at.button(key="ft_stop").click().run()
+    assert race.join(60)
+    at.run()
+    assert at.main.markdown[0].value == "Nobody has won: no method was trained to its last step."
+    assert "Stopped: step " in text(at)
+    assert not at.exception
+
+
+def test_the_same_seed_again_and_a_new_one(open_page: Start) -> None:
+    at = trained(open_page(ft_methods=["global"], ft_seed=5))
+    first = race_of(at)
+    trained(at, "ft_again")
+    again = race_of(at)
+    assert again is not first
+    assert again.plan == first.plan
+    assert again.lanes[0].outcome == first.lanes[0].outcome
+    trained(at, "ft_new_seed")
+    assert race_of(at).plan.seeds == (6,)
+    assert at.number_input(key="ft_seed").value == 6
+    assert race_of(at).lanes[0].outcome != first.lanes[0].outcome
+
+
+def test_a_plan_comes_back_from_a_settings_file(open_page: Start) -> None:
+    at = trained(
+        open_page(
+            ft_task="digits-rotated",
+            ft_methods=["diagonal", "frozen"],
+            ft_rank=5,
+            ft_grid=2,
+            ft_seed=9,
+            ft_steps=1,
+            **{"ft_lr.diagonal": 0.02},
+        )
+    )
+    settings = {s.key: at.session_state[s.key] for s in sidebar.fine_tune_settings()
+                if s.key in at.session_state}  # fmt: skip
+    other = open_page()
+    file = ("settings.json", json.dumps(settings).encode(), "application/json")
+    other.file_uploader(key="settings_file").set_value(file).run()
+    assert not other.warning
+    other.button(key="ft_start").click().run()
+    assert race_of(other).plan == race_of(at).plan
+    assert race_of(at).plan.rates == (0.02, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ft_task", "digits"),
+        ("ft_task", None),
+        ("ft_methods", ["global", "lora"]),
+        ("ft_methods", "global"),
+        ("ft_rank", 0),
+        ("ft_steps", 0),
+        ("ft_steps", 2.5),
+        ("ft_seeds", 11),
+        ("ft_lr.full", 0.0),
+        ("ft_lr.full", 1e13),
+        ("ft_lr.lora", 0.1),
+    ],
+)
+def test_no_file_can_ask_for_what_is_not_there(key: str, value: object) -> None:
+    written: list[str] = []
+    problems = state.apply_settings(
+        json.dumps({key: value}).encode(),
+        sidebar.every_setting(),
+        lambda setting, _: written.append(setting.key),
+    )
+    assert len(problems) == 1
+    assert not written
+
+
+def test_records_lose_nothing(make: Make) -> None:
+    race = finished(make(plan("global", "localized", steps=40, rates=(1e12, None))))
+    expected = [asdict(record) for lane in race.lanes for record in lane.records]
+    assert len(expected) == 2 + 41
+
+    found = json.loads(race_files.records_json(race))
+    assert [Record(**{k: r[k] for k in expected[0]}) for r in found["records"]] == [
+        record for lane in race.lanes for record in lane.records
+    ]
+    assert found["plan"]["rates"] == [1e12, None]
+    assert found["plan"]["num_steps"] == 40
+    assert [run["problem"] for run in found["runs"]] == [race.lanes[0].problem, None]
+    assert found["runs"][0]["test"] is None
+    assert found["runs"][1]["test"]["loss"] == race.lanes[1].outcome.loss  # type: ignore[union-attr]
+
+    rows = list(csv.DictReader(io.StringIO(race_files.records_csv(race))))
+    assert [row["method"] for row in rows] == ["global"] * 2 + ["localized"] * 41
+    assert [{k: float(r[k]) if r[k] else None for k in expected[0]} for r in rows] == expected
+
+
+def test_a_race_without_records_has_empty_files(make: Make) -> None:
+    race = make(plan())
+    assert race_files.records_csv(race).startswith("method,seed,lr,step,")
+    assert len(race_files.records_csv(race).splitlines()) == 1
+    assert json.loads(race_files.records_json(race))["records"] == []
+
+
+@pytest.mark.parametrize("task", ["planted-blocks", "digits-transformer"])
+def test_an_adapter_opens_on_a_fresh_base(make: Make, task: str, tmp_path: Path) -> None:
+    race = finished(make(plan("localized", "hybrid", task=task, grid=2, steps=2)))
+    for lane in race.lanes:
+        assert lane.adapter is not None
+        folder = tmp_path / lane.method
+        with zipfile.ZipFile(io.BytesIO(lane.adapter)) as archive:
+            archive.extractall(folder)
+        base = resolve_task(task).build(0)
+        before = {name: weight.clone() for name, weight in base.weights().items()}
+        model = load_adapters(base.model, folder)
+        assert set(lane.deltas) == set(base.adapted)
+        for name, delta in lane.deltas.items():
+            layer: Any = model.get_submodule(name)
+            assert np.abs(delta).max() > 0
+            np.testing.assert_array_equal(layer.delta().detach().numpy(), delta)
+            torch.testing.assert_close(layer.base.weight, before[name])
+        assert json.loads((folder / "plan.json").read_text())["task"] == task
+        assert (folder / "head.safetensors").exists() == bool(base.head)
+
+
+def test_of_other_methods_the_file_holds_the_update(make: Make) -> None:
+    race = finished(make(plan("full", "frozen", "peft-lora", task="digits-transformer", steps=2)))
+    for lane in race.lanes:
+        assert lane.adapter is not None
+        with zipfile.ZipFile(io.BytesIO(lane.adapter)) as archive:
+            found = load_tensors(archive.read("delta.safetensors"))
+        assert set(found) == set(lane.deltas)
+        for name, delta in lane.deltas.items():
+            np.testing.assert_array_equal(found[name].numpy(), delta)
+            assert delta.any() == (lane.method != "frozen")
+        shown = race.film.frames[-1].deltas[lane.method]
+        for name, delta in lane.deltas.items():
+            np.testing.assert_array_equal(
+                shown[name].dense(), hold(torch.from_numpy(delta)).dense()
+            )
+
+
+def test_a_trained_head_lies_in_the_file(make: Make) -> None:
+    with_head = [name for name in ("digits-shifted",) if resolve_task(name).build(0).head]
+    assert with_head
+    race = finished(make(plan("localized", task=with_head[0], steps=2)))
+    run = Run(with_head[0], "localized", steps=2)
+    assert race.lanes[0].adapter is not None
+    with zipfile.ZipFile(io.BytesIO(race.lanes[0].adapter)) as archive:
+        head = load_tensors(archive.read("head.safetensors"))
+    for name in run.problem.head:
+        before = run.model.get_submodule(name).state_dict()
+        assert {f"{name}.{part}" for part in before} <= set(head)
+        assert any(not torch.equal(head[f"{name}.{part}"], before[part]) for part in before)
+
+
+def test_a_spectrum_is_that_of_the_matrix() -> None:
+    matrix = np.diag([3.0, 0.0, 1.0]).astype(np.float32)
+    assert compute.spectrum(matrix, "a", 1).tolist() == [3, 1, 0]
+    # The key tells matrices apart; what was computed is not computed again.
+    assert compute.spectrum(2 * matrix, "a", 2).tolist() == [6, 2, 0]
+    assert compute.spectrum(2 * matrix, "a", 1).tolist() == [3, 1, 0]
+
+
+def test_reset_ends_the_race_that_runs(open_page: Start) -> None:
+    at = open_page(ft_methods=["global"], ft_steps=LONG)
+    at.button(key="ft_start").click().run()
+    first = race_of(at)
+    at.button(key="ft_again").click().run()
+    assert not at.error
+    assert race_of(at) is not first
+    assert race_of(at).plan == first.plan
+    wait(lambda: first.state == "stopped")
+    race_of(at).stop()
+
+
+def test_the_scale_of_the_updates_is_a_part_of_the_largest(open_page: Start) -> None:
+    at = trained(open_page(ft_methods=["global"]))
+    at.button_group(key="ft_scale").set_value("full").run()
+    race = race_of(at)
+    largest = race.film.limit(["global"], "layer")
+    assert f"from −{largest:.3g} over 0 to {largest:.3g}: the largest |ΔW| so far" in text(at)
+    assert "% beyond" not in text(at)
+    at.button_group(key="ft_scale").set_value("1/8").run()
+    assert f"{largest / 8:.3g}: 1/8 of the largest" in text(at)
+    assert "% beyond" in text(at)

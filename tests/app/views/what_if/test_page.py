@@ -1,0 +1,163 @@
+"""The page What if through AppTest, and what it computes against the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.shared import scene as compute
+from app.views.what_if import compute as compute_sweep
+from app.views.what_if import figures as figures_sweep
+from lolora_core import FAMILIES, Grid, approximate, budget_for_rank
+from lolora_core.targets import load
+from tests.app.test_pages import MAIN, text
+
+
+def start(target: str = "camera", **numbers: int) -> AppTest:
+    at = AppTest.from_file(MAIN, default_timeout=60).run()
+    at.switch_page("views/what_if/page.py").run()
+    at.selectbox(key="target").set_value(target).run()
+    for key, value in numbers.items():
+        widget = at.slider if key == "rank" else at.number_input
+        widget(key=key).set_value(value).run()
+    return at
+
+
+def scene(name: str = "camera", grid: int = 8, colour: bool = False) -> compute.Scene:
+    target = load(name, colour=colour)
+    return compute.Scene(target, Grid.regular(target.shape, grid), "cpu")
+
+
+def test_the_page_says_what_the_library_says() -> None:
+    at = start()
+    assert [title.value for title in at.title] == ["What if"]
+    assert not at.exception
+    assert "adaptive on 16×16 blocks with 32,768 parameters" in text(at)
+    assert "error of 0.0605" in text(at)
+    for widget in (*at.slider, *at.number_input, *at.toggle, *at.text_input):
+        assert widget.proto.help, widget.label
+
+
+def test_the_adviser_reaches_an_error_and_applies_it() -> None:
+    at = start()
+    at.segmented_control(key="aim").set_value("error").run()
+    at.number_input(key="aim_error").set_value(0.05).run()
+    assert "The fewest parameters for a relative error of at most 0.05" in text(at)
+    label = at.button(key="apply_advice").label
+    at.button(key="apply_advice").click().run()
+    assert [title.value for title in at.title] == ["Compare"]
+    rows, rank = int(at.number_input(key="rows").value or 0), int(str(at.slider(key="rank").value))
+    assert f"on {rows}×{rows}, r = {rank} in" in label
+    w = load("camera").array
+    reached = approximate(w, "adaptive", budget=budget_for_rank(w.shape, rank), grid=rows)
+    assert reached.relative_error <= 0.05 + 1e-6
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_cells_are_those_of_the_library(colour: bool) -> None:
+    at = scene("astronaut", 8, colour)
+    found = compute_sweep.swept(at.target, compute_sweep.grids_of(at, "powers of 2"))
+    cells = compute_sweep.winner_cells(found, at.target, [16, 32])
+    assert len(cells) == 2 * 6
+    row = cells[(cells.grid_rows == 8) & (cells["rank"] == 32)].iloc[0]
+    expected = compute.comparison(at, 32)
+    assert row.winner == expected.winners[0].family.name
+    assert row.relative_error == pytest.approx(expected.winners[0].relative_error, abs=1e-5)
+    assert row.budget == expected.budget
+
+
+def test_the_own_grid_is_swept_too() -> None:
+    target = load("camera")
+    at = compute.Scene(target, Grid.regular(target.shape, 3, 5), "cpu")
+    assert Grid.regular(target.shape, 3, 5) in compute_sweep.grids_of(at, "powers of 2")
+    divisors = {g.blocks for g in compute_sweep.grids_of(at, "divisors")}
+    assert divisors == {(1, 1), (2, 2), (4, 4), (3, 5), (8, 8), (16, 16), (32, 32)}
+
+
+def test_a_stopped_sweep_keeps_what_is_done() -> None:
+    target = load("gaussian-noise", size=64, seed=77)
+    at = compute.Scene(target, Grid.regular(target.shape, 2), "cpu")
+    grids = compute_sweep.grids_of(at, "powers of 2")
+
+    class StopHereError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        assert total == len(grids)
+        if done == 2:
+            raise StopHereError
+
+    with pytest.raises(StopHereError):
+        compute_sweep.swept(target, grids, stop)
+    done = compute_sweep.finished(target, grids)
+    assert done == grids[:2]
+    assert compute_sweep.swept(target, done).grids == done
+
+
+def test_painting() -> None:
+    at = start("checkerboard", rank=8, rows=4)
+    at.button(key="paint_diagonal").click().run()
+    expected = "_".join(
+        ".".join("8" if i == j else "0" for j in range(4))
+        .replace("0.0.0", "0x3")
+        .replace("0.0", "0x2")
+        for i in range(4)
+    )
+    assert at.text_input(key="paint").value == expected
+    at.button(key="paint_clear").click().run()
+    assert at.text_input(key="paint").value == "_".join(["0x4"] * 4)
+    assert "Error 1.00" in text(at)
+    at.text_input(key="paint").set_value("9x4_9x4_9x4_9x4").run()
+    assert "too many" in text(at)
+    at.text_input(key="paint").set_value("1.2").run()
+    assert "1 rows of 2; the grid is 4×4" in at.warning[0].value
+    at.button(key="paint_adaptive").click().run()
+    assert "you found the optimum" in at.success[0].value
+    assert not at.exception
+
+
+def test_a_colour_image_is_told_apart() -> None:
+    at = start("astronaut")
+    at.toggle(key="colour").set_value(True).run()
+    assert not at.exception
+    assert "98,304 parameters" in text(at)
+    assert "one rank map" in text(at)
+    at.toggle(key="reorder").set_value(True).run()
+    assert "Only one matrix can be reordered" in text(at)
+
+
+def test_reordering_finds_hidden_blocks() -> None:
+    at = start("permuted-blocks")
+    at.toggle(key="reorder").set_value(True).run()
+    assert not at.exception
+    assert "In this order adaptive has an error of" in text(at)
+
+
+def test_the_map_names_every_family_by_a_letter() -> None:
+    assert set(FAMILIES) <= set(figures_sweep.LETTERS)
+    at = scene()
+    found = compute_sweep.swept(at.target, compute_sweep.grids_of(at, "powers of 2"))
+    cells = compute_sweep.winner_cells(found, at.target, [4, 32])
+    figure = figures_sweep.winner_map_figure(cells, ((8, 8), 32))
+    letters = {t for trace in figure.data if trace.type == "heatmap" for t in trace.text.ravel()}
+    winners = set(cells.loc[~cells.tied, "winner"])
+    assert letters == {"", "="} | {figures_sweep.LETTERS[name] for name in winners}
+    clickable = figure.data[-1]
+    assert len(clickable.customdata) == len(cells)
+
+
+def test_rows_by_columns_of_an_undefined_family_stay_empty() -> None:
+    figure = figures_sweep.grid_error_figure(
+        np.array([[0.5, np.nan], [np.nan, 0.25]]), [1, 2], [1, 2], (2, 2)
+    )
+    assert figure.data[0].text.tolist() == [["0.5", ""], ["", "● 0.25"]]
+
+
+def test_the_heading_stands_before_torch_is_imported() -> None:
+    lines = Path(MAIN).read_text().splitlines()
+    heading = next(at for at, line in enumerate(lines) if line.startswith("st.title"))
+    first = next(at for at, line in enumerate(lines) if line.startswith("from app"))
+    assert heading < first

@@ -1,0 +1,221 @@
+"""Models on a local server that speaks ranges and errors, in place of the Hub."""
+
+from __future__ import annotations
+
+import json
+import re
+import socketserver
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from lolora_core.checkpoints import open_source, remote, survey
+from tests.core.checkpoints.test_survey import pair
+
+
+class Hub(ThreadingHTTPServer):
+    """Files by path; what was asked for; how to misbehave."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.files: dict[str, bytes] = {}
+        self.asked: list[tuple[str, str | None, str | None]] = []
+        self.sent = 0
+        self.status: dict[str, int] = {}
+        self.cuts = 0
+        self.no_ranges = False
+        self.version = "1"
+        self.token: str | None = None
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+    def fail(self, status: int) -> None:
+        self.send_response(status)
+        if status == 404:
+            self.send_header("X-Error-Code", "EntryNotFound")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        hub = self.server
+        wanted = self.headers.get("Range")
+        # huggingface_hub asks for a list of its own besides.
+        if "/resolve/" in self.path:
+            hub.asked.append((self.path, wanted, self.headers.get("Authorization")))
+        name = re.sub(r"/resolve/[^/]+/", "/", self.path).lstrip("/")
+        if hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
+            return self.fail(401)
+        for part, status in hub.status.items():
+            if part in f"{self.path} {wanted}":
+                return self.fail(status)
+        if name not in hub.files:
+            return self.fail(404)
+        data = hub.files[name]
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", wanted or "")
+        start, end = (int(found[1]), int(found[2]) + 1) if found else (0, len(data))
+        if start >= len(data):
+            return self.fail(416)
+        body = data if hub.no_ranges else data[start:end]
+        self.send_response(200 if hub.no_ranges else 206)
+        self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(data)}")
+        self.send_header("ETag", f'"{hub.version}"')
+        self.send_header("X-Repo-Commit", "c0ffee")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if hub.cuts and len(body) > 8:
+            hub.cuts -= 1
+            self.wfile.write(body[: len(body) // 2])
+            self.close_connection = True
+            return None
+        hub.sent += len(body)
+        self.wfile.write(body)
+        return None
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    socketserver.TCPServer.allow_reuse_address = True
+    server = Hub()
+    base, tuned = pair()
+    for name, tensors in (("me/base", base), ("me/tuned", tuned)):
+        server.files[f"{name}/model.safetensors"] = save(tensors)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(remote, "WAIT", 0.01)
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def shard(hub: Hub, model: str) -> None:
+    tensors = pair()[1]
+    shards = {name: f"model-{at % 2}.safetensors" for at, name in enumerate(tensors)}
+    for file in set(shards.values()):
+        held = {name: tensors[name] for name in tensors if shards[name] == file}
+        hub.files[f"{model}/{file}"] = save(held)
+    index = {"weight_map": shards}
+    hub.files[f"{model}/model.safetensors.index.json"] = json.dumps(index).encode()
+
+
+def test_only_the_header_and_the_tensor_asked_for_are_fetched(hub: Hub) -> None:
+    source = open_source("me/base")
+    whole = len(hub.files["me/base/model.safetensors"])
+    assert hub.sent < 1500 < whole
+    before = hub.sent
+    weight = source.read("layers.1.attn.weight")
+    assert torch.equal(weight, pair()[0]["layers.1.attn.weight"])
+    assert hub.sent - before == 4 * 24 * 24
+    assert all(wanted for _, wanted, _ in hub.asked)
+
+
+def test_a_remote_survey_is_the_local_one(hub: Hub) -> None:
+    local = survey(*pair(), n_jobs=1)
+    assert survey("me/base", "me/tuned", n_jobs=2).rows == local.rows
+    shard(hub, "me/sharded")
+    assert survey("me/base", "me/sharded", n_jobs=1).rows == local.rows
+
+
+def test_a_revision_is_asked_for_and_its_commit_pinned(hub: Hub) -> None:
+    shard(hub, "me/sharded")
+    open_source("me/sharded@v1.0")
+    assert {path.split("/resolve/")[1].split("/")[0] for path, _, _ in hub.asked} == {
+        "v1.0",
+        "c0ffee",
+    }
+    assert hub.asked[0][0] == "/me/sharded/resolve/v1.0/model.safetensors.index.json"
+    hub.asked.clear()
+    open_source("me/base", revision="main")
+    assert "/resolve/main/" in hub.asked[0][0]
+    with pytest.raises(ValueError, match="revision stands twice"):
+        open_source("me/base@a", revision="b")
+
+
+def test_the_token_comes_from_the_environment(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hub.token = "secret"
+    stored = tmp_path / "token"
+    stored.write_text("secret")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(stored))
+    with pytest.raises(PermissionError, match=r"refuses access \(HTTP 401\).*set HF_TOKEN"):
+        open_source("me/base")
+    assert {token for _, _, token in hub.asked} == {None}
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    assert "embed.weight" in open_source("me/base").tensors
+
+
+def test_a_model_that_is_not_there_says_so(hub: Hub) -> None:
+    with pytest.raises(FileNotFoundError, match=r"me/nothing/model\.safetensors is not there"):
+        open_source("me/nothing")
+    shard(hub, "me/sharded")
+    del hub.files["me/sharded/model-1.safetensors"]
+    with pytest.raises(FileNotFoundError, match=r"model-1\.safetensors is not there"):
+        open_source("me/sharded")
+
+
+def test_a_file_that_became_shorter_is_refused(hub: Hub) -> None:
+    source = open_source("me/base")
+    hub.files["me/base/model.safetensors"] = hub.files["me/base/model.safetensors"][:900]
+    with pytest.raises(ValueError, match="HTTP 416"):
+        source.read("layers.1.mlp.weight")
+
+
+def test_a_file_of_another_version_is_refused(hub: Hub) -> None:
+    source = open_source("me/base")
+    hub.version = "2"
+    with pytest.raises(ValueError, match="changed while it was read"):
+        source.read("embed.weight")
+
+
+def test_a_cut_connection_is_tried_again_and_then_a_sentence(hub: Hub) -> None:
+    source = open_source("me/base")
+    hub.cuts = 1
+    assert torch.equal(source.read("embed.weight"), pair()[0]["embed.weight"])
+    hub.cuts = 99
+    with pytest.raises(ConnectionError, match="cannot be read from http://127"):
+        source.read("embed.weight")
+
+
+def test_a_busy_server_is_tried_again_and_then_a_sentence(hub: Hub) -> None:
+    source = open_source("me/base")
+    hub.status["bytes="] = 503
+    with pytest.raises(ConnectionError, match="HTTP 503; try again later"):
+        source.read("embed.weight")
+    assert len([path for path, _, _ in hub.asked if "model.safetensors" in path]) >= 4
+
+
+def test_a_server_without_ranges_is_not_asked_for_the_whole_file(hub: Hub) -> None:
+    hub.no_ranges = True
+    with pytest.raises(ValueError, match="does not answer range requests"):
+        open_source("me/base")
+
+
+def test_no_server_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ConnectionError, match="its path does not exist"):
+        open_source("no/folder")
+
+
+def test_a_damaged_header_is_refused(hub: Hub) -> None:
+    data = hub.files["me/base/model.safetensors"]
+    hub.files["me/base/model.safetensors"] = (10**7).to_bytes(8, "little") + data[8:]
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        open_source("me/base")
+    hub.files["me/base/model.safetensors"] = b""
+    with pytest.raises(ValueError, match="is empty"):
+        open_source("me/base")

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import SupportsIndex
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lolora_core.blocks.approximation import Approximation
 from lolora_core.blocks.grid import Grid, GridLike
-from lolora_core.blocks.rank_maps import OWN, check_rank_map, one_of
-from lolora_core.common.checks import Matrix, as_matrix, check_budget
-from lolora_core.families import Family, resolve_family
-
-if TYPE_CHECKING:
-    from lolora_core.families.hybrid import HybridSearch
+from lolora_core.blocks.rank_maps import OWN, RankMap, check_rank_map, one_of
 from lolora_core.blocks.svd import BlockSVD, Method, block_svd
+from lolora_core.common.checks import Matrix, as_matrix, check_budget
+from lolora_core.families import Family, RankedFamily, resolve_family
+from lolora_core.families.base import Fit
 
 __all__ = ["Decomposition", "approximate", "decompose"]
 
@@ -43,7 +41,7 @@ class Decomposition:
     method: Method = "auto"
     max_rank: int | None = None
     _held: dict[Grid, BlockSVD] = field(default_factory=dict, repr=False)
-    _searches: dict[str, HybridSearch] = field(default_factory=dict, repr=False)
+    _fits: dict[str, Fit] = field(default_factory=dict, repr=False)
 
     def on(self, grid: Grid) -> BlockSVD:
         """Return the block decomposition on `grid`, made at the first call."""
@@ -58,6 +56,7 @@ class Decomposition:
 
         Examples
         --------
+        >>> import torch
         >>> svd = decompose(torch.eye(4), grid=2)
         >>> svd.regrid(4).on(svd.grid.whole()) is svd.on(svd.grid.whole())
         True
@@ -67,35 +66,19 @@ class Decomposition:
         held = {whole: self.on(whole)} | {g: s for g, s in self._held.items() if g == other}
         return Decomposition(self.target, other, self.method, self.max_rank, held)
 
-    def _resolve(self, family: str | Family) -> tuple[Family, BlockSVD]:
-        chosen = resolve_family(family) if isinstance(family, str) else family
-        return chosen, self.on(chosen.grid(self.grid))
-
-    def search(self, family: str | Family) -> HybridSearch:
-        """Return the search of a family, made at the first call; its finds serve later budgets.
-
-        Raises
-        ------
-        ValueError
-            A family that needs none.
-        """
-        chosen = resolve_family(family) if isinstance(family, str) else family
-        if chosen.search is None:
-            raise ValueError(f"{chosen.name} is read from singular values; it needs no search")
-        if chosen.name not in self._searches:
-            self._searches[chosen.name] = chosen.search(self)
-        return self._searches[chosen.name]
+    def fit(self, family: str | Family) -> Fit:
+        """Return a family's answer to every budget, made at the first call and kept."""
+        chosen = resolve_family(family)
+        if chosen.name not in self._fits:
+            self._fits[chosen.name] = chosen.fit(self)
+        return self._fits[chosen.name]
 
     def rank_map(self, family: str | Family, budget: SupportsIndex) -> np.ndarray:
         """Return the ranks that a family gives to the blocks of its grid at a budget.
 
         For `hybrid` those of its block term.
         """
-        chosen, svd = self._resolve(family)
-        if chosen.search is not None:
-            return self.search(chosen).at(check_budget(budget)).rank_map
-        spectra = svd.spectra if chosen.needs_spectra else None
-        return chosen.ranks(svd.grid, check_budget(budget), spectra)
+        return self.fit(family).rank_map(check_budget(budget))
 
     def approximate(
         self,
@@ -110,6 +93,7 @@ class Decomposition:
 
         Examples
         --------
+        >>> import torch
         >>> svd = decompose(torch.eye(4), grid=2)
         >>> svd.approximate("localized", budget=16).relative_error
         0.7071067811865476
@@ -119,12 +103,7 @@ class Decomposition:
             assert rank_map is not None
             ranks, limit = check_rank_map(rank_map, self.grid, budget)
             return Approximation.from_svd(OWN, limit, self.on(self.grid), ranks, self.target)
-        limit = check_budget(budget)
-        chosen, svd = self._resolve(family)
-        if chosen.search is not None:
-            return self.search(chosen).approximate(chosen.name, limit)
-        ranks = self.rank_map(chosen, limit)
-        return Approximation.from_svd(chosen.name, limit, svd, ranks, self.target)
+        return self.fit(family).approximate(check_budget(budget))
 
     def errors(
         self, family: str | Family, budgets: Iterable[SupportsIndex]
@@ -135,14 +114,11 @@ class Decomposition:
 
         Examples
         --------
+        >>> import torch
         >>> decompose(torch.eye(4), grid=1).errors("global", [0, 8, 32]).round(3)
         array([1.   , 0.866, 0.   ])
         """
-        chosen, svd = self._resolve(family)
-        if chosen.search is not None:
-            search = self.search(chosen)
-            return np.array([search.at(check_budget(b)).relative_error for b in budgets])
-        return np.array([svd.spectra.relative_error(self.rank_map(chosen, b)) for b in budgets])
+        return self.fit(family).errors([check_budget(budget) for budget in budgets])
 
 
 def decompose(
@@ -198,7 +174,7 @@ def approximate(
 
     The truncated SVD of each block is optimal for a given rank map (Eckart–Young, block by
     block): ‖W − Ŵ‖²_F is the sum of the discarded σ² over all blocks. `hybrid` is searched for,
-    see `HybridSearch`: it is never worse than `global` and `adaptive`, and not always the best.
+    see `HybridFit`: it is never worse than `global` and `adaptive`, and not always the best.
 
     Parameters
     ----------
@@ -248,21 +224,24 @@ def approximate(
     chosen = resolve_family(family)
     cut = chosen.grid(asked)
     limit = check_budget(budget)
-    if chosen.needs_spectra:
+    if not isinstance(chosen, RankedFamily) or chosen.needs_spectra:
         way: Method = "exact" if method == "auto" else method
         most = limit // int(cut.costs.min())
         return Decomposition(matrix, cut, way, most).approximate(chosen, budget=limit)
-    return _truncate(chosen.name, matrix, cut, chosen.ranks(cut, limit, None), limit, method)
+    ranks = chosen.ranks(cut, limit)
+    return _truncate(chosen.name, matrix, cut, ranks, limit, method, spans_whole=chosen.spans_whole)
 
 
 def _truncate(
     family: str,
     matrix: Float[Tensor, "m n"],
     grid: Grid,
-    ranks: Int[np.ndarray, "K_r K_c"],
+    ranks: RankMap,
     budget: int,
     method: Method,
+    *,
+    spans_whole: bool = False,
 ) -> Approximation:
     needed = None if ranks.all() else ranks > 0
     svd = block_svd(matrix, grid, method=method, max_rank=int(ranks.max()), wanted=needed)
-    return Approximation.from_svd(family, budget, svd, ranks, matrix)
+    return Approximation.from_svd(family, budget, svd, ranks, matrix, spans_whole=spans_whole)

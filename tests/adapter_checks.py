@@ -71,8 +71,15 @@ def _cases() -> list[Case]:
         "own": {"family": "adaptive", "rank": 4, "grid": 4, "rank_map": _uneven(4, 4)},
         "adaptive-svd": {"family": "adaptive", "rank": 5, "grid": 4, "init": "svd"},
         "adaptive-gradient": {"family": "adaptive", "rank": 5, "grid": 4, "init": "gradient"},
-        "hybrid": {"family": "hybrid", "rank": 9, "grid": 4, "global_rank": 3},
-        "hybrid-svd": {"family": "hybrid", "rank": 9, "grid": 4, "global_rank": 3, "init": "svd"},
+        "hybrid": {
+            "family": "hybrid",
+            "rank": 9,
+            "grid": 4,
+            "global_rank": 3,
+            "rank_map": _uneven(4, 4),
+        },
+        "hybrid-svd": {"family": "hybrid", "rank": 9, "grid": 4, "init": "svd"},
+        "hybrid-gradient": {"family": "hybrid", "rank": 9, "grid": 4, "init": "gradient"},
     }
     found = [Case(name, shape, kind) for name, kind in kinds.items() for shape in shapes]
     rect = {"family": "localized", "rank": 8, "grid": (3, 5)}

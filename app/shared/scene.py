@@ -31,7 +31,7 @@ from lolora_core.explore.compare import (
     errors_at_ranks,
     rank_to_reach,
 )
-from lolora_core.families.hybrid import HybridSearch
+from lolora_core.families.base import Fit
 from lolora_core.targets import (
     Target,
     load,
@@ -290,12 +290,12 @@ def decompositions(
         tensor = _tensor(matrix, digest, scene.device)
         # A switch on the page decides about a search, so no other scene holds one.
         searches = _searches(matrix, digest, scene.grid, scene.device) if scene.searched else {}
-        made.append(Decomposition(tensor, scene.grid, _held=held[digest], _searches=searches))
+        made.append(Decomposition(tensor, scene.grid, _held=held[digest], _fits=searches))
     return tuple(made)
 
 
-class _Searches(dict[str, HybridSearch]):
-    """The searches of one matrix on one grid, by family, filled by the decomposition."""
+class _Searches(dict[str, Fit]):
+    """The fits of one matrix on one grid, by family, filled by the decomposition."""
 
     def __init__(self, matrix: np.ndarray) -> None:
         super().__init__()
@@ -398,7 +398,7 @@ def figures_of(scene: Scene, rank: int, family: str) -> dict[str, Any]:
     low, high = int(used.min()), int(used.max())
     terms = [channel.global_rank for channel in result.channels]
     spread = str(low) if low == high else f"{low}–{high}"
-    if FAMILIES[family].search is not None:
+    if not FAMILIES[family].from_spectra:
         spread = f"{'/'.join(map(str, dict.fromkeys(terms)))} + {spread}"
     return {
         "family": family,

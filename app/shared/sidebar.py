@@ -46,7 +46,7 @@ MAX_UPLOAD_MB = 64
 def every_setting() -> tuple[state.Setting, ...]:
     """Return all settings, with those of every pattern's sliders and the known targets."""
     target = replace(state.TARGET, options=(*(e.id for e in catalogue()), UPLOAD))
-    blocks = tuple(n for n, f in FAMILIES.items() if f.from_spectra and not f.whole)
+    blocks = tuple(n for n, f in FAMILIES.items() if f.from_spectra and not f.spans_whole)
     known = {
         state.TARGET: target,
         state.ACROSS: replace(state.ACROSS, options=blocks),

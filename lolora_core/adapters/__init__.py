@@ -10,7 +10,7 @@ Examples
 1792
 """
 
-from lolora_core.adapters.config import ADAPTER_FAMILIES, AdapterConfig
+from lolora_core.adapters.config import AdapterConfig
 from lolora_core.adapters.init import full_gradients, gradient_rank_maps
 from lolora_core.adapters.inject import (
     adapter_config,
@@ -29,7 +29,6 @@ from lolora_core.adapters.sets import AdapterSet
 from lolora_core.adapters.storage import load_adapters, save_adapters
 
 __all__ = [
-    "ADAPTER_FAMILIES",
     "AdapterConfig",
     "AdapterLinear",
     "AdapterSet",

@@ -12,13 +12,11 @@ import numpy as np
 from jaxtyping import Int
 
 from lolora_core.blocks.grid import Grid
+from lolora_core.families import FAMILIES, resolve_family
 
-__all__ = ["ADAPTER_FAMILIES", "AdapterConfig", "Init"]
+__all__ = ["AdapterConfig", "Init"]
 
 Init = Literal["zero", "svd", "gradient"]
-
-#: Families that can be trained; `hybrid` here has a stated global rank.
-ADAPTER_FAMILIES = ("global", "diagonal", "localized", "adaptive", "hybrid")
 
 RankRows = tuple[tuple[int, ...], ...]
 #: What `rank_map=` takes for one weight.
@@ -80,8 +78,8 @@ class AdapterConfig:
 
     Parameters
     ----------
-    family : {"global", "diagonal", "localized", "adaptive", "hybrid"}
-        See `lolora_core.families`.
+    family : str
+        A name in `FAMILIES`.
     rank : int
         The equivalent rank r ≥ 1.
     grid : int, (int, int), (row edges, col edges) or Grid
@@ -97,13 +95,13 @@ class AdapterConfig:
         "zero": A is kaiming_uniform(a=√5) per block and B zero, so the update starts at zero.
         "svd": the leading singular triples of each block move from the base into the adapter
         (PiSSA, arXiv 2404.02948, block by block); base plus adapter is the pretrained weight.
-        "gradient": as "zero", with the ranks of `adaptive` chosen from the spectra of the full
+        "gradient": as "zero", with the ranks of `adaptive` or `hybrid` chosen for the full
         gradient; this project's own idea.
     rank_map : array of int or mapping from module name to one, optional
         The ranks of the blocks for `adaptive` or `hybrid`; the rank then sets the scaling only.
     global_rank : int, optional
-        For `hybrid`: the rank of the global term. The rest of the budget goes to equal ranks on
-        every block unless `rank_map` says otherwise.
+        For `hybrid` with a `rank_map`: the rank of the global term. Without a `rank_map` both are
+        found: in the weight for init="svd", in the gradient for init="gradient".
 
     Raises
     ------
@@ -131,10 +129,7 @@ with gradients, or give a rank_map
     global_rank: int | None = None
 
     def __post_init__(self) -> None:
-        if self.family not in ADAPTER_FAMILIES:
-            raise ValueError(
-                f"family must be one of {', '.join(ADAPTER_FAMILIES)}; it is {self.family!r}"
-            )
+        resolve_family(self.family)
         if self.init not in get_args(Init):
             raise ValueError(
                 f"init must be one of {', '.join(get_args(Init))}; it is {self.init!r}"
@@ -168,11 +163,12 @@ with gradients, or give a rank_map
         self._set("target_modules", tuple(sorted(set(targets))))
 
     def _check_ranks(self) -> None:
+        family = resolve_family(self.family)
         if self.rank_map is not None:
-            if self.family not in ("adaptive", "hybrid"):
+            if not family.takes_ranks:
+                able = " or ".join(repr(f.name) for f in FAMILIES.values() if f.takes_ranks)
                 raise ValueError(
-                    f"{self.family} sets its ranks itself; "
-                    "a rank_map needs family 'adaptive' or 'hybrid'"
+                    f"{self.family} sets its ranks itself; a rank_map needs family {able}"
                 )
             if isinstance(self.rank_map, Mapping):
                 maps = {
@@ -182,23 +178,30 @@ with gradients, or give a rank_map
                 self._set("rank_map", maps)
             else:
                 self._set("rank_map", _rank_rows(self.rank_map, "rank_map"))
-        if self.family == "hybrid":
-            if self.global_rank is None:
+        if self.global_rank is not None:
+            if not family.has_global_term:
                 raise ValueError(
-                    "hybrid needs a global_rank, the rank of its global term; none is given"
+                    f"global_rank is the rank of a global term; {self.family} has none beside its "
+                    "blocks"
+                )
+            if self.rank_map is None:
+                raise ValueError(
+                    f"global_rank goes with a rank_map; without one {self.family} finds both"
                 )
             self._set("global_rank", _integer(self.global_rank, "global_rank", 1))
-        elif self.global_rank is not None:
-            raise ValueError(f"global_rank is for hybrid; the family is {self.family}")
-        if self.init == "gradient" and (self.family != "adaptive" or self.rank_map is not None):
+        elif family.has_global_term and self.rank_map is not None:
             raise ValueError(
-                "init 'gradient' chooses the ranks of adaptive; "
+                f"{self.family} with a rank_map needs a global_rank, the rank of its global term"
+            )
+        if self.init == "gradient" and (not family.takes_ranks or self.rank_map is not None):
+            raise ValueError(
+                "init 'gradient' chooses ranks; "
                 f"the family is {self.family}" + (" with a rank_map" if self.rank_map else "")
             )
-        if self.family == "adaptive" and self.init == "zero" and self.rank_map is None:
+        if family.needs_spectra and self.init == "zero" and self.rank_map is None:
             raise ValueError(
-                "adaptive needs spectra to choose its ranks: set init='svd', or init='gradient' "
-                "with gradients, or give a rank_map"
+                f"{self.family} needs spectra to choose its ranks: set init='svd', or "
+                "init='gradient' with gradients, or give a rank_map"
             )
 
     @property

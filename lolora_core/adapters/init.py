@@ -164,6 +164,6 @@ def gradient_rank_maps(
     maps = {}
     for name, gradient in gradients.items():
         place = Place(name, (gradient.shape[0], gradient.shape[1]))
-        (layout,) = term_layouts(config, place, gradient, gradient)
-        maps[name] = layout.rank_map
+        *_, blocks = term_layouts(config, place, gradient, gradient)
+        maps[name] = blocks.rank_map
     return maps

@@ -184,6 +184,9 @@ def _lora(config: Mapping[str, Any], parts: Mapping[str, dict[str, Tensor]]) -> 
 
 def _gralora(config: Mapping[str, Any], parts: Mapping[str, dict[str, Tensor]]) -> AdapterSet:
     rank, blocks, extra = config["r"], config["gralora_k"], config.get("hybrid_r") or 0
+    each, left = divmod(rank, blocks)
+    if left or not each:
+        raise ValueError(f"r {rank} is not a multiple of gralora_k {blocks}")
     settings = AdapterConfig(
         family="hybrid" if extra else "localized",
         rank=rank + extra,
@@ -191,11 +194,9 @@ def _gralora(config: Mapping[str, Any], parts: Mapping[str, dict[str, Tensor]]) 
         alpha=config["alpha"],
         target_modules=tuple(parts),
         dropout=float(config.get("gralora_dropout") or 0.0),
+        rank_map=np.full((blocks, blocks), each) if extra else None,
         global_rank=extra or None,
     )
-    each, left = divmod(rank, blocks)
-    if left or not each:
-        raise ValueError(f"r {rank} is not a multiple of gralora_k {blocks}")
     terms: dict[str, tuple[BlockFactors, ...]] = {}
     for module, held in parts.items():
         a, b = held["gralora_A"], held["gralora_B"]

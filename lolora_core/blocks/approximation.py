@@ -9,19 +9,24 @@ from os import PathLike
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lolora_core.blocks.factors import Part, parts_of_factors, parts_of_svd, whole_part
+from lolora_core.blocks.factors import (
+    GlobalTerm,
+    Part,
+    parts_of_factors,
+    parts_of_svd,
+    whole_part,
+)
 from lolora_core.blocks.gather import block_norms, scatter_blocks
 from lolora_core.blocks.grid import Grid, GridLike
+from lolora_core.blocks.rank_maps import RankMap
 from lolora_core.blocks.svd import BlockSVD
 from lolora_core.common import metrics
 from lolora_core.common.checks import Matrix, as_matrix, compute_dtype
-from lolora_core.families import FAMILIES
-from lolora_core.families.hybrid import GlobalTerm
 
 __all__ = ["Approximation"]
 
@@ -54,13 +59,16 @@ class Approximation:
     family: str
     budget: int
     grid: Grid
-    rank_map: Int[np.ndarray, "K_r K_c"]
+    rank_map: RankMap
     dtype: torch.dtype
     device: torch.device
     _parts: tuple[Part, ...]
     _target: Tensor | None = None
     _error: float | None = None
     _global: Part | None = None
+    _spans_whole: bool = False
+    # Energy left in each block of `grid`, where a decomposition tells it.
+    _left: Float64[np.ndarray, "K_r K_c"] | None = None
 
     @classmethod
     def from_svd(
@@ -68,16 +76,17 @@ class Approximation:
         family: str,
         budget: int,
         svd: BlockSVD,
-        rank_map: Int[np.ndarray, "K_r K_c"],
+        rank_map: RankMap,
         target: Float[Tensor, "m n"],
         *,
         term: GlobalTerm | None = None,
         error: float | None = None,
+        spans_whole: bool = False,
     ) -> Approximation:
         """Truncate the decomposition of every block to its rank; no factor is copied.
 
         With a global term, `svd` is that of what the term leaves and `error` must be given or is
-        measured.
+        measured. With `spans_whole` the only block counts as a global term.
         """
         if term is None and error is None and svd.exact and not target.is_meta:
             error = svd.spectra.relative_error(rank_map)
@@ -91,7 +100,9 @@ class Approximation:
             parts_of_svd(svd, rank_map),
             target,
             error,
-            None if term is None else whole_part(svd.grid, *term),
+            None if term is None else whole_part(svd.grid, term),
+            spans_whole,
+            svd.spectra.residuals(rank_map) if svd.exact and not target.is_meta else None,
         )
 
     @property
@@ -104,8 +115,7 @@ class Approximation:
         """Rank of the term that spans the whole matrix, in `global` and `hybrid`; else 0."""
         if self._global is not None:
             return self._global.s.shape[-1]
-        known = FAMILIES.get(self.family)
-        return int(self.rank_map[0, 0]) if known is not None and known.whole else 0
+        return int(self.rank_map[0, 0]) if self._spans_whole else 0
 
     @property
     def num_parameters(self) -> int:
@@ -145,6 +155,7 @@ class Approximation:
 
         Examples
         --------
+        >>> from lolora_core import approximate
         >>> approximate(np.ones((4, 4)), "global", budget=8).dense().sum().round(decimals=6)
         tensor(16., dtype=torch.float64)
         """
@@ -171,6 +182,7 @@ class Approximation:
 
         Examples
         --------
+        >>> from lolora_core import approximate
         >>> approximate(np.eye(4), "diagonal", budget=8, grid=2).block_errors(2).round(3)
         array([[0.5, 0. ],
                [0. , 0.5]])
@@ -187,6 +199,8 @@ class Approximation:
         norm = float(np.sqrt((block_norms(work, self.grid.whole()) ** 2).sum()))
         if norm == 0:
             return np.zeros(cut.blocks)
+        if target is None and self._left is not None and cut == self.grid:
+            return np.sqrt(self._left) / norm
         return block_norms(work - self._dense().to(work.dtype), cut) / norm
 
     def numerical_rank(self) -> int:
@@ -197,6 +211,7 @@ class Approximation:
 
         Examples
         --------
+        >>> from lolora_core import approximate
         >>> approximate(np.eye(8), "localized", budget=64, grid=2).numerical_rank()
         4
         """
@@ -222,6 +237,7 @@ class Approximation:
 
         Examples
         --------
+        >>> from lolora_core import approximate
         >>> pairs = approximate(np.eye(4), "localized", budget=16, grid=2).factors()
         >>> {block: (tuple(b.shape), tuple(a.shape)) for block, (b, a) in pairs.items()}[0, 1]
         ((2, 1), (1, 2))
@@ -244,6 +260,7 @@ class Approximation:
 
         Examples
         --------
+        >>> from lolora_core import approximate
         >>> a = approximate(np.ones((4, 4)), "hybrid", budget=8, grid=2)
         >>> b, right = a.global_factors()
         >>> tuple(b.shape), tuple(right.shape), a.factors()
@@ -278,6 +295,7 @@ class Approximation:
             "budget": str(self.budget),
             "dtype": str(self.dtype).removeprefix("torch."),
             "relative_error": json.dumps(self.relative_error),
+            "spans_whole": json.dumps(self._spans_whole),
         }
         save_file(tensors, path, metadata=metadata)
 
@@ -313,7 +331,7 @@ def _from_tensors(
     term = None
     if "B.global" in tensors:
         left, right = tensors["B.global"], tensors["A.global"]
-        term = whole_part(grid, left, left.new_ones(left.shape[1]), right)
+        term = whole_part(grid, GlobalTerm(left, left.new_ones(left.shape[1]), right))
     return Approximation(
         metadata["family"],
         int(metadata["budget"]),
@@ -325,4 +343,6 @@ def _from_tensors(
         None,
         json.loads(metadata["relative_error"]),
         term,
+        # Files of version 0.1 do not say it.
+        json.loads(metadata.get("spans_whole", json.dumps(grid.blocks == (1, 1) and term is None))),
     )

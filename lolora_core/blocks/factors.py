@@ -13,7 +13,31 @@ from torch import Tensor
 from lolora_core.blocks.grid import BlockGroup, Grid
 from lolora_core.blocks.svd import BlockSVD
 
-__all__ = ["Part", "parts_of_factors", "parts_of_svd", "whole_part"]
+__all__ = ["GlobalTerm", "Part", "parts_of_factors", "parts_of_svd", "whole_part"]
+
+
+class GlobalTerm(NamedTuple):
+    """G = U·diag(S)·Vh, of rank r₀.
+
+    Attributes
+    ----------
+    u : Tensor, shape (m, r₀)
+    s : Tensor, shape (r₀,)
+    vh : Tensor, shape (r₀, n)
+    """
+
+    u: Float[Tensor, "m r"]
+    s: Float[Tensor, " r"]
+    vh: Float[Tensor, "r n"]
+
+    @property
+    def rank(self) -> int:
+        """Return r₀."""
+        return self.s.shape[0]
+
+    def dense(self) -> Float[Tensor, "m n"]:
+        """Return G."""
+        return (self.u * self.s) @ self.vh
 
 
 class Part(NamedTuple):
@@ -61,7 +85,7 @@ def parts_of_factors(
     return tuple(parts)
 
 
-def whole_part(grid: Grid, u: Tensor, s: Tensor, vh: Tensor) -> Part:
-    """Return U·diag(S)·Vh over the whole matrix of a grid as a part."""
+def whole_part(grid: Grid, term: GlobalTerm) -> Part:
+    """Return a term over the whole matrix of a grid as a part."""
     (group,) = grid.whole().groups()
-    return Part(group, u[None], s[None], vh[None])
+    return Part(group, term.u[None], term.s[None], term.vh[None])

@@ -11,7 +11,10 @@ from numpy.typing import ArrayLike
 from lolora_core.blocks.grid import Grid
 from lolora_core.common.checks import check_budget
 
-__all__ = ["OWN", "check_rank_map", "one_of"]
+__all__ = ["OWN", "RankMap", "check_rank_map", "one_of"]
+
+#: r_ij of every block.
+RankMap = Int[np.ndarray, "K_r K_c"]
 
 #: `family` of an approximation made from a user's own rank map.
 OWN = "own"
@@ -33,7 +36,7 @@ def one_of(family: object, rank_map: object) -> None:
 
 def check_rank_map(
     rank_map: ArrayLike, grid: Grid, budget: SupportsIndex | None = None
-) -> tuple[Int[np.ndarray, "K_r K_c"], int]:
+) -> tuple[RankMap, int]:
     """Return a rank map as an array, and its budget: Σ r_ij·(h_i + w_j) unless one is given.
 
     Parameters

@@ -21,7 +21,7 @@ from lolora_core.adapters.sets import AdapterSet
 from lolora_core.blocks.grid import Grid
 from lolora_core.checkpoints.pairs import pair_names, part_of
 from lolora_core.checkpoints.parallel import Progress, run_jobs
-from lolora_core.checkpoints.pool import Steps, pooled_ranks
+from lolora_core.checkpoints.pool import pooled_ranks
 from lolora_core.checkpoints.single import (
     DTYPES,
     Found,
@@ -33,6 +33,7 @@ from lolora_core.checkpoints.single import (
 )
 from lolora_core.checkpoints.sources import SourceLike, open_source
 from lolora_core.families import resolve_family
+from lolora_core.families.base import Steps
 from lolora_core.files.tensors import TensorSource
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def extract_adapters(
         ranks = _shared_ranks(first, second, chosen, goal, skipped, n_jobs)
         chosen = [name for name in chosen if name in ranks]
         if not resolve_family(family).from_spectra:
-            # hybrid finds its own ranks within what adaptive would have spent on the matrix.
+            # It finds its own ranks within what its steps spend on the matrix.
             budgets = {n: _spent(second.tensors[n].shape, goal, r) for n, r in ranks.items()}
             ranks = {}
     calls = (
@@ -273,22 +274,18 @@ def _config(goal: Goal, terms: Mapping[str, tuple[BlockFactors, ...]]) -> Adapte
     rank = max(1, round(used / sides))
     whole = {n: held[0].layout for n, held in terms.items() if _spans(held[0].layout)}
     blocks = {n: held[-1].layout for n, held in terms.items() if not _spans(held[-1].layout)}
-    family = goal.family
-    if family == "hybrid" and not whole:
-        family = "adaptive"
-    own_ranks = family in ("adaptive", "hybrid") and blocks
-    if family == "adaptive" and not own_ranks:
-        # On a 1×1 grid both are the same, and only global has no rank map.
-        family = "global"
+    stored = resolve_family(goal.family).stored_as(whole=bool(whole), blocks=bool(blocks))
     return AdapterConfig(
-        family=family,
+        family=stored.name,
         rank=rank,
         alpha=float(rank),
         grid=goal.grid,
         target_modules=tuple(terms),
-        rank_map={n: _rows(part.rank_map) for n, part in blocks.items()} if own_ranks else None,
+        rank_map={n: _rows(part.rank_map) for n, part in blocks.items()}
+        if stored.takes_ranks
+        else None,
         global_rank=max(int(part.rank_map.max()) for part in whole.values())
-        if family == "hybrid"
+        if stored.has_global_term
         else None,
     )
 

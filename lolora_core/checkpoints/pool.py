@@ -3,66 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int
+import pandas as pd
+from jaxtyping import Float64, Int
 
-from lolora_core.blocks.grid import Grid
-from lolora_core.blocks.spectra import Spectra
-from lolora_core.families import Family
+from lolora_core.families.base import Steps
 
-__all__ = ["Steps", "pooled_ranks", "steps_of"]
-
-
-class Steps(NamedTuple):
-    """What one more rank brings, in lanes that are taken from the front.
-
-    Attributes
-    ----------
-    lanes : ndarray of int, shape (q,)
-        Lane of each step: the block for `adaptive`, otherwise 0, as the blocks go together.
-    energies : ndarray, shape (q,)
-        σ², summed over the blocks that get the rank.
-    costs : ndarray of int, shape (q,)
-        Parameters.
-    grid : Grid
-    wanted : ndarray of bool, shape (K_r, K_c)
-        Blocks that get ranks.
-    by_block : bool
-        A lane for each block.
-    """
-
-    lanes: Int[np.ndarray, " q"]
-    energies: Float64[np.ndarray, " q"]
-    costs: Int[np.ndarray, " q"]
-    grid: Grid
-    wanted: Bool[np.ndarray, "K_r K_c"]
-    by_block: bool
-
-
-def steps_of(family: Family, spectra: Spectra) -> Steps:
-    """Return the steps of one matrix; `hybrid` shares a budget as `adaptive` does.
-
-    Examples
-    --------
-    >>> from lolora_core import FAMILIES
-    >>> spectra = Spectra(Grid.regular((2, 2), 1), np.array([[[4.0, 3.0]]]), np.zeros((1, 1)))
-    >>> steps_of(FAMILIES["global"], spectra).energies
-    array([16.,  9.])
-    """
-    grid = spectra.grid
-    everywhere = np.ones(grid.blocks, dtype=bool)
-    if family.needs_spectra:
-        order = spectra.by_density
-        return Steps(order.blocks, order.energies, order.costs, grid, everywhere, True)
-    wanted = np.eye(grid.blocks[0], dtype=bool) if family.needs_square_grid else everywhere
-    energies = (spectra.values[wanted] ** 2).sum(0)
-    ranks = np.arange(1, len(energies) + 1)
-    costs = ((ranks <= grid.max_ranks[wanted][:, None]) * grid.costs[wanted][:, None]).sum(0)
-    paid = energies > 0
-    lanes = np.zeros(int(paid.sum()), dtype=np.int64)
-    return Steps(lanes, energies[paid], costs[paid], grid, wanted, False)
+__all__ = ["pooled_ranks"]
 
 
 def pooled_ranks(steps: Mapping[str, Steps], budget: int) -> dict[str, Int[np.ndarray, "K_r K_c"]]:
@@ -72,10 +20,11 @@ def pooled_ranks(steps: Mapping[str, Steps], budget: int) -> dict[str, Int[np.nd
 
     Examples
     --------
-    >>> from lolora_core import FAMILIES
+    >>> from lolora_core import FAMILIES, Grid
+    >>> from lolora_core.blocks.spectra import Spectra
     >>> grid = Grid.regular((2, 2), 1)
     >>> held = {
-    ...     name: steps_of(FAMILIES["global"], Spectra(grid, np.array([[v]]), np.zeros((1, 1))))
+    ...     name: FAMILIES["global"].steps(Spectra(grid, np.array([[v]]), np.zeros((1, 1))))
     ...     for name, v in {"weak": [1.0, 1.0], "strong": [9.0, 2.0]}.items()
     ... }
     >>> {name: int(ranks[0, 0]) for name, ranks in pooled_ranks(held, 8).items()}
@@ -105,9 +54,9 @@ def pooled_ranks(steps: Mapping[str, Steps], budget: int) -> dict[str, Int[np.nd
     found = {}
     for (name, part), at in zip(steps.items(), offsets, strict=False):
         grid = part.grid
-        own = counts[at : at + grid.costs.size]
-        ranks = own.reshape(grid.blocks) if part.by_block else part.wanted * own[0]
-        found[name] = np.minimum(ranks, grid.max_ranks)
+        # A lane −1 takes the zero that is appended.
+        own = np.append(counts[at : at + grid.costs.size], 0)
+        found[name] = np.minimum(own[part.blocks], grid.max_ranks)
     return found
 
 
@@ -116,7 +65,7 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _falling(part: Steps) -> Float64[np.ndarray, " q"]:
-    # Where blocks differ in size a later step may pay more than one before it, which comes first
-    # all the same.
-    density = part.energies / part.costs
-    return density if part.by_block else np.minimum.accumulate(density)
+    # Where blocks differ in size a later step may pay more than one before it in its lane, which
+    # comes first all the same.
+    density = pd.Series(part.energies / part.costs)
+    return density.groupby(part.lanes).cummin().to_numpy()

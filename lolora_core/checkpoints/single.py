@@ -21,11 +21,11 @@ from lolora_core.blocks.gram import gram_spectra, normalized
 from lolora_core.blocks.grid import Grid, budget_for_rank
 from lolora_core.blocks.svd import OVERSAMPLING, Method
 from lolora_core.checkpoints.pairs import frobenius, read_update
-from lolora_core.checkpoints.pool import Steps, steps_of
 from lolora_core.common.checks import check_budget
 from lolora_core.common.threads import one_thread
-from lolora_core.explore.curves import curve, smallest_budget
-from lolora_core.families import resolve_family
+from lolora_core.explore.curves import smallest_budget
+from lolora_core.families import RankedFamily, resolve_family
+from lolora_core.families.base import Steps
 from lolora_core.files.tensors import TensorSource
 
 __all__ = ["DTYPES", "Found", "Goal", "GridSize", "check_goal", "extract_one", "steps_one"]
@@ -103,9 +103,9 @@ def _budget_for_error(update: Float[Tensor, "m n"], goal: Goal, grid: Grid) -> i
     """Return the fewest parameters with which the error is at most the goal's."""
     assert goal.error is not None
     family = resolve_family(goal.family)
-    if family.from_spectra:
+    if isinstance(family, RankedFamily):
         own = family.grid(grid)
-        found = smallest_budget(curve(family, gram_spectra(normalized(update)[0], own)), goal.error)
+        found = smallest_budget(family.curve(gram_spectra(normalized(update)[0], own)), goal.error)
         if found is None:
             raise ValueError(
                 f"{goal.family} on the {own.label} grid does not reach a relative error of "
@@ -135,8 +135,8 @@ def _approximate(
         _budget_for_error(update, goal, grid) if goal.error is not None else goal.budget_of(shape)
     )
     method: Method = "auto"
-    if not family.needs_spectra:
-        method = _method(own, family.ranks(own, limit, None))
+    if isinstance(family, RankedFamily) and not family.needs_spectra:
+        method = _method(own, family.ranks(own, limit))
     return approximate(update, goal.family, budget=limit, grid=own, method=method)
 
 
@@ -169,7 +169,7 @@ def extract_one(
         try:
             grid = Grid.resolve(goal.grid, update.shape)
         except ValueError as error:
-            if not resolve_family(goal.family).whole:
+            if not resolve_family(goal.family).spans_whole:
                 return name, str(error)
             grid = Grid.regular(update.shape, 1)
         found = _approximate(update, goal, grid, ranks)
@@ -199,10 +199,10 @@ def steps_one(
         update = read_update(base, tuned, name).delta
         family = resolve_family(goal.family)
         try:
-            own = family.grid(Grid.resolve(1 if family.whole else goal.grid, update.shape))
+            own = family.grid(Grid.resolve(1 if family.spans_whole else goal.grid, update.shape))
         except ValueError as error:
             return name, str(error)
         # The scale is taken out, because energies of different matrices are compared.
         work, scale = normalized(update)
-        steps = steps_of(family, gram_spectra(work, own))
+        steps = family.steps(gram_spectra(work, own))
         return name, steps._replace(energies=steps.energies * scale**2)

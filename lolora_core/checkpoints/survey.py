@@ -173,14 +173,14 @@ def survey_row(
             row[f"energy_{rank}"] = 1 - left / total if total else 1.0
         row |= {"budget": budget, "equivalent_rank": budget / (m + n)}
         for family in settings.families:
-            whole_only = resolve_family(family).whole
+            whole_only = resolve_family(family).spans_whole
             for grid in settings.grids[:1] if whole_only else settings.grids:
                 key = (family, fit[0] if whole_only else grid)
                 label = family if whole_only else f"{family}_{grid[0]}x{grid[1]}"
                 at = found.errors.get(key)
                 row[f"error_{label}"] = float("nan") if at is None else float(at[0])
         best = found.best(budget) if moved else None
-        on = (1, 1) if best and resolve_family(best.family).whole else best and best[1:3]
+        on = (1, 1) if best and resolve_family(best.family).spans_whole else best and best[1:3]
         lora = float(found.errors["global", fit[0]][0])
         row |= {
             "best_family": best.family if best else None,

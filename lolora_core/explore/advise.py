@@ -17,6 +17,7 @@ from lolora_core.common.checks import Matrix, as_matrix, check_budget
 from lolora_core.explore.curves import smallest_budget
 from lolora_core.explore.other_tools import CONVERSIONS
 from lolora_core.explore.sweep import GRIDS, Sweep, SweepRow, sweep
+from lolora_core.families import REFERENCE, resolve_family
 
 __all__ = ["Advice", "advise", "advise_from"]
 
@@ -84,8 +85,8 @@ class Advice:
 
 
 def _named(row: SweepRow) -> str:
-    if row.family == "global":
-        return "global"
+    if resolve_family(row.family).spans_whole:
+        return row.family
     return f"{row.family} on {row.grid_rows}×{row.grid_cols} blocks"
 
 
@@ -115,12 +116,12 @@ def _check_goal(
 
 
 def _structures(found: Sweep) -> list[tuple[str, tuple[int, int]]]:
-    """Return what is worth comparing: on one block every family is `global`."""
+    """Return what is worth comparing: on one block every family is the reference."""
     keys = list(found.curves)
-    if "global" not in found.families:
+    if REFERENCE.name not in found.families:
         return keys
-    first = next(key for key in keys if key[0] == "global")
-    return [first, *(k for k in keys if k[0] != "global" and k[1] != (1, 1))]
+    first = next(key for key in keys if key[0] == REFERENCE.name)
+    return [first, *(k for k in keys if k[0] != REFERENCE.name and k[1] != (1, 1))]
 
 
 def _reaching(found: Sweep, error: float) -> list[SweepRow]:
@@ -144,15 +145,6 @@ def _singular_values(matrix: Tensor, found: Sweep) -> Float64[np.ndarray, " k"]:
     held = (c.spectra for c in found.curves.values() if c.spectra.grid == whole)
     spectra = next(held, None) or gram_spectra(work, whole)
     return spectra.values[0, 0] * scale
-
-
-def _gralora(best: SweepRow, shape: tuple[int, int]) -> dict[str, int]:
-    k = best.grid_rows
-    if best.family != "localized" or k == 1 or k != best.grid_cols or any(s % k for s in shape):
-        return {}
-    # r/K of every block of GraLoRA is the rank of a block here, ρ = P/(K·(m + n)).
-    rank = best.num_parameters // (k * sum(shape))
-    return {"gralora_r": rank * k, "gralora_k": k} if rank else {}
 
 
 def advise(
@@ -260,8 +252,14 @@ def advise_from(
         rank,
         values,
         {c.name: c.value(values, rank) for c in CONVERSIONS},
-        ({"r": rank} if rank else {}) | _gralora(best, shape),
+        _peft(best, rank, shape),
     )
+
+
+def _peft(best: SweepRow, rank: int, shape: tuple[int, int]) -> dict[str, int]:
+    grid = Grid.regular(shape, best.grid_rows, best.grid_cols)
+    own = resolve_family(best.family).peft_settings(grid, best.num_parameters)
+    return own | REFERENCE.peft_settings(grid, rank * sum(shape))
 
 
 def _margin(goal: str, best: SweepRow, other: SweepRow | None) -> float:

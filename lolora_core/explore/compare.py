@@ -20,6 +20,7 @@ from lolora_core.approximate import Decomposition
 from lolora_core.blocks.approximation import Approximation
 from lolora_core.blocks.grid import Grid, budget_for_rank
 from lolora_core.families import FAMILIES, Family, resolve_family
+from lolora_core.families.base import Win
 
 __all__ = [
     "Comparison",
@@ -28,6 +29,7 @@ __all__ = [
     "eckart_young_floor",
     "energy_count",
     "errors_at_ranks",
+    "explain",
     "matched_step",
     "rank_to_reach",
 ]
@@ -234,6 +236,35 @@ def energy_count(channels: Sequence[Decomposition], share: float) -> int:
         left = spectra.tails[0, 0]
         counts.append(int(np.argmax(left <= (1 - share) * spectra.total)))
     return max(counts)
+
+
+def explain(found: Comparison, channels: Sequence[Decomposition]) -> str:
+    """Say why the winner wins, with the numbers that decide it; the family itself says it.
+
+    Examples
+    --------
+    >>> from lolora_core import decompose
+    >>> channels = [decompose(np.eye(8), grid=4)]
+    >>> explain(compare(channels, rank=2), channels)
+    '100 % of the energy lies in the 4 diagonal blocks.'
+    """
+    grid, winner = channels[0].grid, found.winners[0]
+    if grid.blocks == (1, 1):
+        return "The grid has one block, so every family is the same truncated SVD."
+    if winner.relative_error >= 1 - TIE:
+        return "The budget is too small to give any block a rank."
+    return winner.family.explain(
+        Win(
+            grid,
+            found.rank,
+            energy_count(channels, 0.98),
+            min(grid.shape),
+            np.sum([c.on(grid).spectra.tails[..., 0] for c in channels], axis=0),
+            {name: result.energy for name, result in found.results.items()},
+            {name: result.rank_maps for name, result in found.results.items()},
+            tuple(channel.global_rank for channel in winner.channels),
+        )
+    )
 
 
 def matched_step(grid: Grid) -> int:

@@ -239,7 +239,7 @@ def reorder(
     """
     matrix = as_matrix(target)
     cut = Grid.resolve(grid, tuple(matrix.shape))
-    if resolve_family(family).whole:
+    if resolve_family(family).spans_whole:
         raise ValueError(
             f"family must have blocks; {family!r} spans the whole matrix, and no order of rows "
             "and columns changes its error"

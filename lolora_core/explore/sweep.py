@@ -13,9 +13,10 @@ from lolora_core.blocks.gram import gram_spectra, normalized
 from lolora_core.blocks.grid import Grid, GridLike, all_budgets
 from lolora_core.blocks.spectra import Spectra
 from lolora_core.common.checks import Matrix, as_matrix, check_budgets
-from lolora_core.explore.curves import Curve, PooledCurve, answers, curve
+from lolora_core.explore.curves import PooledCurve, answers
 from lolora_core.explore.sweep_result import Sweep, SweepRow
-from lolora_core.families import FAMILIES, Family, resolve_family
+from lolora_core.families import RankedFamily, ranked_families, resolve_family
+from lolora_core.families.base import Curve
 
 __all__ = ["GRIDS", "Sweep", "SweepRow", "pool", "sweep", "sweep_spectra"]
 
@@ -26,24 +27,25 @@ GRIDS: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
 Progress = Callable[[int, int], object]
 
 
-def _check_families(families: Sequence[str] | None) -> tuple[Family, ...]:
+def _check_families(families: Sequence[str] | None) -> tuple[RankedFamily, ...]:
     if families is None:
-        return tuple(f for f in FAMILIES.values() if f.from_spectra)
-    chosen = tuple(resolve_family(name) for name in families)
-    if not chosen:
-        raise ValueError("families must name at least one family; it is empty")
-    for family in chosen:
-        if not family.from_spectra:
+        return tuple(ranked_families().values())
+    chosen = []
+    for family in map(resolve_family, families):
+        if not isinstance(family, RankedFamily):
             raise ValueError(
                 f"families may not hold {family.name!r}: it is fitted to the matrix, and a sweep "
                 f"reads singular values only. Use decompose(W, grid).errors({family.name!r}, "
                 "budgets)"
             )
-    return chosen
+        chosen.append(family)
+    if not chosen:
+        raise ValueError("families must name at least one family; it is empty")
+    return tuple(chosen)
 
 
 def _check_grids(
-    grids: Iterable[GridLike], shape: tuple[int, int], families: tuple[Family, ...]
+    grids: Iterable[GridLike], shape: tuple[int, int], families: tuple[RankedFamily, ...]
 ) -> tuple[Grid, ...]:
     found: dict[tuple[int, int], Grid] = {}
     for asked in grids:
@@ -168,8 +170,8 @@ def sweep_spectra(
             key, own = (family.name, grid.blocks), family.grid(grid)
             if own not in held:
                 held[own] = spectra(own)
-            same = (family.name, done[0].blocks) if family.whole and done else key
-            curves[key] = curves.get(same) or curve(family, held[own])
+            same = (family.name, done[0].blocks) if family.spans_whole and done else key
+            curves[key] = curves.get(same) or family.curve(held[own])
             errors[key], used[key] = answers(curves[key], at)
         done.append(grid)
         if progress is not None and progress(len(done), len(cuts)) is False:

@@ -11,7 +11,8 @@ from jaxtyping import Float64, Int
 from lolora_core.blocks.grid import Grid
 from lolora_core.common.checks import check_budgets
 from lolora_core.explore.compare import TIE
-from lolora_core.explore.curves import Curve, answers
+from lolora_core.explore.curves import answers
+from lolora_core.families.base import Curve
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64
 from torch import Tensor
 
+from lolora_core.blocks.approximation import Approximation
+from lolora_core.blocks.factors import GlobalTerm
 from lolora_core.blocks.gather import gather_blocks, scatter_blocks
-from lolora_core.blocks.grid import BlockGroup, Grid
+from lolora_core.blocks.grid import BlockGroup, Grid, budget_for_rank
+from lolora_core.blocks.rank_maps import RankMap
 from lolora_core.blocks.spectra import Spectra
 from lolora_core.blocks.svd import BlockSVD, GroupSVD, Method, block_svd
 from lolora_core.common.checks import compute_dtype
-from lolora_core.families import adaptive_ranks
+from lolora_core.common.words import join_words
+from lolora_core.families.adaptive import (
+    Adaptive,
+    adaptive_ranks,
+    nothing_to_choose_from,
+    stated_ranks,
+)
+from lolora_core.families.base import AdapterRequest, Decomposed, Family, Steps, TermRanks, Win
 
-if TYPE_CHECKING:
-    from lolora_core.blocks.approximation import Approximation
-
-__all__ = ["REFITS", "TOLERANCE", "GlobalTerm", "Hybrid", "HybridSearch"]
+__all__ = ["REFITS", "TOLERANCE", "Found", "Hybrid", "HybridFit"]
 
 #: Refits on a rung end when one lowers the error by less than this share of it, or after `REFITS`.
 TOLERANCE = 0.005
@@ -34,31 +41,7 @@ _OVERSAMPLING = 8
 _MARGIN = 4
 
 
-class GlobalTerm(NamedTuple):
-    """G = U·diag(S)·Vh, of rank r₀.
-
-    Attributes
-    ----------
-    u : Tensor, shape (m, r₀)
-    s : Tensor, shape (r₀,)
-    vh : Tensor, shape (r₀, n)
-    """
-
-    u: Float[Tensor, "m r"]
-    s: Float[Tensor, " r"]
-    vh: Float[Tensor, "r n"]
-
-    @property
-    def rank(self) -> int:
-        """Return r₀."""
-        return self.s.shape[0]
-
-    def dense(self) -> Float[Tensor, "m n"]:
-        """Return G."""
-        return (self.u * self.s) @ self.vh
-
-
-class Hybrid(NamedTuple):
+class Found(NamedTuple):
     """What the search found at a budget.
 
     Attributes
@@ -71,7 +54,7 @@ class Hybrid(NamedTuple):
         None where r₀ = 0.
     """
 
-    rank_map: Int[np.ndarray, "K_r K_c"]
+    rank_map: RankMap
     relative_error: float
     term: GlobalTerm | None
 
@@ -100,7 +83,7 @@ def _rungs() -> Iterator[int]:
 
 
 @dataclass(eq=False)
-class HybridSearch:
+class HybridFit:
     """The search for W ≈ G + blocks on one grid, for every budget.
 
     For a given global term G the best block term is `adaptive` on W − G; the singular values of
@@ -132,9 +115,9 @@ class HybridSearch:
 
     Examples
     --------
-    >>> from lolora_core import decompose
+    >>> from lolora_core.approximate import decompose
     >>> svd = decompose(torch.eye(8) + torch.ones(8, 8), grid=4)
-    >>> found = svd.search("hybrid").at(budget=64)
+    >>> found = svd.fit("hybrid").at(budget=64)
     >>> found.term.rank, found.rank_map.diagonal(), round(found.relative_error, 3)
     (1, array([2, 2, 2, 2]), 0.0)
     """
@@ -146,7 +129,7 @@ class HybridSearch:
     max_rank: int | None = None
     _listed: list[_Listed] = field(default_factory=list, repr=False)
     _climbed: int = field(default=0, repr=False)
-    _found: dict[int, Hybrid] = field(default_factory=dict, repr=False)
+    _found: dict[int, Found] = field(default_factory=dict, repr=False)
     # The last term that was asked for, and the decomposition of its residual.
     _residual: tuple[GlobalTerm, BlockSVD] | None = field(default=None, repr=False)
 
@@ -162,21 +145,27 @@ class HybridSearch:
         """The grid of the block term."""
         return self.blocks.grid
 
-    def at(self, budget: int) -> Hybrid:
+    def at(self, budget: int) -> Found:
         """Return the best hybrid found for a budget; kept, so asking again costs nothing."""
         if budget not in self._found:
             self._climb(budget)
             self._found[budget] = self._best(budget)
         return self._found[budget]
 
-    def approximate(self, family: str, budget: int) -> Approximation:
-        """Return the best hybrid found for a budget, with its factors."""
-        from lolora_core.blocks.approximation import Approximation
+    def rank_map(self, budget: int) -> RankMap:
+        """Return the ranks of the block term."""
+        return self.at(budget).rank_map
 
+    def errors(self, budgets: Iterable[int]) -> Float64[np.ndarray, " q"]:
+        """Return ‖W − Ŵ‖_F/‖W‖_F at each budget, after the search."""
+        return np.array([self.at(budget).relative_error for budget in budgets])
+
+    def approximate(self, budget: int) -> Approximation:
+        """Return the best hybrid found for a budget, with its factors."""
         found = self.at(budget)
         exact = self.whole.exact and self.blocks.exact
         return Approximation.from_svd(
-            family,
+            Hybrid.name,
             budget,
             self.blocks if found.term is None else self._decomposed(found.term),
             found.rank_map,
@@ -192,20 +181,20 @@ class HybridSearch:
             self._residual = term, svd
         return self._residual[1]
 
-    def _best(self, budget: int) -> Hybrid:
+    def _best(self, budget: int) -> Found:
         rank = min(budget // self._side, min(self.grid.shape))
         alone = self.whole.spectra.relative_error(np.array([[rank]]))
         term = self._truncated(rank) if rank else None
-        best = Hybrid(np.zeros(self.grid.blocks, dtype=np.int64), alone, term)
+        best = Found(np.zeros(self.grid.blocks, dtype=np.int64), alone, term)
         ranks = adaptive_ranks(self.grid, budget, self.blocks.spectra)
         error = self.blocks.spectra.relative_error(ranks)
         if error < best.relative_error:
-            best = Hybrid(ranks, error, None)
+            best = Found(ranks, error, None)
         for listed in self._listed:
             if listed.budget <= budget:
                 ranks, error = self._adapted(listed, budget)
                 if error < best.relative_error:
-                    best = Hybrid(ranks, error, listed.term)
+                    best = Found(ranks, error, listed.term)
         return best
 
     def _adapted(
@@ -346,3 +335,68 @@ def _leading(matrix: Float[Tensor, "m n"], rank: int, start: GlobalTerm) -> Glob
     basis = torch.linalg.qr(matrix.mT @ basis).Q
     u, s, vh = torch.linalg.svd(matrix @ basis, full_matrices=False)
     return GlobalTerm(u[:, :rank], s[:rank], vh[:rank] @ basis.mT)
+
+
+class Hybrid(Family):
+    """A global term plus `adaptive`; the same in approximations, adapters and training."""
+
+    name = "hybrid"
+    letter = "H"
+    summary = "a low-rank product for the whole matrix plus adaptive ranks on what it leaves"
+    formula = (
+        r"\hat W = B A + \left(B_{ij} A_{ij}\right)_{ij}, \quad "
+        r"P = r_0\,(m + n) + \sum_{ij} r_{ij}\,(h_i + w_j)"
+    )
+    source = "this project; fixed-rank form: hybrid GraLoRA, arXiv 2505.20355"
+    needs_spectra = True
+    init = "gradient"
+    takes_ranks = True
+    has_global_term = True
+
+    def fit(self, svd: Decomposed) -> HybridFit:
+        """Return the search for the best share of the budget between the two terms."""
+        whole, blocks = svd.on(svd.grid.whole()), svd.on(svd.grid)
+        return HybridFit(svd.target, whole, blocks, svd.method, svd.max_rank)
+
+    def steps(self, spectra: Spectra) -> Steps:
+        """As `adaptive`: it finds its own ranks within what that would have spent on a matrix."""
+        return Adaptive().steps(spectra)
+
+    def adapter_terms(self, request: AdapterRequest) -> tuple[TermRanks, ...]:
+        """Return the global term and the block term: as stated, or found in the source."""
+        grid = request.grid
+        if request.rank_map is not None:
+            first, blocks = request.global_rank, stated_ranks(request)
+            assert first is not None
+            if first > min(grid.shape):
+                raise ValueError(
+                    f"global_rank {first} is above the full rank of {request.place}, "
+                    f"{min(grid.shape)}"
+                )
+        else:
+            assert request.source is not None
+            svd = block_svd(request.source, grid.whole()), block_svd(request.source, grid)
+            found = HybridFit(request.source, *svd).at(budget_for_rank(grid.shape, request.rank))
+            first, blocks = 0 if found.term is None else found.term.rank, found.rank_map
+        whole = TermRanks(grid.whole(), np.array([[first]]))
+        terms = tuple(term for term in (whole, TermRanks(grid, blocks)) if term.rank_map.any())
+        if not terms:
+            raise nothing_to_choose_from(request, self)
+        return terms
+
+    def explain(self, win: Win) -> str:
+        """Say how the budget is shared, or why it goes to the blocks alone."""
+        if not any(win.global_ranks):
+            rank_maps = {**win.rank_maps, Adaptive.name: win.rank_maps[self.name]}
+            energies = {**win.energies, Adaptive.name: win.energies[self.name]}
+            return Adaptive().explain(replace(win, rank_maps=rank_maps, energies=energies))
+        shared, ranks = sorted(set(win.global_ranks)), win.rank_maps[self.name]
+        return (
+            f"A global term of rank {join_words([str(rank) for rank in shared])} takes what the "
+            f"blocks share; the rest of the budget goes to ranks from {ranks.min()} to "
+            f"{ranks.max()} on what it leaves."
+        )
+
+    def stored_as(self, *, whole: bool, blocks: bool) -> Family:
+        """With one of its terms alone it is `global` or `adaptive`."""
+        return self if whole and blocks else Adaptive().stored_as(whole=whole, blocks=blocks)

@@ -20,6 +20,8 @@ from lolora_core.adapters import (
 )
 from lolora_core.common.near_names import near_names
 from lolora_core.families import FAMILIES
+from lolora_core.families.global_ import Global
+from lolora_core.families.localized import Localized
 from lolora_core.training.tasks.base import Data, Problem
 
 __all__ = ["LEARNING_RATES", "METHODS", "Attached", "Kind", "Method", "resolve_method"]
@@ -105,10 +107,10 @@ class Method:
 
     Notes
     -----
-    `adaptive` chooses its rank map from the mean gradient of the loss with respect to each
-    adapted weight on the first 4 × 64 training examples (``init="gradient"``; this project's own
-    idea, and no promise). `hybrid` has a global term of rank ⌊r/2⌋, and equal ranks on every
-    block for the rest. Every adapter starts at ΔW = 0.
+    `adaptive` chooses its rank map, and `hybrid` the share and the ranks of its two terms, from
+    the mean gradient of the loss with respect to each adapted weight on the first 4 × 64 training
+    examples (``init="gradient"``; this project's own idea, and no promise). Every adapter starts
+    at ΔW = 0.
 
     Examples
     --------
@@ -149,7 +151,7 @@ class Method:
         if not self.kind.family:
             return self.name
         cut = self.grid if isinstance(self.grid, int) else "×".join(map(str, self.grid))
-        blocks = "" if self.kind.family == "global" else f" K={cut}"
+        blocks = "" if FAMILIES[self.kind.family].spans_whole else f" K={cut}"
         return f"{self.name} r={self.rank}{blocks}"
 
     def learning_rate(self, task: str) -> float:
@@ -195,11 +197,10 @@ def _family(problem: Problem, method: Method, seed: int) -> Attached:
         grid=method.grid,
         alpha=method.rank,
         target_modules=problem.adapted,
-        init="gradient" if name == "adaptive" else "zero",
-        global_rank=method.rank // 2 if name == "hybrid" else None,
+        init=FAMILIES[name].init,
     )
     gradients = None
-    if name == "adaptive":
+    if config.init == "gradient":
         inputs, targets = problem.splits["train"]
         size = GRADIENT_BATCH
         cuts = [slice(at * size, (at + 1) * size) for at in range(GRADIENT_BATCHES)]
@@ -242,27 +243,20 @@ def _peft(problem: Problem, method: Method, seed: int) -> Attached:
     return Attached(model, parameters, deltas)
 
 
-def _families() -> list[Kind]:
-    known = [Kind(f.name, f.summary, f.source, _family, f.name) for f in FAMILIES.values()]
-    hybrid = Kind(
-        "hybrid",
-        "a global term of rank ⌊r/2⌋ and equal ranks on every block for the rest",
-        "hybrid GraLoRA, arXiv 2505.20355",
-        _family,
-        "hybrid",
-    )
-    return [*(kind for kind in known if kind.name != "hybrid"), hybrid]
-
-
 METHODS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        *_families(),
+        *(Kind(f.name, f.summary, f.source, _family, f.name) for f in FAMILIES.values()),
         Kind("full", "every parameter of the model", "full fine-tuning", _full),
         Kind("frozen", "the head alone, ΔW = 0", "linear probe", _frozen),
-        Kind("peft-lora", "PEFT's LoRA", "peft, arXiv 2106.09685", _peft, "global", "peft"),
+        Kind("peft-lora", "PEFT's LoRA", "peft, arXiv 2106.09685", _peft, Global.name, "peft"),
         Kind(
-            "peft-gralora", "PEFT's GraLoRA", "peft, arXiv 2505.20355", _peft, "localized", "peft"
+            "peft-gralora",
+            "PEFT's GraLoRA",
+            "peft, arXiv 2505.20355",
+            _peft,
+            Localized.name,
+            "peft",
         ),
     )
 }

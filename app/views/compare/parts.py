@@ -135,9 +135,9 @@ def block(scene: compute.Scene, found: Comparison, pictures: compute.Pictures) -
     values = np.sqrt(np.mean(np.square(spectra), axis=0))[: grid.max_ranks[row, col]]
     ranks, errors, terms = {}, {}, {}
     for name, result in found.results.items():
-        where = (0, 0) if result.family.whole else (row, col)
+        where = (0, 0) if result.family.spans_whole else (row, col)
         ranks[name] = int(result.rank_maps[:, *where].max())
-        if result.family.search is not None:
+        if not result.family.from_spectra:
             terms[name] = max(channel.global_rank for channel in result.channels)
         errors[name] = float(pictures.block_errors[name][row, col])
     best = min(errors.values())

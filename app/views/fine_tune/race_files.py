@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from safetensors.torch import save
 
-from lolora_core.adapters import ADAPTER_FAMILIES, save_adapters
+from lolora_core import FAMILIES
+from lolora_core.adapters import save_adapters
 from lolora_core.training import Record, Run
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def adapter_zip(run: Run, plan: Plan) -> bytes:
     """
     out = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w") as archive:
-        if run.method.name in ADAPTER_FAMILIES:
+        if run.method.name in FAMILIES:
             save_adapters(run.model, folder)
             for path in sorted(Path(folder).iterdir()):
                 archive.write(path, path.name)

@@ -81,7 +81,7 @@ def draw(scene: Scene, rank: int) -> None:
     maps = {
         name: svd.rank_map(name, budget)
         for name, family in FAMILIES.items()
-        if family.fits(grid) and not family.whole and family.from_spectra
+        if family.fits(grid) and not family.spans_whole and family.from_spectra
     }
     left, right = st.columns([3, 2], gap="large")
     with right:

@@ -225,7 +225,7 @@ def rows_by_columns(
     scene: Scene, rank: int, found: Sweep, rows: Sequence[int], cols: Sequence[int]
 ) -> None:
     """Draw the error of one family over block rows × block columns."""
-    names = [name for name in found.families if not FAMILIES[name].whole]
+    names = [name for name in found.families if not FAMILIES[name].spans_whole]
     name = controls.choice(state.ACROSS, names)
     budget = compute_sweep.budget_of(scene.target, rank)
     errors = np.array(

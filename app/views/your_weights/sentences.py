@@ -57,7 +57,7 @@ def structure(family: str, blocks: tuple[int, int]) -> str:
     >>> structure("adaptive", (8, 8)), structure("global", (8, 8))
     ('adaptive on 8×8 blocks', 'global (plain LoRA)')
     """
-    if FAMILIES[family].whole:
+    if FAMILIES[family].spans_whole:
         return f"{family} (plain LoRA)"
     return f"{family} on {blocks[0]}×{blocks[1]} blocks"
 

@@ -60,7 +60,7 @@ def test_common_on_cuda(
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_runs_on_meta(case: Case) -> None:
-    if case.config.family == "adaptive" and case.config.rank_map is None:
+    if case.config.family in ("adaptive", "hybrid") and case.config.rank_map is None:
         with pytest.raises(ValueError, match="meta device"):
             adapted(case, torch.float32, "meta")
         return

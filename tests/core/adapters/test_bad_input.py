@@ -59,7 +59,7 @@ CONFIGS: list[tuple[dict[str, Any], str]] = [
     ({"family": "adaptive"}, "adaptive needs spectra to choose its ranks: set init='svd'"),
     (
         {"init": "gradient"},
-        "init 'gradient' chooses the ranks of adaptive; the family is localized",
+        "init 'gradient' chooses ranks; the family is localized",
     ),
     (
         {"family": "adaptive", "init": "gradient", "rank_map": [[1]]},
@@ -70,9 +70,14 @@ CONFIGS: list[tuple[dict[str, Any], str]] = [
     ({"family": "adaptive", "rank_map": [[1, -1]]}, "ranks of 0 or more"),
     ({"family": "adaptive", "rank_map": [[1.5]]}, "one integer for each block"),
     ({"family": "adaptive", "rank_map": {"query": [1]}}, r"rank_map\['query'\] must hold one"),
-    ({"family": "hybrid"}, "hybrid needs a global_rank"),
-    ({"family": "hybrid", "global_rank": 0}, "global_rank must be 1 or more; it is 0"),
-    ({"global_rank": 2}, "global_rank is for hybrid; the family is localized"),
+    ({"family": "hybrid"}, "hybrid needs spectra to choose its ranks: set init='svd'"),
+    ({"family": "hybrid", "rank_map": [[1]]}, "hybrid with a rank_map needs a global_rank"),
+    (
+        {"family": "hybrid", "global_rank": 0, "rank_map": [[1]]},
+        "global_rank must be 1 or more; it is 0",
+    ),
+    ({"family": "hybrid", "global_rank": 2, "init": "svd"}, "global_rank goes with a rank_map"),
+    ({"global_rank": 2}, "localized has none beside its blocks"),
 ]
 
 
@@ -105,8 +110,15 @@ MODELS: list[tuple[dict[str, Any], str]] = [
         {"family": "adaptive", "rank_map": {"key": [[1]]}, "grid": 1},
         "no entry for the target 'query'",
     ),
-    ({"family": "hybrid", "global_rank": 8, "rank": 8}, "the smallest rank that works is 12"),
-    ({"family": "hybrid", "global_rank": 30}, "global_rank 30 is above the full rank"),
+    (
+        {"family": "hybrid", "global_rank": 30, "rank_map": [[1] * 4] * 4},
+        "global_rank 30 is above the full rank",
+    ),
+    (
+        {"family": "hybrid", "global_rank": 3, "rank_map": [[1, 2]]},
+        r"rank_map for module 'query' .* 1×2 entries",
+    ),
+    ({"family": "hybrid", "init": "gradient"}, "needs gradients; full_gradients computes them"),
     ({"family": "adaptive", "init": "gradient"}, "needs gradients; full_gradients computes them"),
 ]
 
@@ -126,7 +138,6 @@ def test_what_does_not_fit_the_model_changes_nothing(
 def test_the_smallest_and_largest_ranks_named_do_work() -> None:
     for settings in (
         {"rank": 8, "grid": 8},
-        {"rank": 12, "family": "hybrid", "global_rank": 8},
         {"rank": 6, "family": "diagonal"},
         {"rank": 3, "grid": ((0, 1, 24), (0, 12, 24))},
     ):

@@ -79,7 +79,14 @@ STRUCTURES: dict[str, dict[str, Any]] = {
     "localized": {"family": "localized", "rank": 4, "grid": 4, "alpha": 6.0},
     "uneven blocks": {"family": "localized", "rank": 6, "grid": 3},
     "adaptive": {"family": "adaptive", "rank": 4, "grid": 2, "rank_map": ((3, 0), (1, 2))},
-    "hybrid": {"family": "hybrid", "rank": 6, "grid": 2, "global_rank": 2, "alpha": 3.0},
+    "hybrid": {
+        "family": "hybrid",
+        "rank": 6,
+        "grid": 2,
+        "global_rank": 2,
+        "rank_map": ((2, 2), (2, 2)),
+        "alpha": 3.0,
+    },
     "svd": {"family": "localized", "rank": 4, "grid": 2, "init": "svd"},
 }
 

@@ -24,8 +24,10 @@ from lolora_core import (
 from lolora_core.blocks.gram import gram_spectra, normalized
 from lolora_core.blocks.grid import all_budgets
 from lolora_core.blocks.spectra import Spectra
-from lolora_core.explore.curves import RuleCurve, answers, curve, smallest_budget
+from lolora_core.explore.curves import answers, smallest_budget
 from lolora_core.explore.sweep import SweepRow
+from lolora_core.families import ranked_families
+from lolora_core.families.curves import RuleCurve
 from lolora_core.targets import load
 from tests.common_checks import CASES, random_target
 
@@ -107,11 +109,11 @@ def edged(draw: st.DrawFn) -> Spectra:
 def test_curves_are_the_rules_at_every_budget(spectra: Spectra) -> None:
     grid = spectra.grid
     budgets = np.arange(int((grid.max_ranks * grid.costs).sum()) + 5)
-    for family in FAMILIES.values():
-        if not family.fits(grid) or family.whole or not family.from_spectra:
+    for family in ranked_families().values():
+        if not family.fits(grid) or family.spans_whole:
             continue
         (errors, used), (exact, spent) = (
-            answers(c, budgets) for c in (curve(family, spectra), RuleCurve(spectra, family))
+            answers(c, budgets) for c in (family.curve(spectra), RuleCurve(spectra, family.ranks))
         )
         # Differences of sums: 1e-16 of the energy is 1e-8 of the norm.
         np.testing.assert_allclose(errors, exact, rtol=0, atol=1e-7)
@@ -121,7 +123,7 @@ def test_curves_are_the_rules_at_every_budget(spectra: Spectra) -> None:
 @given(edged(), st.floats(0, 1))
 def test_smallest_budget_is_the_smallest(spectra: Spectra, error: float) -> None:
     for name in ("localized", "adaptive"):
-        found = curve(FAMILIES[name], spectra)
+        found = ranked_families()[name].curve(spectra)
         budget = smallest_budget(found, error)
         assert budget is not None
         assert answers(found, np.array([budget]))[0][0] <= error
@@ -300,7 +302,7 @@ def test_bad_input() -> None:
         sweep(w, grids=(1, 2)).row("adaptive", (3, 3), 4)
 
 
-@pytest.mark.parametrize("name", [f.name for f in FAMILIES.values() if f.name == "hybrid"])
+@pytest.mark.parametrize("name", [f.name for f in FAMILIES.values() if not f.from_spectra])
 def test_hybrid_is_refused_with_a_reason(name: str) -> None:
     assert name not in sweep(np.eye(4), grids=(2,)).families
     with pytest.raises(ValueError, match="fitted to the matrix"):

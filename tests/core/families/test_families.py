@@ -13,37 +13,57 @@ from hypothesis import strategies as st
 
 from lolora_core import FAMILIES, Decomposition, Grid, approximate, budget_for_rank, decompose
 from lolora_core.common.metrics import numerical_rank
-from lolora_core.families import adaptive_ranks, localized_ranks, resolve_family
-from tests.common_checks import CASES, CHECKS, RANKS, families_on, make, random_target
+from lolora_core.families import REFERENCE, adaptive_ranks, localized_ranks, resolve_family
+from tests.common_checks import (
+    CASES,
+    CHECKS,
+    RANKS,
+    applicable,
+    case_id,
+    families_on,
+    make,
+    random_target,
+)
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 
 
+ON_CASES = pytest.mark.parametrize(
+    ("family", "shape", "grid"),
+    [pytest.param(*case, id=case_id(*case)) for case in applicable()],
+)
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize(("shape", "grid"), CASES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
+@ON_CASES
 def test_common(
     check: Callable[[Decomposition, str, int], None],
     dtype: torch.dtype,
+    family: str,
     shape: tuple[int, int],
     grid: tuple[int, int],
 ) -> None:
     svd = make(shape, grid, dtype)
-    families = families_on(svd)
-    assert "global" in families
-    for family, rank in itertools.product(families, RANKS):
+    for rank in RANKS:
         check(svd, family, rank)
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize(("shape", "grid"), CASES, ids=str)
-def test_on_cuda_as_on_cpu(shape: tuple[int, int], grid: tuple[int, int]) -> None:
+@ON_CASES
+def test_on_cuda_as_on_cpu(family: str, shape: tuple[int, int], grid: tuple[int, int]) -> None:
     here, there = (make(shape, grid, torch.float64, device) for device in ("cpu", "cuda"))
-    for family, rank in itertools.product(families_on(here), RANKS):
+    for rank in RANKS:
         budget = budget_for_rank(shape, rank)
         mine, other = (svd.approximate(family, budget=budget) for svd in (here, there))
         assert other.dense().device.type == "cuda"
         assert abs(mine.relative_error - other.relative_error) < 1e-9
+
+
+def test_every_family_is_defined_where_it_says() -> None:
+    on = {shape: {f for f, s, _ in applicable() if s == shape} for shape, _ in CASES}
+    assert all(REFERENCE.name in families for families in on.values())
+    assert set(FAMILIES) == {family for family, _, _ in applicable()}
 
 
 @st.composite
@@ -67,7 +87,7 @@ def test_adaptive_is_never_worse_than_localized(problem: tuple[Decomposition, in
 @given(problems(), st.integers(1, 200))
 def test_error_never_rises(problem: tuple[Decomposition, int], more: int) -> None:
     svd, budget = problem
-    for family in families_on(svd):
+    for family in families_on(svd.grid):
         less, greater = svd.errors(family, [budget, budget + more])
         assert greater <= less + 1e-12
 
@@ -76,7 +96,7 @@ def test_error_never_rises(problem: tuple[Decomposition, int], more: int) -> Non
 def test_parameters_and_errors_agree(problem: tuple[Decomposition, int]) -> None:
     svd, budget = problem
     w = svd.target.double()
-    for family in families_on(svd):
+    for family in families_on(svd.grid):
         a = svd.approximate(family, budget=budget)
         assert a.num_parameters <= budget
         assert abs(float((w - a.dense().double()).norm() / w.norm()) - a.relative_error) <= 1e-5
@@ -85,7 +105,7 @@ def test_parameters_and_errors_agree(problem: tuple[Decomposition, int]) -> None
 @given(problems())
 def test_approximate_is_decompose_then_approximate(problem: tuple[Decomposition, int]) -> None:
     svd, budget = problem
-    for family in families_on(svd):
+    for family in families_on(svd.grid):
         direct = approximate(svd.target, family, budget=budget, grid=svd.grid)
         through = svd.approximate(family, budget=budget)
         assert direct.relative_error == pytest.approx(through.relative_error, abs=2e-7)

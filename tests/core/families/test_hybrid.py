@@ -21,6 +21,7 @@ from lolora_core import (
     decompose,
 )
 from lolora_core.explore.compare import compare, rank_to_reach
+from lolora_core.families.hybrid import HybridFit
 from tests.common_checks import make, random_target
 from tests.core.families.test_families import problems
 
@@ -102,7 +103,8 @@ def test_both_ends_are_reached() -> None:
 
 def test_a_refit_never_raises_the_error() -> None:
     svd = make((40, 32), (4, 4), torch.float64)
-    search = svd.search("hybrid")
+    search = svd.fit("hybrid")
+    assert isinstance(search, HybridFit)
     budget = budget_for_rank((40, 32), 8)
     fit = search._start(4, budget)
     errors = []
@@ -163,7 +165,7 @@ def test_a_sketch_comes_close_and_reports_its_residual(grid: int | tuple[int, in
 def test_compare_takes_it_when_named() -> None:
     svd = make((24, 24), (4, 4), torch.float64)
     assert "hybrid" not in compare([svd], 4).results
-    assert not svd._searches
+    assert "hybrid" not in svd._fits
     named = compare([svd], 4, ["hybrid", "global"])
     assert list(named.results) == ["global", "hybrid"]
     assert named.ranking[0].family.name == "hybrid"
@@ -174,11 +176,6 @@ def test_compare_takes_it_when_named() -> None:
     reached = rank_to_reach([svd], "hybrid", 0.5)
     assert reached is not None
     assert svd.errors("hybrid", [reached * 48])[0] <= 0.5 + 1e-12
-
-
-def test_families_read_from_spectra_have_no_search() -> None:
-    with pytest.raises(ValueError, match="global is read from singular values; it needs no search"):
-        make((6, 6), (2, 2), torch.float64).search("global")
 
 
 @pytest.mark.cuda

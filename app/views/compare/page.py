@@ -15,6 +15,7 @@ from app.shared import widgets as controls
 from app.shared.style import LUTS
 from app.views.compare import parts as details
 from app.views.compare import sentences as prose
+from app.views.compare.compute import comparison, pictures, rank_needed
 
 _PICKED = "pictures"
 _VIEWS: dict[str, View] = {
@@ -97,10 +98,10 @@ def page() -> None:
         if (scene.searched)
         else nullcontext()
     ):
-        found = compute.comparison(scene, rank)
+        found = comparison(scene, rank)
     best = found.winners[0].relative_error
     channels = compute.decompositions(scene)
-    needed = compute.rank_needed(scene, "global", best)
+    needed = rank_needed(scene, "global", best)
     answer.markdown(
         f"{prose.verdict(found, needed)} {prose.reason(found, channels)}",
         help=(
@@ -110,7 +111,7 @@ def page() -> None:
     )
     _controls()
     target, grid = scene.target, scene.grid
-    pictures = compute.pictures(scene, rank)
+    shown = pictures(scene, rank)
     view, selected = _VIEWS[state.get(state.VIEW)], details.selected_block(grid)
     part = int(state.get(state.SCALE).removeprefix("full").removeprefix("1/") or 1)
     linked_view(
@@ -118,10 +119,10 @@ def page() -> None:
         on_pick=_pick,
         target=target.array,
         value_range=target.display_range,
-        panels=details.panels(scene, found, pictures),
+        panels=details.panels(scene, found, shown),
         view=view,
-        limit=pictures.peak("signed" if view == "signed" else "absolute") / part,
-        block_limit=pictures.peak("blocks") / part,
+        limit=shown.peak("signed" if view == "signed" else "absolute") / part,
+        block_limit=shown.peak("blocks") / part,
         row_edges=grid.row_edges,
         col_edges=grid.col_edges,
         show_grid=state.get(state.GRID_LINES),
@@ -136,13 +137,13 @@ def page() -> None:
     with curve:
         details.curve(scene, found)
     with block:
-        details.block(scene, found, pictures)
+        details.block(scene, found, shown)
     details.table(scene, found)
     ranks, downloads = st.columns([3, 2], gap="large")
     with ranks:
         details.rank_map(scene, found, selected)
     with downloads:
-        details.downloads(scene, found, pictures)
+        details.downloads(scene, found, shown)
 
 
 page()

@@ -10,10 +10,10 @@ import streamlit as st
 
 from app.lens.view import Panel
 from app.shared import charts, style, words
-from app.shared import scene as compute
 from app.shared import settings as state
 from app.shared import widgets as controls
-from app.views.compare import figures
+from app.shared.scene import Scene, decompositions
+from app.views.compare import compute, figures
 from app.views.compare import sentences as prose
 from lolora_core import FAMILIES, Grid
 from lolora_core.explore.compare import TIE, Comparison
@@ -51,9 +51,7 @@ def selected_block(grid: Grid) -> tuple[int, int]:
     return min(row, grid.blocks[0] - 1), min(col, grid.blocks[1] - 1)
 
 
-def panels(
-    scene: compute.Scene, found: Comparison, pictures: compute.Pictures
-) -> tuple[Panel, ...]:
+def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple[Panel, ...]:
     """Return one panel a family, in the order of the registry."""
     made = []
     winners = {result.family.name for result in found.winners}
@@ -89,13 +87,13 @@ def panels(
     return tuple(made)
 
 
-def _largest_rank(scene: compute.Scene, found: Comparison) -> int:
+def _largest_rank(scene: Scene, found: Comparison) -> int:
     """Return where the curve ends: at as many parameters as entries, or at the slider's end."""
     m, n = scene.grid.shape
     return max(found.rank, min(state.RANK.maximum, m * n // (m + n)), 1)
 
 
-def curve(scene: compute.Scene, found: Comparison) -> None:
+def curve(scene: Scene, found: Comparison) -> None:
     """Draw error against budget for every family, with the same facts as text."""
     st.subheader("Error against budget", anchor=False)
     logarithmic = controls.toggle(state.LOG_CURVE)
@@ -117,7 +115,7 @@ def curve(scene: compute.Scene, found: Comparison) -> None:
     )
 
 
-def block(scene: compute.Scene, found: Comparison, pictures: compute.Pictures) -> None:
+def block(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
     """Show one block: spectrum, ranks, errors, and which family does best there."""
     grid = scene.grid
     st.subheader("One block", anchor=False)
@@ -131,7 +129,7 @@ def block(scene: compute.Scene, found: Comparison, pictures: compute.Pictures) -
         st.caption(
             f"The {grid.label} grid ends before block {asked}; you see block ({row}, {col})."
         )
-    spectra = [c.on(grid).spectra.values[row, col] for c in compute.decompositions(scene)]
+    spectra = [c.on(grid).spectra.values[row, col] for c in decompositions(scene)]
     values = np.sqrt(np.mean(np.square(spectra), axis=0))[: grid.max_ranks[row, col]]
     ranks, errors, terms = {}, {}, {}
     for name, result in found.results.items():
@@ -186,7 +184,7 @@ def _marked(frame: pd.DataFrame, column: str) -> list[str]:
     return made
 
 
-def table(scene: compute.Scene, found: Comparison) -> None:
+def table(scene: Scene, found: Comparison) -> None:
     """Show every figure of every family; the best of a column carries a dot."""
     st.subheader("All figures", anchor=False)
     rows = []
@@ -214,7 +212,7 @@ def table(scene: compute.Scene, found: Comparison) -> None:
     span = "1" if scene.target.value_range else "the span of the target's values"
     st.caption(
         f"● marks the best of a column. PSNR and SSIM take {span} as the data range. "
-        + prose.target_facts(compute.decompositions(scene))
+        + prose.target_facts(decompositions(scene))
     )
     st.download_button(
         "Table as CSV",
@@ -226,7 +224,7 @@ def table(scene: compute.Scene, found: Comparison) -> None:
     )
 
 
-def rank_map(scene: compute.Scene, found: Comparison, selected: tuple[int, int]) -> None:
+def rank_map(scene: Scene, found: Comparison, selected: tuple[int, int]) -> None:
     """Draw the ranks that `adaptive` chose."""
     st.subheader("Ranks that adaptive chose", anchor=False)
     ranks = found.results["adaptive"].rank_maps
@@ -259,7 +257,7 @@ def _npy(array: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def downloads(scene: compute.Scene, found: Comparison, pictures: compute.Pictures) -> None:
+def downloads(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
     """Offer the reconstruction, the error map and the data of the curve."""
     st.subheader("Download", anchor=False)
     name = st.selectbox("Family", list(found.results), key="download_family")
@@ -292,5 +290,5 @@ def downloads(scene: compute.Scene, found: Comparison, pictures: compute.Picture
     )
 
 
-def _curve_csv(scene: compute.Scene, found: Comparison) -> bytes:
+def _curve_csv(scene: Scene, found: Comparison) -> bytes:
     return compute.curves(scene, _largest_rank(scene, found)).to_csv(index=False).encode()

@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.shared import scene as compute
+from app.views.compare.compute import comparison
 from app.views.what_if import compute as compute_sweep
 from app.views.what_if import figures as figures_sweep
 from lolora_core import FAMILIES, Grid, approximate, budget_for_rank
@@ -63,7 +64,7 @@ def test_cells_are_those_of_the_library(colour: bool) -> None:
     cells = compute_sweep.winner_cells(found, at.target, [16, 32])
     assert len(cells) == 2 * 6
     row = cells[(cells.grid_rows == 8) & (cells["rank"] == 32)].iloc[0]
-    expected = compute.comparison(at, 32)
+    expected = comparison(at, 32)
     assert row.winner == expected.winners[0].family.name
     assert row.relative_error == pytest.approx(expected.winners[0].relative_error, abs=1e-5)
     assert row.budget == expected.budget

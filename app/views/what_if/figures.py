@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from app.shared.cells import CLICKED, LETTERS, ROOM, cell_targets, fade, frame_cell
 from app.shared.charts import finish
 from app.shared.style import FAMILY_COLOURS, FAMILY_DASHES, GREY
+from lolora_core import FAMILIES
 
 __all__ = ["all_curves_figure", "grid_error_figure", "paint_figure", "winner_map_figure"]
 
@@ -152,6 +153,8 @@ def all_curves_figure(
 ) -> go.Figure:
     """Draw every family on every grid, and the Pareto front with its structures named.
 
+    A curve begins at its first parameter: a logarithmic axis would stretch rank 0 to its left edge.
+
     Parameters
     ----------
     frame : DataFrame
@@ -163,7 +166,8 @@ def all_curves_figure(
     """
     figure = go.Figure()
     shown: set[str] = set()
-    for key, part in frame.groupby(["family", "grid_rows", "grid_cols"], sort=False):
+    begun = frame[frame["num_parameters"] > 0]
+    for key, part in begun.groupby(["family", "grid_rows", "grid_cols"], sort=False):
         name, rows, cols = str(key[0]), int(str(key[1])), int(str(key[2]))
         figure.add_scatter(
             x=part["num_parameters"],
@@ -220,7 +224,7 @@ def front_changes(front: pd.DataFrame) -> pd.DataFrame:
     """
     names: list[str] = [
         str(row.family)
-        if row.family == "global"
+        if FAMILIES[str(row.family)].whole
         else f"{row.family} {row.grid_rows}×{row.grid_cols}"
         for row in front.itertuples()
     ]

@@ -175,12 +175,7 @@ def curves(scene: Scene, rank: int, found: Sweep) -> None:
     with st.container(horizontal=True):
         log_error = controls.toggle(state.LOG_CURVE)
         log_parameters = controls.toggle(state.LOG_PARAMETERS)
-    frame = found.frame()
-    drawn = compute_sweep.drawn_ranks(scene.target, rank, 10**6)
-    step = compute_sweep.budget_of(scene.target, 1)
-    frame = frame[(frame["budget"] // step).isin(drawn)]
-    # `global` is the same on every grid.
-    frame = frame[(frame["family"] != "global") | (frame["grid_rows"] * frame["grid_cols"] == 1)]
+    frame = compute_sweep.curve_rows(found, scene.target, rank)
     front = found.pareto()
     st.plotly_chart(
         figures_sweep.all_curves_figure(

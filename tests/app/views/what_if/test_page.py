@@ -150,6 +150,25 @@ def test_the_map_names_every_family_by_a_letter() -> None:
     assert len(clickable.customdata) == len(cells)
 
 
+def test_curves_begin_where_the_structure_has_a_parameter() -> None:
+    at = scene()
+    found = compute_sweep.swept(at.target, compute_sweep.grids_of(at, "powers of 2"))
+    rows = compute_sweep.curve_rows(found, at.target, 32)
+    late = rows[(rows.family == "localized") & (rows.grid_rows == 32)]
+    assert late["num_parameters"].iloc[0] == 0
+    figure = figures_sweep.all_curves_figure(
+        rows, found.pareto(), 32768, log_error=True, log_parameters=True
+    )
+    lines = [trace for trace in figure.data if trace.name in FAMILIES]
+    # global once, the others on each of six grids.
+    assert len(lines) == 1 + 3 * 6
+    for line in lines:
+        assert min(line.x) > 0
+        assert max(line.y) < 1
+    (shown,) = [line for line in lines if "localized 32×32" in line.hovertemplate]
+    assert shown.x[0] == 32 * 2 * 512
+
+
 def test_rows_by_columns_of_an_undefined_family_stay_empty() -> None:
     figure = figures_sweep.grid_error_figure(
         np.array([[0.5, np.nan], [np.nan, 0.25]]), [1, 2], [1, 2], (2, 2)

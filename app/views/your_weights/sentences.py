@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,14 @@ from lolora_core import FAMILIES
 from lolora_core.common.names import printable
 from lolora_core.explore.compare import TIE
 
+if TYPE_CHECKING:
+    from lolora_core.checkpoints import PeftChoice
+
 __all__ = [
     "adapter",
     "cells",
     "file_size",
+    "holds",
     "loader",
     "module_name",
     "quoted",
@@ -264,44 +269,62 @@ def ratios(marks: pd.DataFrame) -> str:
     return f"From {text} to ×{three_digits(float(values[high]))} ({names[high]})."
 
 
-def adapter(
-    family: str,
-    counts: tuple[int, int],
-    errors: tuple[float, float],
-    parameters: int,
-    sizes: tuple[int, int | None],
-) -> str:
-    """Say what an adapter keeps and what it saves.
-
-    Parameters
-    ----------
-    family : str
-    counts : (int, int)
-        Matrices with an adapter, and all that changed.
-    errors : (float, float)
-        Over the one and over the other.
-    parameters : int
-    sizes : (int, int or None)
-        Bytes of the adapter and of the file of tuned.
+def holds(choice: PeftChoice) -> str:
+    """Say what a PEFT file holds, with no word on size or error.
 
     Examples
     --------
-    >>> adapter("global", (3, 3), (0.125, 0.125), 1000, (4000, 40000))
-    'As **global** on 3 of 3 changed matrices: error 0.125, 1,000 parameters, 4.00 kB in place of \
-40.0 kB for the tuned file, 10.0 % of it.'
-    >>> adapter("global", (2, 3), (0.125, 0.5), 1000, (4000, None))
-    'As **global** on 2 of 3 changed matrices: error 0.125 on these and 0.500 over all 3, 1,000 \
-parameters, 4.00 kB.'
+    >>> import torch
+    >>> from lolora_core.checkpoints import peft_choices, resize_adapters
+    >>> found = resize_adapters({"fc.weight": torch.eye(8)}, family="localized", grid=2, rank=4)
+    >>> [holds(choice) for choice in peft_choices(found.adapters, rank=2)]
+    ['GraLoRA of r 4, K 2, exact', 'LoRA of rank 4, exact', 'LoRA of rank 2, truncated']
+    """
+    return choice.summary.split(":")[0].split(", relative error")[0]
+
+
+def adapter(
+    family: str,
+    form: str,
+    counts: tuple[int, int],
+    errors: tuple[float, float],
+    parameters: tuple[int, int],
+    sizes: tuple[int, int | None],
+) -> str:
+    """Say what the file of an adapter keeps and what it saves.
+
+    Parameters
+    ----------
+    family, form : str
+    counts : (int, int)
+        Matrices with an adapter, and all that changed.
+    errors : (float, float)
+        Measured of what the file holds, over the one and over the other.
+    parameters : (int, int)
+        Of the family, and numbers in the file.
+    sizes : (int, int or None)
+        Bytes of the file that is downloaded and of the file of tuned.
+
+    Examples
+    --------
+    >>> adapter("global", "PEFT", (3, 3), (0.125, 0.125), (1000, 1000), (4000, 40000))
+    'As **global** on 3 of 3 changed matrices: error 0.125, 1,000 parameters, for PEFT a zip of \
+4.00 kB in place of 40.0 kB for the tuned file, 10.0 % of it.'
+    >>> adapter("adaptive", "PEFT", (2, 3), (0.125, 0.5), (1000, 1600), (6400, 4000))
+    'As **adaptive** on 2 of 3 changed matrices: error 0.125 on these and 0.500 over all 3, 1,000 \
+parameters, as 1,600 for PEFT a zip of 6.40 kB, more than the 4.00 kB of the tuned file.'
     """
     size, whole = sizes
+    used, stored = parameters
     both = (
         ""
         if counts[0] == counts[1]
         else (f" on these and {format_error(errors[1])} over all {counts[1]}")
     )
+    held = f"for {form}" if used == stored else f"as {stored:,} for {form}"
     text = (
         f"As **{family}** on {counts[0]} of {counts[1]} changed matrices: error "
-        f"{format_error(errors[0])}{both}, {parameters:,} parameters, {file_size(size)}"
+        f"{format_error(errors[0])}{both}, {used:,} parameters, {held} a zip of {file_size(size)}"
     )
     if whole is None:
         return f"{text}."

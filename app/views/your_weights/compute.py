@@ -391,6 +391,8 @@ def folder_name(pair: Pair, plan: Plan, form: str) -> str:
     amount = f"e{round(plan.energy * 100)}" if plan.spend == "energy" else f"r{plan.rank}"
     shared = "-shared" if plan.spend == "shared" else ""
     kind = form.lower().replace(", ", "-")
+    if form == "PEFT, truncated" and plan.spend == "energy":
+        kind += f"-r{plan.rank}"
     name = f"{stem[-60:] or 'adapter'}-{plan.family}{grid}-{amount}{shared}"
     return f"{name}-{plan.dtype}-{kind}"
 

@@ -374,6 +374,8 @@ def test_names_of_files_tell_plans_and_formats_apart() -> None:
         for form in ("PEFT", "PEFT, truncated", "lolora_core")
     }
     assert len(names) == 3 * len(plans)
+    by_energy = (plan("adaptive", spend="energy", rank=rank) for rank in (8, 9))
+    assert len({compute_weights.folder_name(pair, p, "PEFT, truncated") for p in by_energy}) == 2
     assert all(re.fullmatch(r"[\w-]+", name) for name in names)
 
 

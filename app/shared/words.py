@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["format_error", "join_words", "three_digits"]
+__all__ = ["beyond_dense", "format_apart", "format_error", "join_words", "percent", "three_digits"]
 
 
 def format_error(error: float) -> str:
@@ -31,6 +31,40 @@ def three_digits(value: float) -> str:
     if np.isinf(value):
         return "∞" if value > 0 else "−∞"
     return f"{value:#.3g}".rstrip(".").replace("-", "−")
+
+
+def format_apart(first: float, second: float) -> tuple[str, str]:
+    """Return two errors with three digits, or with as many as tell them apart.
+
+    Examples
+    --------
+    >>> format_apart(0.0618, 0.0804), format_apart(0.061821, 0.061849), format_apart(0.5, 0.5)
+    (('0.0618', '0.0804'), ('0.06182', '0.06185'), ('0.500', '0.500'))
+    """
+    words = format_error(first), format_error(second)
+    for digits in range(4, 8):
+        if words[0] != words[1] or first == second:
+            return words
+        words = f"{first:#.{digits}g}", f"{second:#.{digits}g}"
+    return words
+
+
+def beyond_dense(budget: int, entries: int) -> str:
+    """Say that a budget is above what dense storage needs; empty where it is not.
+
+    Examples
+    --------
+    >>> beyond_dense(65536, 65536)
+    ''
+    >>> beyond_dense(131072, 65536)
+    'This budget is above dense storage: the 65,536 entries themselves, without any error.'
+    """
+    if budget <= entries:
+        return ""
+    return (
+        f"This budget is above dense storage: the {entries:,} entries themselves, without any "
+        "error."
+    )
 
 
 def percent(share: float) -> str:

@@ -132,7 +132,7 @@ def page() -> None:
         luts=LUTS,
     )
     _pictures_first()
-    st.caption(prose.unmatched(found))
+    st.caption(prose.unmatched(found, target.array.size))
     curve, block = st.columns([3, 2], gap="large")
     with curve:
         details.curve(scene, found)

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from app.shared.words import format_error, join_words, percent, three_digits
+from app.shared.words import (
+    beyond_dense,
+    format_apart,
+    format_error,
+    join_words,
+    percent,
+    three_digits,
+)
 from lolora_core import FAMILIES, Decomposition
 from lolora_core.common.metrics import effective_rank
 from lolora_core.explore.compare import TIE, Comparison, Result, energy_count
@@ -42,18 +49,19 @@ def verdict(found: Comparison, global_rank_needed: int | None) -> str:
     word = "wins" if len(winners) == 1 else "tie and win"
     runner = next(r for r in found.ranking if r.family.name not in names)
     text = f"**{join_words(names)}** {word}: "
-    if best < TIE:
-        text += "exact to rounding; "
-    else:
-        text += f"error {format_error(best)}; "
-    text += f"{runner.family.name} comes next with {format_error(runner.relative_error)}"
+    lowest, next_one = format_apart(best, runner.relative_error)
+    text += "exact to rounding; " if best < TIE else f"error {lowest}; "
+    text += f"{runner.family.name} comes next with {next_one}"
     if "global" in names:
         return f"{text}."
     if global_rank_needed is None:
         return f"{text}, and global reaches that at no budget."
     factor = global_rank_needed / max(found.rank, 1)
-    if factor > 1:
+    if f"{factor:.2g}" != "1":
         text += f"; global needs {factor:.2g}× the parameters (r = {global_rank_needed}) for it"
+    elif factor > 1:
+        more = percent(factor - 1)
+        text += f"; global needs {more} more parameters (r = {global_rank_needed}) for it"
     return f"{text}."
 
 
@@ -119,11 +127,10 @@ def _why_blocks(found: Comparison, channels: Sequence[Decomposition], name: str)
     result: Result = found.results[name]
     energies = np.sort(_block_energies(channels).ravel())[::-1]
     half = int(np.searchsorted(np.cumsum(energies), energies.sum() / 2)) + 1
-    text = (
-        f"The blocks differ: {half:,} of {energies.size:,} hold half of the energy"
-        if half < 0.4 * energies.size
-        else "The blocks are simpler than the whole"
-    )
+    if half < 0.4 * energies.size:
+        text = f"The blocks differ: {half:,} of {energies.size:,} hold half of the energy"
+    else:
+        text = _simpler(channels, energies.size)
     ranks = result.rank_maps
     if name == "adaptive" and ranks.min() != ranks.max():
         spent = np.sort((ranks * grid.costs).sum(axis=0).ravel())[::-1]
@@ -137,8 +144,28 @@ def _why_blocks(found: Comparison, channels: Sequence[Decomposition], name: str)
     return f"{text}."
 
 
-def unmatched(found: Comparison) -> str:
-    """Say whether the families use the budget to the last parameter."""
+def _simpler(channels: Sequence[Decomposition], blocks: int) -> str:
+    """Compare the effective rank of the blocks, as a share of full rank, with that of the whole."""
+    grid = channels[0].grid
+    each = np.mean(
+        [effective_rank(v) for c in channels for v in c.on(grid).spectra.values.reshape(blocks, -1)]
+    )
+    whole = np.mean([effective_rank(c.on(grid.whole()).spectra.values) for c in channels])
+    most, full = float(grid.max_ranks.mean()), min(grid.shape)
+    # Of noise, blocks and the whole need the same share of their singular values.
+    simpler = each / most < 0.9 * whole / full
+    return (
+        f"The blocks are {'' if simpler else 'no '}simpler than the whole, effective rank "
+        f"{each:.3g} of {most:.3g} on average against {whole:.3g} of {full}"
+    )
+
+
+def unmatched(found: Comparison, entries: int) -> str:
+    """Say whether the families use the budget to the last, and if it is above dense storage."""
+    return f"{_left_over(found)} {beyond_dense(found.budget, entries)}".rstrip()
+
+
+def _left_over(found: Comparison) -> str:
     left = [
         f"{name} leaves {result.unused_parameters:,}"
         for name, result in found.results.items()

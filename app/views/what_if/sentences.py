@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from app.shared.words import format_error, join_words, percent
+from app.shared.words import format_apart, format_error, join_words, percent
 from lolora_core.explore.compare import TIE
 
 __all__ = ["grid_errors", "painted", "pareto", "reordering", "winner_map"]
@@ -79,10 +79,15 @@ def grid_errors(name: str, errors: np.ndarray, rows: list[int], cols: list[int])
     high = np.unravel_index(np.nanargmax(errors), errors.shape)
     if errors[high] - errors[low] <= TIE:
         return f"{name} has the same error, {format_error(errors[low])}, on every grid."
+    lowest, highest = format_apart(float(errors[low]), float(errors[high]))
+
+    def on(tied: np.ndarray) -> str:
+        grids = [f"{rows[i]}×{cols[j]}" for i, j in np.argwhere(tied).tolist()]
+        return join_words(grids) if len(grids) <= 3 else f"{len(grids)} grids"
+
     return (
-        f"{name} has its lowest error, {format_error(errors[low])}, on "
-        f"{rows[low[0]]}×{cols[low[1]]} and its highest, {format_error(errors[high])}, on "
-        f"{rows[high[0]]}×{cols[high[1]]}."
+        f"{name} has its lowest error, {lowest}, on {on(errors <= errors[low] + TIE)} and its "
+        f"highest, {highest}, on {on(errors >= errors[high] - TIE)}."
     )
 
 
@@ -114,7 +119,10 @@ def painted(used: int, budget: int, error: float, rivals: dict[str, float]) -> s
             word = "as good as"
         else:
             word = "better than" if error < other else "worse than"
-        words.append(f"{word} {name} ({format_error(other)})")
+        figure = format_error(other)
+        if figure == format_error(error) and abs(error - other) > TIE:
+            figure += f", apart by {abs(error - other):.1g}"
+        words.append(f"{word} {name} ({figure})")
     return f"{spent}, {budget - used:,} left. Error {format_error(error)}: {join_words(words)}."
 
 
@@ -132,7 +140,8 @@ moved.'
             f"No order was found that lowers the error of adaptive, {format_error(before)}: the "
             "matrix stays as it is."
         )
+    lower, higher = format_apart(after, before)
     return (
-        f"In this order adaptive has an error of {format_error(after)} in place of "
-        f"{format_error(before)}; {percent(moved)} of the rows and columns moved."
+        f"In this order adaptive has an error of {lower} in place of {higher}; {percent(moved)} of "
+        "the rows and columns moved."
     )

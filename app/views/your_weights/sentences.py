@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from app.shared.words import format_error, join_words, percent, three_digits
+from app.shared.words import format_apart, format_error, join_words, percent, three_digits
 from lolora_core import FAMILIES
 from lolora_core.common.names import printable
 from lolora_core.explore.compare import TIE
@@ -90,18 +90,28 @@ Relative to its base `b` moved most, by ‖ΔW‖/‖W‖ = 0.300.'
         text = f"All of the change lies in {first}."
     else:
         half = int(np.searchsorted(np.cumsum(shares), 0.5)) + 1
+        largest = percent(float(shares[0]))
+        tied = [n for n, s in zip(moved["name"], shares, strict=True) if percent(s) == largest]
         text = (
             f"Half of the change, ‖ΔW‖², lies in {half} of {len(moved)} matrices, the largest "
-            f"part, {percent(float(shares[0]))}, in {first}."
+            f"part, {largest}, in {_several(tied)}."
         )
     ratios = moved["relative_update"].to_numpy(dtype=float)
+    ratios = np.where(np.isfinite(ratios), ratios, -np.inf)
     if np.isfinite(ratios).any():
-        at = int(np.nanargmax(np.where(np.isfinite(ratios), ratios, np.nan)))
-        text += (
-            f" Relative to its base {quoted(str(moved['name'].iloc[at]))} moved most, by "
-            f"‖ΔW‖/‖W‖ = {three_digits(float(ratios[at]))}."
-        )
+        most = three_digits(ratios.max())
+        tied = [n for n, r in zip(moved["name"], ratios, strict=True) if three_digits(r) == most]
+        base = "its base" if len(tied) == 1 else "their bases"
+        text += f" Relative to {base} {_several(tied)} moved most, by ‖ΔW‖/‖W‖ = {most}."
     return text
+
+
+def _several(names: Sequence[str]) -> str:
+    """Name what ties, where it is not many."""
+    if len(names) > 3:
+        return f"each of {len(names)} matrices"
+    each = "" if len(names) == 1 else "each of "
+    return each + join_words([quoted(str(name)) for name in names])
 
 
 def winner(pooled: Mapping[str, float], rank: int, blocks: tuple[int, int]) -> str:
@@ -127,22 +137,24 @@ matrices; the best of the others, adaptive on 4×4 blocks, has 0.250, 1.25 times
         text += "exact to rounding"
     else:
         text += f"error {format_error(error)} over all matrices"
-    if best != "global":
-        lora = pooled["global"]
-        return (
-            f"{text}, {percent(1 - error / lora)} less than {structure('global', blocks)} with "
-            f"{format_error(lora)}."
-        )
     if not others:
         return f"{text}."
-    second, more = others[0]
+    # Against LoRA, or against what comes next where LoRA leads.
+    second, more = others[0] if FAMILIES[best].whole else _lora(others)
     if more - error <= TIE:
         return f"{text}; {structure(second, blocks)} holds it equally well."
-    factor = f", {three_digits(more / error)} times as much" if error >= TIE else ""
-    return (
-        f"{text}; the best of the others, {structure(second, blocks)}, has "
-        f"{format_error(more)}{factor}."
-    )
+    lowest, other = format_apart(error, more)
+    text = text.replace(f"error {format_error(error)}", f"error {lowest}")
+    if not FAMILIES[best].whole:
+        saved = percent(1 - error / more)
+        return f"{text}, {saved} less than {structure(second, blocks)} with {other}."
+    factor = three_digits(more / error) if error >= TIE else "1.00"
+    times = "" if factor == "1.00" else f", {factor} times as much"
+    return f"{text}; the best of the others, {structure(second, blocks)}, has {other}{times}."
+
+
+def _lora(pooled: Sequence[tuple[str, float]]) -> tuple[str, float]:
+    return next((name, error) for name, error in pooled if FAMILIES[name].whole)
 
 
 def cells(marks: pd.DataFrame) -> str:
@@ -266,6 +278,8 @@ def ratios(marks: pd.DataFrame) -> str:
     text = f"×{three_digits(float(values[low]))} ({names[low]})"
     if len(known) == 1:
         return f"{text}."
+    if three_digits(float(values[low])) == three_digits(float(values[high])):
+        return f"×{three_digits(float(values[low]))} on all {len(known)} matrices."
     return f"From {text} to ×{three_digits(float(values[high]))} ({names[high]})."
 
 

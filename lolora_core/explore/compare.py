@@ -1,7 +1,7 @@
 """Every family at one budget on one target, and the facts that explain who wins.
 
 A target has one channel, or three where it is a colour image: then each channel is a matrix of its
-own and gets an equal share of the budget.
+own with a budget of r·(m + n), and the total is three times that.
 """
 
 from __future__ import annotations

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.shared import charts
 from app.shared import settings as state
 from app.shared import widgets as controls
 from app.shared.scene import Scene
-from app.shared.words import three_digits
+from app.shared.words import beyond_dense, three_digits
 from app.views.what_if import (
     compute as compute_sweep,
 )
@@ -25,7 +26,7 @@ from app.views.what_if import (
     sentences as prose_sweep,
 )
 from lolora_core import FAMILIES, Grid, Sweep
-from lolora_core.explore.advise import Advice
+from lolora_core.explore.advise import DENSE, Advice
 from lolora_core.explore.other_tools import CONVERSIONS
 
 __all__ = [
@@ -76,16 +77,27 @@ def adviser(scene: Scene, rank: int, found: Sweep) -> None:
             value = controls.number(state.AIM_ENERGY, width=220)
         button = st.empty()
     advice = compute_sweep.advice(scene.target, found, aim, value)
-    needed = compute_sweep.rank_of(scene.target, advice.best.num_parameters)
-    if aim == "budget":
-        needed = rank
     sentence.markdown(
         f"**{advice}**",
         help="Over every family and every grid of the map below. Errors are ‖W − Ŵ‖_F/‖W‖_F. "
-        "Where two are equal to 1e-6, the one with fewer parameters is named.",
+        "Where two are equal to 1e-6, the one with fewer parameters is named. Dense storage, the "
+        "entries themselves, is always among them.",
     )
+    beyond = beyond_dense(compute_sweep.budget_of(scene.target, rank), scene.target.array.size)
+    if beyond:
+        st.caption(beyond)
+    if advice.best.family != DENSE:
+        _apply(scene, rank, advice, button)
+    _other_tools(scene, advice)
+
+
+def _apply(scene: Scene, rank: int, advice: Advice, place: DeltaGenerator) -> None:
+    """Draw the button that opens the choice in Compare."""
+    needed = compute_sweep.rank_of(scene.target, advice.best.num_parameters)
+    if advice.goal == "budget":
+        needed = rank
     best = advice.best
-    button.button(
+    place.button(
         f"Open {best.family} on {best.grid_rows}×{best.grid_cols}, r = {needed} in Compare",
         on_click=open_in_compare,
         args=(best.grid_rows, best.grid_cols, needed),
@@ -95,7 +107,6 @@ def adviser(scene: Scene, rank: int, found: Sweep) -> None:
     )
     if needed > state.RANK.maximum:
         st.caption(f"That is r = {needed:,}; Compare goes up to {state.RANK.maximum}.")
-    _other_tools(scene, advice)
 
 
 def _other_tools(scene: Scene, advice: Advice) -> None:

@@ -222,7 +222,7 @@ def table(frame: pd.DataFrame) -> None:
                 help="How far it moved, relative to the base's norm.", format="%.3f"
             ),
             "effective rank": column.NumberColumn(
-                help="exp of the entropy of σ/Σσ: how many directions the change uses.",
+                help="exp of the entropy of σ²/Σσ²: how many directions share the change.",
                 format="%.1f",
             ),
             "energy at ranks": column.LineChartColumn(

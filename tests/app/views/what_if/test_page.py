@@ -57,6 +57,19 @@ def test_the_adviser_reaches_an_error_and_applies_it() -> None:
     assert reached.relative_error <= 0.05 + 1e-6
 
 
+def test_no_structure_larger_than_the_matrix_is_recommended() -> None:
+    at = start("gaussian-noise")
+    at.segmented_control(key="aim").set_value("error").run()
+    at.number_input(key="aim_error").set_value(0.0).run()
+    assert not at.exception
+    assert "dense storage with" in text(at)
+    assert not [button for button in at.button if button.key == "apply_advice"]
+    assert "above dense storage" not in text(at)
+    at.slider(key="rank").set_value(256).run()
+    m, n = compute.bundled_target("gaussian-noise", False, ()).shape
+    assert ("above dense storage" in text(at)) == (256 * (m + n) > m * n)
+
+
 @pytest.mark.parametrize("colour", [False, True])
 def test_cells_are_those_of_the_library(colour: bool) -> None:
     at = scene("astronaut", 8, colour)

@@ -8,7 +8,20 @@ from typing import NamedTuple
 import numpy as np
 from plotly.colors import get_colorscale, sample_colorscale
 
-__all__ = ["FAMILY_COLOURS", "FAMILY_DASHES", "GREY", "LUTS", "METHOD_LINES", "Line"]
+__all__ = [
+    "FAMILY_COLOURS",
+    "FAMILY_DASHES",
+    "FRAME",
+    "GREY",
+    "LENS_COLOURS",
+    "LUTS",
+    "MARKER",
+    "METHOD_LINES",
+    "RATIOS",
+    "VALUES",
+    "Line",
+    "fade",
+]
 
 
 #: Okabe and Ito's palette, safe for the colour-blind; the dash says the same without colour.
@@ -31,6 +44,36 @@ FAMILY_DASHES: Mapping[str, str] = {
 
 
 GREY = "#888888"
+
+#: The frame of what is picked, and the borders of blocks over a picture.
+FRAME = "#D55E00"
+
+#: A thin line at the budget of the sidebar.
+MARKER: Mapping[str, str | float] = {"color": GREY, "width": 1, "dash": "dot"}
+
+#: Scales of values and of ratios, by their names in plotly.
+VALUES, RATIOS, ERRORS = "cividis", "PuOr_r", "puor_r"
+
+#: What the linked pictures draw in colours of their own: text on light and dark, the target, and
+#: the frame where the page has no primary colour.
+LENS_COLOURS: Mapping[str, str] = {
+    "dark text": "#111111",
+    "light text": "#ffffff",
+    "target": GREY,
+    "primary": FAMILY_COLOURS["global"].lower(),
+}
+
+
+def fade(colour: str, share: float) -> str:
+    """Return a colour "#rrggbb" with an opacity from 0 to 1.
+
+    Examples
+    --------
+    >>> fade("#0072B2", 0.5)
+    'rgba(0,114,178,0.5)'
+    """
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{share})"
 
 
 class Line(NamedTuple):
@@ -56,9 +99,9 @@ def _lut(scale: str) -> bytes:
     return np.round(np.array(colours) * 255).astype(np.uint8).tobytes()
 
 
-#: 256×3 RGB tables: values and absolute error in cividis, signed error in purple–orange.
+#: 256×3 RGB tables: values and absolute error, signed error in purple–orange.
 LUTS: Mapping[str, bytes] = {
-    "values": _lut("cividis"),
-    "absolute": _lut("cividis"),
-    "signed": _lut("puor_r"),
+    "values": _lut(VALUES),
+    "absolute": _lut(VALUES),
+    "signed": _lut(ERRORS),
 }

@@ -97,7 +97,8 @@ def figures_of(scene: Scene, rank: int, family: str) -> dict[str, Any]:
     span = 1.0 if target.value_range else metrics.value_span(target.array)
     dense = result.dense().numpy(force=True)
     ranks = result.rank_maps
-    used = ranks[ranks > 0] if family == "diagonal" and ranks.any() else ranks
+    # Off the diagonal a family that needs a square grid has no blocks.
+    used = ranks[ranks > 0] if FAMILIES[family].needs_square_grid and ranks.any() else ranks
     low, high = int(used.min()), int(used.max())
     terms = [channel.global_rank for channel in result.channels]
     spread = str(low) if low == high else f"{low}–{high}"

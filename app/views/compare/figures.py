@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from app.shared.cells import frame_cell
 from app.shared.charts import finish
-from app.shared.style import FAMILY_COLOURS, FAMILY_DASHES, GREY
+from app.shared.style import FAMILY_COLOURS, FAMILY_DASHES, GREY, MARKER, VALUES
 
 __all__ = ["curve_figure", "rank_map_figure", "spectrum_figure"]
 
@@ -56,7 +57,7 @@ def curve_figure(
         )
     figure.add_vline(
         x=parameters,
-        line={"color": GREY, "width": 1, "dash": "dot"},
+        line=MARKER,
         annotation_text=f"r = {rank}",
         annotation_position="top right",
     )
@@ -81,7 +82,7 @@ def rank_map_figure(ranks: np.ndarray, selected: tuple[int, int] | None) -> go.F
     figure = go.Figure(
         go.Heatmap(
             z=ranks,
-            colorscale="cividis",
+            colorscale=VALUES,
             zmin=0,
             zmax=max(1, int(ranks.max())),
             text=ranks if max(rows, cols) <= 16 else None,
@@ -93,15 +94,7 @@ def rank_map_figure(ranks: np.ndarray, selected: tuple[int, int] | None) -> go.F
         )
     )
     if selected is not None:
-        row, col = selected
-        figure.add_shape(
-            type="rect",
-            x0=col - 0.5,
-            x1=col + 0.5,
-            y0=row - 0.5,
-            y1=row + 0.5,
-            line={"color": FAMILY_COLOURS["hybrid"], "width": 3},
-        )
+        frame_cell(figure, *selected)
     tick = {"dtick": max(1, max(rows, cols) // 8), "showgrid": False}
     figure.update_xaxes(title="block column", constrain="domain", **tick)
     figure.update_yaxes(

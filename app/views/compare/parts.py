@@ -139,7 +139,7 @@ def block(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
             terms[name] = max(channel.global_rank for channel in result.channels)
         errors[name] = float(pictures.block_errors[name][row, col])
     best = min(errors.values())
-    own = {name: rank for name, rank in ranks.items() if name != "global" and name not in terms}
+    own = {n: r for n, r in ranks.items() if not FAMILIES[n].whole and n not in terms}
     best_names = [name for name, error in errors.items() if error <= best + TIE]
     st.plotly_chart(
         figures.spectrum_figure(values, own),

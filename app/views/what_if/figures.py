@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.shared.cells import CLICKED, LETTERS, ROOM, cell_targets, fade, frame_cell
+from app.shared.cells import CLICKED, LETTERS, ROOM, cell_axes, cell_targets, frame_cell
 from app.shared.charts import finish
-from app.shared.style import FAMILY_COLOURS, FAMILY_DASHES, GREY
+from app.shared.style import FAMILY_COLOURS, FAMILY_DASHES, GREY, MARKER, VALUES, fade
 from lolora_core import FAMILIES
 
 __all__ = ["all_curves_figure", "grid_error_figure", "paint_figure", "winner_map_figure"]
@@ -70,22 +70,11 @@ def winner_map_figure(
     if picked is not None and _label(*picked[0]) in grids and picked[1] in ranks:
         frame_cell(figure, grids.index(_label(*picked[0])), ranks.index(picked[1]))
     every = max(1, len(ranks) // 16)
-    figure.update_xaxes(
-        title="equivalent rank r",
-        tickvals=list(range(0, len(ranks), every)),
-        ticktext=[str(rank) for rank in ranks[::every]],
-        showgrid=False,
-        range=[-0.5, len(ranks) - 0.5],
+    figure.update_xaxes(title="equivalent rank r")
+    figure.update_yaxes(title="grid")
+    return cell_axes(
+        figure, grids, [str(rank) for rank in ranks], every=every, height=150 + 34 * len(grids)
     )
-    figure.update_yaxes(
-        title="grid",
-        tickvals=list(range(len(grids))),
-        ticktext=grids,
-        showgrid=False,
-        range=[len(grids) - 0.5, -0.5],
-    )
-    finish(figure, 150 + 34 * len(grids))
-    return figure.update_layout(CLICKED)
 
 
 def _winner_cells(
@@ -202,7 +191,7 @@ def all_curves_figure(
         name="first of its structure on the front",
         hovertemplate="%{text}<br>%{x:,} parameters<br>error %{y:.4f}<extra></extra>",
     )
-    figure.add_vline(x=budget, line={"color": GREY, "width": 1, "dash": "dot"})
+    figure.add_vline(x=budget, line=MARKER)
     positive = frame.loc[frame["relative_error"] > 1e-6, "relative_error"]
     low = np.log10(positive.min()) - 0.1 if len(positive) else -1.0
     error_axis = {"type": "log", "range": [low, 0.08]} if log_error else {"range": [0, 1.05]}
@@ -253,7 +242,7 @@ def grid_error_figure(
     figure = go.Figure(
         go.Heatmap(
             z=errors,
-            colorscale="cividis",
+            colorscale=VALUES,
             text=text,
             texttemplate="%{text}",
             xgap=1,
@@ -274,22 +263,9 @@ def grid_error_figure(
     )
     if picked is not None and picked[0] in rows and picked[1] in cols:
         frame_cell(figure, list(rows).index(picked[0]), list(cols).index(picked[1]))
-    figure.update_xaxes(
-        title="block columns",
-        tickvals=list(range(len(cols))),
-        ticktext=[str(c) for c in cols],
-        showgrid=False,
-        range=[-0.5, len(cols) - 0.5],
-    )
-    figure.update_yaxes(
-        title="block rows",
-        tickvals=list(range(len(rows))),
-        ticktext=[str(r) for r in rows],
-        showgrid=False,
-        range=[len(rows) - 0.5, -0.5],
-    )
-    finish(figure, 420)
-    return figure.update_layout(CLICKED)
+    figure.update_xaxes(title="block columns")
+    figure.update_yaxes(title="block rows")
+    return cell_axes(figure, [str(r) for r in rows], [str(c) for c in cols], height=420)
 
 
 def paint_figure(ranks: np.ndarray, most: int) -> go.Figure:
@@ -299,7 +275,7 @@ def paint_figure(ranks: np.ndarray, most: int) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=ranks,
-            colorscale="cividis",
+            colorscale=VALUES,
             zmin=0,
             zmax=max(1, most),
             text=ranks if roomy else None,

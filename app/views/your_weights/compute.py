@@ -179,7 +179,9 @@ def pooled_errors(frame: pd.DataFrame) -> dict[str, float]:
             continue
         errors = frame[column].fillna(frame["error_global"]).to_numpy()
         found[named[1]] = float(np.sqrt((errors**2 * energy).sum() / (energy.sum() or 1.0)))
-    return dict(sorted(found.items(), key=lambda item: (round(item[1], 7), item[0] != "global")))
+    return dict(
+        sorted(found.items(), key=lambda item: (round(item[1], 7), not FAMILIES[item[0]].whole))
+    )
 
 
 @dataclass(frozen=True)
@@ -248,8 +250,9 @@ def extraction_seconds(pair: Pair, plan: Plan) -> float:
     """Return about how long `extracted` will take; 0 if it is held."""
     if hashkey(pair.key, plan.key) in _kept:
         return 0.0
-    # An exact LoRA of blocks needs a decomposition in float64; hybrid searches.
-    times = {"global": 1.0, "hybrid": 20.0}.get(plan.family, 6.0)
+    family = FAMILIES[plan.family]
+    # An exact LoRA of blocks needs a decomposition in float64; some families search.
+    times = 1.0 if family.whole else 6.0 if family.from_spectra else 20.0
     return sum(pair.work.values()) * _seconds_per_product[0] * times
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.shared.cells import CLICKED, LETTERS, cell_targets, fade, frame_cell
-from app.shared.charts import finish
-from app.shared.style import FAMILY_COLOURS, GREY
+from app.shared.cells import LETTERS, cell_axes, cell_targets, frame_cell
+from app.shared.style import FAMILY_COLOURS, GREY, RATIOS, fade
 from lolora_core.explore.compare import TIE
 
 __all__ = ["marked", "ratio_figure", "structure_figure"]
@@ -99,24 +98,10 @@ def _finish(
     at = np.flatnonzero(marks["name"] == picked)
     if len(at):
         frame_cell(figure, int(row[at[0]]), int(col[at[0]]))
-    figure.update_xaxes(
-        tickvals=list(range(len(kinds))),
-        ticktext=[_short(kind) for kind in kinds],
-        tickangle=-45,
-        showgrid=False,
-        zeroline=False,
-        range=[-0.5, len(kinds) - 0.5],
-    )
-    figure.update_yaxes(
-        title="layer",
-        tickvals=list(range(len(layers))),
-        ticktext=layers,
-        showgrid=False,
-        zeroline=False,
-        range=[len(layers) - 0.5, -0.5],
-    )
-    finish(figure, 210 + 34 * max(len(layers), 2))
-    figure.update_layout(CLICKED)
+    figure.update_xaxes(tickangle=-45)
+    figure.update_yaxes(title="layer")
+    height = 210 + 34 * max(len(layers), 2)
+    cell_axes(figure, layers, [_short(kind) for kind in kinds], height=height)
     return figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"})
 
 
@@ -179,7 +164,7 @@ def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
             z=z,
             zmin=-limit,
             zmax=limit,
-            colorscale="PuOr_r",
+            colorscale=RATIOS,
             text=text,
             texttemplate="%{text}",
             xgap=2,

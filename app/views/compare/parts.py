@@ -67,8 +67,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
                     "not defined here",
                     style.FAMILY_COLOURS[name],
                     None,
-                    message="Diagonal needs as many block rows as block columns; "
-                    f"the grid is {scene.grid.label}.",
+                    message=prose.undefined(name, scene.grid.label),
                 )
             )
             continue
@@ -76,8 +75,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
             Panel(
                 name,
                 name,
-                f"error {words.format_error(result.relative_error)} · "
-                f"{result.num_parameters:,} parameters",
+                prose.panel(result),
                 style.FAMILY_COLOURS[name],
                 pictures.errors[name],
                 pictures.block_errors[name],
@@ -105,14 +103,7 @@ def curve(scene: Scene, found: Comparison) -> None:
         key="curve",
         config={"displayModeBar": False},
     )
-    crossings = prose.crossings(frame)
-    if points:
-        crossings += " Hybrid is a point: each budget of it costs a search."
-    st.caption(
-        f"Relative error of every family at every budget up to r = {largest}, from singular values "
-        f"alone. Grey: the Eckart–Young floor, the least error of any matrix of the largest rank "
-        f"that a rank map on this {scene.grid.label} grid can buy. {crossings}"
-    )
+    st.caption(prose.curve(frame, largest, scene.grid.label, list(points)))
 
 
 def block(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
@@ -126,9 +117,7 @@ def block(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
     row, col = selected_block(grid)
     asked = state.get(state.BLOCK_ROW), state.get(state.BLOCK_COL)
     if (row, col) != asked:
-        st.caption(
-            f"The {grid.label} grid ends before block {asked}; you see block ({row}, {col})."
-        )
+        st.caption(prose.beyond_grid(grid.label, asked, (row, col)))
     spectra = [c.on(grid).spectra.values[row, col] for c in decompositions(scene)]
     values = np.sqrt(np.mean(np.square(spectra), axis=0))[: grid.max_ranks[row, col]]
     ranks, errors, terms = {}, {}, {}
@@ -146,14 +135,9 @@ def block(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
         key="spectrum",
         config={"displayModeBar": False},
     )
-    h, w = grid.row_sizes[row], grid.col_sizes[col]
-    several = " Root mean square over the three channels." if len(spectra) > 1 else ""
-    st.caption(
-        f"Block ({row}, {col}), counted from 0: {h}×{w} entries. Dots: its singular values, "
-        f"logarithmic; lines: how many of them each family keeps. Global keeps {ranks['global']} "
-        f"of the whole matrix, not of this block.{several}"
-        + "".join(f" {name} has a term of rank {r} for the whole." for name, r in terms.items())
-    )
+    size = int(grid.row_sizes[row]), int(grid.col_sizes[col])
+    wholes = {name: rank for name, rank in ranks.items() if FAMILIES[name].whole}
+    st.caption(prose.block((row, col), size, wholes, terms, channels=len(spectra)))
     frame = pd.DataFrame(
         {"family": errors.keys(), "rank": ranks.values(), "error": errors.values()}
     )
@@ -179,8 +163,7 @@ def _marked(frame: pd.DataFrame, column: str) -> list[str]:
         if value is None or pd.isna(value):
             made.append("not defined")
             continue
-        text = prose.format_figure(column, value)
-        made.append(f"● {text}" if prose.same_figure(column, value, best) else text)
+        made.append(prose.marked_figure(column, value, best))
     return made
 
 
@@ -209,11 +192,8 @@ def table(scene: Scene, found: Comparison) -> None:
             for name, text in _COLUMN_HELP.items()
         },
     )
-    span = "1" if scene.target.value_range else "the span of the target's values"
-    st.caption(
-        f"● marks the best of a column. PSNR and SSIM take {span} as the data range. "
-        + prose.target_facts(decompositions(scene))
-    )
+    facts = prose.target_facts(decompositions(scene))
+    st.caption(f"{prose.table(image=scene.target.value_range is not None)} {facts}")
     st.download_button(
         "Table as CSV",
         frame.to_csv(index=False),
@@ -243,12 +223,7 @@ def rank_map(scene: Scene, found: Comparison, selected: tuple[int, int]) -> None
     st.plotly_chart(
         figures.rank_map_figure(chosen, selected), key="rank_map", config={"displayModeBar": False}
     )
-    uniform = int(found.results["localized"].rank_maps.max())
-    zero = int((chosen == 0).sum())
-    st.caption(
-        f"Ranks from {chosen.min()} to {chosen.max()} where localized gives every block {uniform}; "
-        f"{zero} of {chosen.size} blocks get none. The frame marks the picked block."
-    )
+    st.caption(prose.chosen_ranks(chosen, int(found.results["localized"].rank_maps.max())))
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -283,11 +258,7 @@ def downloads(scene: Scene, found: Comparison, pictures: compute.Pictures) -> No
     )  # fmt: skip
     for label, file_name, mime, make in files:
         st.download_button(label, make, file_name, mime, on_click="ignore", width="stretch")
-    st.caption(
-        f"PNG files have one pixel an entry. The error picture uses −{limit:.3g} … {limit:.3g}, "
-        "the scale of all families; values of a reconstruction outside the target's range are "
-        "clipped in the PNG and whole in the NPY. All settings are under Share."
-    )
+    st.caption(prose.files(limit))
 
 
 def _curve_csv(scene: Scene, found: Comparison) -> bytes:

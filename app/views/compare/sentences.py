@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,11 +20,20 @@ from lolora_core.common.metrics import effective_rank
 from lolora_core.explore.compare import TIE, Comparison, Result, energy_count
 
 __all__ = [
+    "beyond_grid",
+    "block",
+    "chosen_ranks",
     "crossings",
+    "curve",
+    "files",
     "format_figure",
+    "marked_figure",
+    "panel",
     "reason",
     "same_figure",
+    "table",
     "target_facts",
+    "undefined",
     "unmatched",
     "verdict",
 ]
@@ -189,6 +198,119 @@ def format_figure(column: str, value: float) -> str:
     if column == "PSNR":
         return f"{three_digits(value)} dB"
     return format_error(value) if column == "relative error" else three_digits(value)
+
+
+def marked_figure(column: str, value: float, best: float) -> str:
+    """Return a figure of the table with a dot where it is the best, or prints as the best.
+
+    Examples
+    --------
+    >>> marked_figure("PSNR", 27.83, 27.84), marked_figure("PSNR", 26.8, 27.84)
+    ('● 27.8 dB', '26.8 dB')
+    """
+    text = format_figure(column, value)
+    same = same_figure(column, value, best) or text == format_figure(column, best)
+    return f"● {text}" if same else text
+
+
+def undefined(family: str, grid: str) -> str:
+    """Say why a family has no picture on a grid."""
+    return f"{family.capitalize()} needs as many block rows as block columns; the grid is {grid}."
+
+
+def panel(result: Result) -> str:
+    """Return what stands under the picture of a family."""
+    return f"error {format_error(result.relative_error)} · {result.num_parameters:,} parameters"
+
+
+def curve(frame: pd.DataFrame, largest: int, grid: str, points: Sequence[str]) -> str:
+    """Describe the curves up to equivalent rank `largest`; families in `points` have none."""
+    text = (
+        f"Relative error of every family at every budget up to r = {largest}, from singular values "
+        "alone. Grey: the Eckart–Young floor, the least error of any matrix of the largest rank "
+        f"that a rank map on this {grid} grid can buy. {crossings(frame)}"
+    )
+    for name in points:
+        text += f" {name.capitalize()} is a point: each budget of it costs a search."
+    return text
+
+
+def beyond_grid(grid: str, asked: tuple[int, int], shown: tuple[int, int]) -> str:
+    """Say that a link asks for a block that the grid does not have."""
+    return f"The {grid} grid ends before block {asked}; you see block {shown}."
+
+
+def block(
+    at: tuple[int, int],
+    size: tuple[int, int],
+    wholes: Mapping[str, int],
+    terms: Mapping[str, int],
+    *,
+    channels: int,
+) -> str:
+    """Describe the spectrum of one block.
+
+    Parameters
+    ----------
+    at, size : (int, int)
+    wholes, terms : mapping of str to int
+        Ranks of families for the whole matrix alone, and of their terms for the whole.
+    channels : int
+
+    Examples
+    --------
+    >>> block((0, 3), (64, 64), {"global": 32}, {"hybrid": 8}, channels=1).split("keeps. ")[1]
+    'Global keeps 32 of the whole matrix, not of this block. Hybrid has a term of rank 8 for the \
+whole.'
+    """
+    text = (
+        f"Block {at}, counted from 0: {size[0]}×{size[1]} entries. Dots: its singular values, "
+        "logarithmic; lines: how many of them each family keeps."
+    )
+    for name, rank in wholes.items():
+        text += f" {name.capitalize()} keeps {rank} of the whole matrix, not of this block."
+    if channels > 1:
+        text += " Root mean square over the three channels."
+    for name, rank in terms.items():
+        text += f" {name.capitalize()} has a term of rank {rank} for the whole."
+    return text
+
+
+def table(*, image: bool) -> str:
+    """Say how the table is to be read."""
+    span = "1" if image else "the span of the target's values"
+    return f"● marks the best of a column. PSNR and SSIM take {span} as the data range."
+
+
+def chosen_ranks(chosen: np.ndarray, uniform: int) -> str:
+    """Say between which ranks `adaptive` chose, where `localized` gives every block `uniform`.
+
+    Examples
+    --------
+    >>> chosen_ranks(np.array([[0, 4]]), 2)
+    'Ranks from 0 to 4 where localized gives every block 2; 1 of 2 blocks gets none. The frame \
+marks the picked block.'
+    >>> chosen_ranks(np.array([[2, 2]]), 2)
+    'Every block gets rank 2, as localized gives it. The frame marks the picked block.'
+    """
+    low, high, zero = int(chosen.min()), int(chosen.max()), int((chosen == 0).sum())
+    if low == high:
+        other = "as localized gives it" if low == uniform else f"where localized gives it {uniform}"
+        return f"Every block gets rank {low}, {other}. The frame marks the picked block."
+    none = f"{zero} of {chosen.size} blocks {'gets' if zero == 1 else 'get'} none"
+    return (
+        f"Ranks from {low} to {high} where localized gives every block {uniform}; {none}. The "
+        "frame marks the picked block."
+    )
+
+
+def files(limit: float) -> str:
+    """Say what the files hold whose error pictures end at ±`limit`."""
+    return (
+        f"PNG files have one pixel an entry. The error picture uses −{limit:.3g} … {limit:.3g}, "
+        "the scale of all families; values of a reconstruction outside the target's range are "
+        "clipped in the PNG and whole in the NPY. All settings are under Share."
+    )
 
 
 def same_figure(column: str, value: float, best: float) -> bool:

@@ -15,7 +15,7 @@ from app.shared import charts
 from app.shared import settings as state
 from app.shared import widgets as controls
 from app.shared.scene import Scene
-from app.shared.words import beyond_dense, three_digits
+from app.shared.words import beyond_dense
 from app.views.what_if import (
     compute as compute_sweep,
 )
@@ -106,7 +106,7 @@ def _apply(scene: Scene, rank: int, advice: Advice, place: DeltaGenerator) -> No
         disabled=needed > state.RANK.maximum,
     )
     if needed > state.RANK.maximum:
-        st.caption(f"That is r = {needed:,}; Compare goes up to {state.RANK.maximum}.")
+        st.caption(prose_sweep.beyond_slider(needed, state.RANK.maximum))
 
 
 def _other_tools(scene: Scene, advice: Advice) -> None:
@@ -130,11 +130,7 @@ def _other_tools(scene: Scene, advice: Advice) -> None:
                 }
             )
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="other_tools")
-        st.caption(
-            f"What gives rank {advice.global_rank} to a global LoRA of this matrix in each tool. "
-            "The same number means a different thing in each: 0.9 of Σσ² is not 0.9 of Σσ. Each "
-            "value lies in the middle of those that give this rank."
-        )
+        st.caption(prose_sweep.other_tools(advice.global_rank))
 
 
 _PEFT = {
@@ -253,8 +249,7 @@ def rows_by_columns(
         config=PICTURE,
     )
     st.caption(
-        f"Relative error at r = {rank}, {budget:,} parameters; ● marks the lowest, the frame the "
-        "grid of the sidebar. Click a cell to open Compare there. "
+        f"{prose_sweep.grid_map(rank, budget)} "
         f"{prose_sweep.grid_errors(name, errors, list(rows), list(cols))}"
     )
     st.download_button(
@@ -302,8 +297,7 @@ def reorder(scene: Scene, rank: int) -> None:
     low, high = target.display_range
     st.caption(
         f"{prose_sweep.reordering(found.error_before, found.error_after, float(moved.mean()))} "
-        f"Both pictures use the scale {three_digits(low)} … {three_digits(high)}. An order of "
-        "channels is free at inference where the layers before and after take it in."
+        f"{prose_sweep.order_scale(low, high)}"
     )
     st.download_button(
         "Orders as JSON",

@@ -5,10 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from app.shared.words import format_apart, format_error, join_words, percent
+from app.shared.words import format_apart, format_error, join_words, percent, three_digits
 from lolora_core.explore.compare import TIE
 
-__all__ = ["grid_errors", "painted", "pareto", "reordering", "winner_map"]
+__all__ = [
+    "OPTIMUM",
+    "beyond_slider",
+    "grid_errors",
+    "grid_map",
+    "order_scale",
+    "other_tools",
+    "painted",
+    "pareto",
+    "rank_cost",
+    "reordering",
+    "too_fine",
+    "unreadable_map",
+    "winner_map",
+]
+
+OPTIMUM = "As good as adaptive: you found the optimum."
 
 
 def winner_map(cells: pd.DataFrame) -> str:
@@ -144,4 +160,53 @@ moved.'
     return (
         f"In this order adaptive has an error of {lower} in place of {higher}; {percent(moved)} of "
         "the rows and columns moved."
+    )
+
+
+def beyond_slider(rank: int, largest: int) -> str:
+    """Say why a choice cannot be opened in Compare."""
+    return f"That is r = {rank:,}; Compare goes up to {largest}."
+
+
+def other_tools(rank: int) -> str:
+    """Say how the table of other tools is to be read."""
+    return (
+        f"What gives rank {rank} to a global LoRA of this matrix in each tool. The same number "
+        "means a different thing in each: 0.9 of Σσ² is not 0.9 of Σσ. Each value lies in the "
+        "middle of those that give this rank."
+    )
+
+
+def grid_map(rank: int, budget: int) -> str:
+    """Say how the map over block rows and block columns is to be read."""
+    return (
+        f"Relative error at r = {rank}, {budget:,} parameters; ● marks the lowest, the frame the "
+        "grid of the sidebar. Click a cell to open Compare there."
+    )
+
+
+def order_scale(low: float, high: float) -> str:
+    """Say on which scale the pictures before and after lie, and what an order costs."""
+    return (
+        f"Both pictures use the scale {three_digits(low)} … {three_digits(high)}. An order of "
+        "channels is free at inference where the layers before and after take it in."
+    )
+
+
+def unreadable_map(problem: ValueError) -> str:
+    """Say why a rank map as text is not drawn, and what is drawn in its place."""
+    return f"{problem}. You see the map of localized; painting starts from it."
+
+
+def too_fine(grid: str, largest: int) -> str:
+    """Say that a grid has too many blocks to be painted."""
+    return f"The grid is {grid}; choose one of at most {largest}×{largest} blocks to paint."
+
+
+def rank_cost(size: tuple[int, int], cost: int) -> str:
+    """Say what a rank in the first block costs, and where the error comes from."""
+    return (
+        f"A rank in a block of {size[0]}×{size[1]} entries costs {cost:,} parameters. The best a "
+        "map can do with a budget is the truncated SVD of each block, so the error follows from "
+        "singular values alone."
     )

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.shared import settings as state
 from app.shared import widgets as controls
-from app.shared.words import format_error, percent
+from app.shared.words import format_error
 from app.views.your_weights import compute as compute_weights
 from app.views.your_weights import sentences as prose_weights
 from app.views.your_weights.compute import Kept, Plan
@@ -182,11 +182,7 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
         type="primary",
     )
     st.code(prose_weights.loader(name, form), language="python")
-    st.caption(
-        "The zip holds one folder with these lines in its README. Before it is packed it is read "
-        f"again and every ΔW compared. Adapted are {percent(_share(pair, kept))} of the entries of "
-        "the matrices; biases, norms and embeddings keep the values of the base."
-    )
+    st.caption(prose_weights.packed(_share(pair, kept)))
     _matrices(found)
 
 

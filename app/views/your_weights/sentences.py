@@ -23,6 +23,8 @@ __all__ = [
     "holds",
     "loader",
     "module_name",
+    "packed",
+    "picked",
     "quoted",
     "ratios",
     "readme",
@@ -346,4 +348,28 @@ parameters, as 1,600 for PEFT a zip of 6.40 kB, more than the 4.00 kB of the tun
         return f"{text}, more than the {file_size(whole)} of the tuned file."
     return (
         f"{text} in place of {file_size(whole)} for the tuned file, {percent(size / whole)} of it."
+    )
+
+
+def picked(row: pd.Series) -> str:
+    """Say what was measured of one matrix, given its row of the survey."""
+    lowest = "the lowest"
+    if row.best_error < row.error_global - TIE:
+        lowest = f"lowest error {format_error(row.best_error)}"
+    return (
+        f"{row.rows:,} × {row.cols:,}, {row['dtype']}. ‖ΔW‖ = {three_digits(row.update_norm)}, "
+        f"‖ΔW‖/‖W‖ = {three_digits(row.relative_update)}. Effective rank "
+        f"{three_digits(row.effective_rank)} of {min(row.rows, row.cols)}; the first 8 singular "
+        f"values hold {percent(float(row.energy_8))} of ‖ΔW‖². Error of global "
+        f"{format_error(row.error_global)}, {lowest}. The pages open on its ΔW as a target of this "
+        "session."
+    )
+
+
+def packed(share: float) -> str:
+    """Say what the zip holds and which share of the entries its adapter changes."""
+    return (
+        "The zip holds one folder with these lines in its README. Before it is packed it is read "
+        f"again and every ΔW compared. Adapted are {percent(share)} of the entries of the "
+        "matrices; biases, norms and embeddings keep the values of the base."
     )

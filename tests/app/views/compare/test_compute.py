@@ -73,7 +73,7 @@ def drawn(data: st.DataObject) -> Target:
     noise = 10.0 ** data.draw(st.integers(-6, 1)) * generator.normal(size=low.shape)
     array = (low + noise) * 10.0 ** generator.integers(-3, 3, size=(1, rows, 1))
     array = np.ascontiguousarray(array[0] if channels == 1 else np.moveaxis(array, 0, -1))
-    return Target("drawn", "drawn", "synthetic", "", "", "", array, None)
+    return Target("drawn", "drawn", "pattern", "", "", "", array, None)
 
 
 @settings(max_examples=60, deadline=None)

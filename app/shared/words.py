@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["beyond_dense", "format_apart", "format_error", "join_words", "percent", "three_digits"]
+__all__ = ["dense_storage", "format_apart", "format_error", "join_words", "percent", "three_digits"]
 
 
 def format_error(error: float) -> str:
@@ -49,20 +49,20 @@ def format_apart(first: float, second: float) -> tuple[str, str]:
     return words
 
 
-def beyond_dense(budget: int, entries: int) -> str:
-    """Say that a budget is above what dense storage needs; empty where it is not.
+def dense_storage(budget: int, entries: int) -> str:
+    """Say that a budget is what dense storage needs, or more; empty where it is less.
 
     Examples
     --------
-    >>> beyond_dense(65536, 65536)
+    >>> dense_storage(65535, 65536)
     ''
-    >>> beyond_dense(131072, 65536)
-    'This budget is above dense storage: the 65,536 entries themselves, without any error.'
+    >>> dense_storage(65536, 65536)
+    'This budget pays for dense storage: the 65,536 entries themselves, without any error.'
     """
-    if budget <= entries:
+    if budget < entries:
         return ""
     return (
-        f"This budget is above dense storage: the {entries:,} entries themselves, without any "
+        f"This budget pays for dense storage: the {entries:,} entries themselves, without any "
         "error."
     )
 

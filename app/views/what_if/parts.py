@@ -15,7 +15,7 @@ from app.shared import charts
 from app.shared import settings as state
 from app.shared import widgets as controls
 from app.shared.scene import Scene
-from app.shared.words import beyond_dense
+from app.shared.words import dense_storage
 from app.views.what_if import (
     compute as compute_sweep,
 )
@@ -83,9 +83,9 @@ def adviser(scene: Scene, rank: int, found: Sweep) -> None:
         "Where two are equal to 1e-6, the one with fewer parameters is named. Dense storage, the "
         "entries themselves, is always among them.",
     )
-    beyond = beyond_dense(compute_sweep.budget_of(scene.target, rank), scene.target.array.size)
-    if beyond:
-        st.caption(beyond)
+    dense = dense_storage(compute_sweep.budget_of(scene.target, rank), scene.target.array.size)
+    if dense:
+        st.caption(dense)
     if advice.best.family != DENSE:
         _apply(scene, rank, advice, button)
     _other_tools(scene, advice)

@@ -10,6 +10,7 @@ from app.shared import widgets as controls
 from app.shared.words import format_error
 from app.views.your_weights import compute as compute_weights
 from app.views.your_weights import sentences as prose_weights
+from app.views.your_weights.archive import archive, folder_name
 from app.views.your_weights.compute import Kept, Plan
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.parts import stopped, with_stop
@@ -153,7 +154,7 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
         return
     try:
         with st.spinner("Packing …"):
-            file = compute_weights.archive(pair, plan, form)
+            file = archive(pair, plan, form)
     except (ValueError, OSError) as problem:
         st.error(f"{problem}".rstrip(".") + ".")
         return
@@ -171,7 +172,7 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
         "adapter keeps the values of the base, which is an error of 1.",
     )
     _sizes(pair, plan, kept)
-    name = compute_weights.folder_name(pair, plan, form)
+    name = folder_name(pair, plan, form)
     st.download_button(
         f"Download for {form}: zip, {prose_weights.file_size(len(file.data))}",
         file.data,

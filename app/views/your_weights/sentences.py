@@ -324,11 +324,11 @@ def adapter(
     Examples
     --------
     >>> adapter("global", "PEFT", (3, 3), (0.125, 0.125), (1000, 1000), (4000, 40000))
-    'As **global** on 3 of 3 changed matrices: error 0.125, 1,000 parameters, for PEFT a zip of \
+    'As **global** on 3 of 3 changed matrices: error 0.125, 1,000 parameters; for “PEFT” a zip of \
 4.00 kB in place of 40.0 kB for the tuned file, 10.0 % of it.'
     >>> adapter("adaptive", "PEFT", (2, 3), (0.125, 0.5), (1000, 1600), (6400, 4000))
     'As **adaptive** on 2 of 3 changed matrices: error 0.125 on these and 0.500 over all 3, 1,000 \
-parameters, as 1,600 for PEFT a zip of 6.40 kB, more than the 4.00 kB of the tuned file.'
+parameters; for “PEFT” a zip of 6.40 kB that holds 1,600, more than the 4.00 kB of the tuned file.'
     """
     size, whole = sizes
     used, stored = parameters
@@ -337,15 +337,16 @@ parameters, as 1,600 for PEFT a zip of 6.40 kB, more than the 4.00 kB of the tun
         if counts[0] == counts[1]
         else (f" on these and {format_error(errors[1])} over all {counts[1]}")
     )
-    held = f"for {form}" if used == stored else f"as {stored:,} for {form}"
+    holds_them = "" if used == stored else f" that holds {stored:,},"
     text = (
         f"As **{family}** on {counts[0]} of {counts[1]} changed matrices: error "
-        f"{format_error(errors[0])}{both}, {used:,} parameters, {held} a zip of {file_size(size)}"
+        f"{format_error(errors[0])}{both}, {used:,} parameters; for “{form}” a zip of "
+        f"{file_size(size)}{holds_them}"
     )
     if whole is None:
-        return f"{text}."
+        return f"{text.rstrip(',')}."
     if size > whole:
-        return f"{text}, more than the {file_size(whole)} of the tuned file."
+        return f"{text.rstrip(',')}, more than the {file_size(whole)} of the tuned file."
     return (
         f"{text} in place of {file_size(whole)} for the tuned file, {percent(size / whole)} of it."
     )

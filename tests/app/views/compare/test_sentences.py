@@ -87,10 +87,16 @@ def test_errors_that_print_as_equal_get_the_digits_that_differ() -> None:
 
 def test_a_budget_above_dense_storage_is_said_to_be_one() -> None:
     w = np.random.default_rng(0).normal(size=(16, 16))
-    assert "dense storage" not in sentences(w, 2, 8)[2]
-    assert sentences(w, 2, 9)[2].endswith(
-        "This budget is above dense storage: the 256 entries themselves, without any error."
+    assert "dense storage" not in sentences(w, 2, 7)[2]
+    assert sentences(w, 2, 8)[2].endswith(
+        "This budget pays for dense storage: the 256 entries themselves, without any error."
     )
+
+
+def test_a_share_that_ends_at_its_limit_is_no_tie() -> None:
+    assert prose.marked_figure("energy", 0.99989, 0.999985) == "99.99 %"
+    assert prose.marked_figure("energy", 0.999985, 0.999985) == "● 99.99 %"
+    assert prose.marked_figure("SSIM", 0.98441, 0.98444) == "● 0.984"
 
 
 def test_one_block_and_full_rank() -> None:

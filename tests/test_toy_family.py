@@ -27,7 +27,7 @@ BANDED = "banded"
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FAMILIES, BANDED, Banded())
-    monkeypatch.setitem(style.FAMILY_COLOURS, BANDED, "#882255")  # type: ignore[arg-type]
+    monkeypatch.setitem(style.FAMILY_LINES, BANDED, style.Line("#882255", "solid"))
 
 
 @pytest.fixture

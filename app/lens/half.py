@@ -1,4 +1,8 @@
-"""float32 to float16 ten times faster than ``astype``, for pictures that travel at every click."""
+"""float32 to float16 with a scale, for pictures that travel at every click.
+
+Small errors would be subnormal in float16: they lose digits, and there ``astype`` takes 15 to 80
+times as long as this (measured on 256² to 1024² errors of 10⁻⁴). On entries near 1 it is faster.
+"""
 
 from __future__ import annotations
 

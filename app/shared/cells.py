@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.graph_objects as go
 
-from app.shared.style import FAMILY_COLOURS
+from app.shared.charts import finish
+from app.shared.style import FRAME
 
-__all__ = ["CLICKED", "LETTERS", "ROOM", "cell_targets", "fade", "frame_cell"]
-
-
-#: A letter says the family where colour does not.
-LETTERS = {"global": "G", "diagonal": "D", "localized": "L", "adaptive": "A", "hybrid": "H"}
+__all__ = ["CLICKED", "ROOM", "cell_axes", "cell_targets", "frame_cell"]
 
 
 #: Pixels above a figure for the button that saves it.
@@ -24,12 +23,6 @@ CLICKED = {
     "dragmode": False,
     "margin": {"l": 8, "r": 8, "t": ROOM, "b": 8},
 }
-
-
-def fade(colour: str, share: float) -> str:
-    """Return a colour "#rrggbb" with an opacity from 0 to 1."""
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{share})"
 
 
 def cell_targets(x: np.ndarray, y: np.ndarray, custom: np.ndarray, hover: str) -> go.Scatter:
@@ -46,6 +39,38 @@ def cell_targets(x: np.ndarray, y: np.ndarray, custom: np.ndarray, hover: str) -
     )
 
 
+def cell_axes(
+    figure: go.Figure, down: Sequence[str], across: Sequence[str], *, every: int = 1, height: int
+) -> go.Figure:
+    """Give a map of cells its axes: a tick for each row, and for every so many columns.
+
+    Parameters
+    ----------
+    figure : Figure
+    down, across : sequence of str
+        The words at the rows, from the top, and at the columns.
+    every : int
+        Write at every so many columns.
+    height : int
+        Pixels.
+    """
+    places = list(range(0, len(across), every))
+    plain = {"showgrid": False, "zeroline": False}
+    figure.update_xaxes(
+        tickvals=places,
+        ticktext=[across[at] for at in places],
+        range=[-0.5, len(across) - 0.5],
+        **plain,
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(down))),
+        ticktext=list(down),
+        range=[len(down) - 0.5, -0.5],
+        **plain,
+    )
+    return finish(figure, height).update_layout(CLICKED)
+
+
 def frame_cell(figure: go.Figure, row: float, col: float) -> None:
     """Frame the cell that is picked."""
     figure.add_shape(
@@ -54,5 +79,5 @@ def frame_cell(figure: go.Figure, row: float, col: float) -> None:
         x1=col + 0.5,
         y0=row - 0.5,
         y1=row + 0.5,
-        line={"color": FAMILY_COLOURS["hybrid"], "width": 3},
+        line={"color": FRAME, "width": 3},
     )

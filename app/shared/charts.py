@@ -7,15 +7,16 @@ import io
 import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
+from plotly.colors import hex_to_rgb
 
-from app.shared.style import LUTS
+from app.shared.style import FRAME, LUTS
 from lolora_core.blocks.grid import Grid
 
-__all__ = ["finish", "picture_png"]
+__all__ = ["error_png", "finish", "picture_png"]
 
 
 def to_rgb(array: np.ndarray, value_range: tuple[float, float], image: bool) -> np.ndarray:
-    """Return uint8 pixels, shape (m, n, 3): an image in its own colours, a matrix in cividis.
+    """Return uint8 pixels, shape (m, n, 3): an image as it is, a matrix in false colours.
 
     Examples
     --------
@@ -48,7 +49,7 @@ def picture_png(
     """Return a PNG of a matrix, one pixel an entry; with `grid`, its inner borders over it."""
     pixels = to_rgb(array, value_range, image)
     if grid is not None:
-        line = np.array([213, 94, 0], np.uint8)
+        line = np.array(hex_to_rgb(FRAME), np.uint8)
         pixels = pixels.copy()
         pixels[list(grid.row_edges[1:-1])] = line
         pixels[:, list(grid.col_edges[1:-1])] = line

@@ -1,7 +1,7 @@
-"""The only cached functions: keyed by the SHA-256 of the content, bounded in bytes, shared.
+"""What is looked at, and its decompositions: cached by content, bounded in bytes, shared.
 
 What is cached depends on nothing but the numbers it is made from, so visitors may share it: who
-asks for a matrix has it already.
+asks for a matrix has it already. What one page makes of it is cached with that page, the same way.
 """
 
 from __future__ import annotations
@@ -14,23 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.shared.charts import picture_png
-from lolora_core import FAMILIES, Approximation, Decomposition, Grid, decompose
-from lolora_core.blocks.gather import block_norms
+from lolora_core import FAMILIES, Decomposition, Grid, decompose
 from lolora_core.blocks.svd import BlockSVD
-from lolora_core.common import metrics
-from lolora_core.explore.compare import (
-    Comparison,
-    compare,
-    eckart_young_floor,
-    errors_at_ranks,
-    rank_to_reach,
-)
 from lolora_core.families.base import Fit
 from lolora_core.targets import (
     Target,
@@ -51,7 +41,8 @@ torch.set_num_threads(1)
 # One large decomposition at a time: a second would only slow both, and everybody else.
 _LARGE = 1024 * 1024
 _turn = threading.Semaphore(1)
-_search_turn = threading.RLock()
+#: A search keeps what it finds, and visitors share it: one at a time.
+search_turn = threading.RLock()
 _seconds_per_product = [1.5e-10]
 
 
@@ -210,11 +201,13 @@ class Scene:
         return tuple(n for n, family in FAMILIES.items() if family.from_spectra or self.searched)
 
 
-def _scene_key(scene: Scene, *rest: Any) -> Any:
+def scene_key(scene: Scene, *rest: Any) -> Any:
+    """Return the key under which a cache holds what a scene gives."""
     return hashkey(scene.key, *rest)
 
 
-def _nbytes(held: Any) -> int:
+def nbytes(held: Any) -> int:
+    """Return the memory of what is held; a cache is bounded by it."""
     return int(held.nbytes)
 
 
@@ -223,7 +216,7 @@ def _digest_key(matrix: np.ndarray, *digest: Any) -> Any:
 
 
 @cached(
-    LRUCache(128 * MEGABYTE, getsizeof=_nbytes), key=_digest_key, condition=threading.Condition()
+    LRUCache(128 * MEGABYTE, getsizeof=nbytes), key=_digest_key, condition=threading.Condition()
 )
 def _tensor(matrix: np.ndarray, digest: str, device: str) -> torch.Tensor:
     tensor = torch.from_numpy(matrix.copy())
@@ -231,7 +224,7 @@ def _tensor(matrix: np.ndarray, digest: str, device: str) -> torch.Tensor:
     return (tensor.float() if device == "mps" else tensor).to(device)
 
 
-_svds: LRUCache[Any, BlockSVD] = LRUCache(DECOMPOSITION_BYTES, getsizeof=_nbytes)
+_svds: LRUCache[Any, BlockSVD] = LRUCache(DECOMPOSITION_BYTES, getsizeof=nbytes)
 
 
 @cached(_svds, key=_digest_key, condition=threading.Condition())
@@ -304,133 +297,7 @@ class _Searches(dict[str, Fit]):
 
 
 @cached(
-    LRUCache(384 * MEGABYTE, getsizeof=_nbytes), key=_digest_key, condition=threading.Condition()
+    LRUCache(384 * MEGABYTE, getsizeof=nbytes), key=_digest_key, condition=threading.Condition()
 )
 def _searches(matrix: np.ndarray, digest: str, grid: Grid, device: str) -> _Searches:
     return _Searches(matrix)
-
-
-def comparison(scene: Scene, rank: int) -> Comparison:
-    """Compare the families at one budget; cheap once the scene is decomposed and searched."""
-    channels = decompositions(scene)
-    # A search keeps what it finds, and visitors share it.
-    with _search_turn if scene.searched else nullcontext():
-        return compare(channels, rank, scene.families)
-
-
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """What the panels show of one comparison.
-
-    Attributes
-    ----------
-    errors : dict of str to ndarray
-        W − Ŵ of every family, float32, of the shape of the target.
-    block_errors : dict of str to ndarray, shape (K_r, K_c)
-        Residual norm of every block over ‖W‖_F, on the grid of the scene.
-    """
-
-    errors: dict[str, np.ndarray]
-    block_errors: dict[str, np.ndarray]
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the errors, in bytes."""
-        return sum(error.nbytes for error in self.errors.values())
-
-    def peak(self, view: str) -> float:
-        """Return the largest value that a view shows, over all families."""
-        if view == "blocks":
-            return max(float(found.max()) for found in self.block_errors.values())
-        return max(float(_magnitude(error, view).max()) for error in self.errors.values())
-
-
-def _magnitude(error: np.ndarray, view: str) -> np.ndarray:
-    """Return what an error picture shows: of three channels their mean or root mean square."""
-    if error.ndim == 2:
-        return np.abs(error)
-    if view == "signed":
-        return np.abs(error.mean(axis=-1))
-    return np.sqrt((error**2).mean(axis=-1))
-
-
-def _block_energies(
-    grid: Grid, channel: Decomposition, found: Approximation, residual: torch.Tensor
-) -> np.ndarray:
-    """Return ‖block of W − Ŵ‖² of every block, from the discarded σ² where they are blocks' own."""
-    svd = channel.on(found.grid)
-    if found.grid == grid and svd.exact:
-        return svd.spectra.residuals(found.rank_map)
-    return block_norms(residual, grid) ** 2
-
-
-@cached(
-    LRUCache(192 * MEGABYTE, getsizeof=_nbytes), key=_scene_key, condition=threading.Condition()
-)
-def pictures(scene: Scene, rank: int) -> Pictures:
-    """Build the dense residual of every family, and its norm in every block."""
-    channels = decompositions(scene)
-    found = comparison(scene, rank)
-    norm = float(np.sqrt(sum(c.on(scene.grid).spectra.total for c in channels))) or 1.0
-    errors, blocks = {}, {}
-    for name, result in found.results.items():
-        residuals = [
-            channel.target - approximation.dense()
-            for channel, approximation in zip(channels, result.channels, strict=True)
-        ]
-        parts = zip(channels, result.channels, residuals, strict=True)
-        squares = [_block_energies(scene.grid, *part) for part in parts]
-        blocks[name] = np.sqrt(np.sum(squares, axis=0)) / norm
-        arrays = [residual.float().numpy(force=True) for residual in residuals]
-        errors[name] = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=-1)
-    return Pictures(errors, blocks)
-
-
-@cached(LRUCache(16384), key=_scene_key, condition=threading.Condition())
-def figures_of(scene: Scene, rank: int, family: str) -> dict[str, Any]:
-    """Return all figures of one family, unrounded."""
-    target = scene.target
-    result = comparison(scene, rank).results[family]
-    span = 1.0 if target.value_range else metrics.value_span(target.array)
-    dense = result.dense().numpy(force=True)
-    ranks = result.rank_maps
-    used = ranks[ranks > 0] if family == "diagonal" and ranks.any() else ranks
-    low, high = int(used.min()), int(used.max())
-    terms = [channel.global_rank for channel in result.channels]
-    spread = str(low) if low == high else f"{low}–{high}"
-    if not FAMILIES[family].from_spectra:
-        spread = f"{'/'.join(map(str, dict.fromkeys(terms)))} + {spread}"
-    return {
-        "family": family,
-        "rank per block": spread,
-        "parameters": result.num_parameters,
-        "unused": result.unused_parameters,
-        "relative error": result.relative_error,
-        "energy": result.energy,
-        "PSNR": metrics.psnr(target.array, dense, span),
-        "SSIM": metrics.ssim(target.array, dense, span),
-        "max error": metrics.max_absolute_error(target.array, dense),
-        "MSE": metrics.mse(target.array, dense),
-        "rank of Ŵ": result.reconstruction_rank(),
-        "compression": target.array.size / max(result.num_parameters, 1),
-    }
-
-
-@cached(LRUCache(1024), key=_scene_key, condition=threading.Condition())
-def curves(scene: Scene, largest: int) -> pd.DataFrame:
-    """Return the error of every family, and the floor, at many budgets; from spectra alone."""
-    ranks = [*range(0, largest, max(1, largest // 96)), largest]
-    channels = decompositions(scene)
-    frame = pd.DataFrame({"equivalent rank": ranks})
-    frame["parameters"] = frame["equivalent rank"] * sum(scene.grid.shape) * len(channels)
-    for name, family in FAMILIES.items():
-        if family.from_spectra and family.fits(scene.grid):
-            frame[name] = errors_at_ranks(channels, name, ranks)
-    frame["floor"] = eckart_young_floor(channels, ranks)
-    return frame
-
-
-@cached(LRUCache(4096), key=_scene_key, condition=threading.Condition())
-def rank_needed(scene: Scene, family: str, error: float) -> int | None:
-    """Return the smallest equivalent rank at which a family reaches an error."""
-    return rank_to_reach(decompositions(scene), family, error)

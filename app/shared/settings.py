@@ -81,7 +81,8 @@ COLOUR = Setting(
     "colour",
     False,
     "In colour",
-    "A colour image is three matrices. Each is approximated on its own with a third of the budget.",
+    "A colour image is three matrices. Each is approximated on its own with r·(m + n) parameters, "
+    "so the total is three times that.",
 )
 RANK = Setting(
     "rank",

@@ -14,12 +14,15 @@ from torch import Tensor
 from lolora_core.blocks.gram import gram_spectra, normalized
 from lolora_core.blocks.grid import Grid, GridLike
 from lolora_core.common.checks import Matrix, as_matrix, check_budget
-from lolora_core.explore.curves import smallest_budget
+from lolora_core.explore.curves import PooledCurve, smallest_budget
 from lolora_core.explore.other_tools import CONVERSIONS
 from lolora_core.explore.sweep import GRIDS, Sweep, SweepRow, sweep
 from lolora_core.families import REFERENCE, resolve_family
 
-__all__ = ["Advice", "advise", "advise_from"]
+__all__ = ["DENSE", "Advice", "advise", "advise_from"]
+
+#: In the place of a family: the matrix itself, m·n numbers and no error.
+DENSE = "dense"
 
 #: A target error counts as reached within this: where the accuracy of a sweep ends.
 SLACK = 1e-6
@@ -35,9 +38,9 @@ class Advice:
     target : float
         Its value: parameters, relative error, or share of ‖W‖²_F.
     best : SweepRow
-        The choice.
+        The choice; its family is `DENSE` where nothing needs fewer numbers than the matrix has.
     runner_up : SweepRow or None
-        The best of another family; None where no other reaches the target.
+        The best of another family, or `DENSE`; None where nothing else was compared.
     margin : float
         What the runner-up is worse by. For a budget, its relative error less that of the choice;
         otherwise its parameters over those of the choice (1 is as many). NaN without runner-up.
@@ -75,16 +78,29 @@ class Advice:
             if other is None:
                 return f"{first}; no other family was compared."
             if self.margin <= SLACK:
-                return f"{first}; {_named(other)} has the same."
-            return f"{first}; next is {_named(other)} with {other.relative_error:.3g}."
+                return f"{first}; {_named(other)} has the same{_unless_equal(other, best)}."
+            more = f"; next is {_named(other)} with {other.relative_error:.3g}"
+            if f"{other.relative_error:.3g}" == f"{best.relative_error:.3g}":
+                more += f", {self.margin:.1g} more"
+            return f"{first}{more}."
         first = f"The fewest parameters for {_goal(self.goal, self.target)}: {choice}"
-        if other is None:
-            return f"{first}; no other family reaches it."
-        times = "as many" if self.margin == 1 else f"{self.margin:.3g} times as many"
-        return f"{first}; {_named(other)} needs {times}."
+        assert other is not None
+        if self.margin == 1:
+            return f"{first}; {_named(other)} needs as many."
+        if f"{self.margin:.3g}" == "1" or math.isinf(self.margin):
+            return f"{first}; {_named(other)} needs {other.num_parameters:,}."
+        return f"{first}; {_named(other)} needs {self.margin:.3g} times as many."
+
+
+def _unless_equal(other: SweepRow, best: SweepRow) -> str:
+    if other.num_parameters == best.num_parameters:
+        return ""
+    return f" with {other.num_parameters:,}"
 
 
 def _named(row: SweepRow) -> str:
+    if row.family == DENSE:
+        return "dense storage"
     if resolve_family(row.family).spans_whole:
         return row.family
     return f"{row.family} on {row.grid_rows}×{row.grid_cols} blocks"
@@ -131,12 +147,26 @@ def _reaching(found: Sweep, error: float) -> list[SweepRow]:
         budget = smallest_budget(found.curves[family, grid], error + SLACK)
         if budget is not None:
             rows.append(found.row(family, grid, budget))
+    if rows:
+        rows.append(_dense(found))
     return sorted(rows, key=lambda row: (row.num_parameters, round(row.relative_error, 6)))
 
 
 def _at(found: Sweep, budget: int) -> list[SweepRow]:
     rows = [found.row(family, grid, budget) for family, grid in _structures(found)]
+    dense = _dense(found, budget)
+    if dense.num_parameters <= budget:
+        rows.append(dense)
     return sorted(rows, key=lambda row: (round(row.relative_error, 6), row.num_parameters))
+
+
+def _dense(found: Sweep, budget: int | None = None) -> SweepRow:
+    """Return the row of the matrix itself; of several matrices, of all together."""
+    some = next(iter(found.curves.values()))
+    m, n = found.shape
+    entries = m * n * (len(some.parts) if isinstance(some, PooledCurve) else 1)
+    allowed = entries if budget is None else budget
+    return SweepRow(DENSE, 1, 1, allowed, allowed / (m + n), entries, allowed - entries, 0.0)
 
 
 def _singular_values(matrix: Tensor, found: Sweep) -> Float64[np.ndarray, " k"]:
@@ -162,7 +192,9 @@ def advise(
     bisection on the curves of a `sweep`, so it need not be a whole equivalent rank. A target
     counts as reached within 10⁻⁶, where the accuracy of a sweep ends. Errors that are equal to
     10⁻⁶ go to the structure with fewer parameters, then to the first in the order of the
-    families and grids. On one block every family is `global`, and only that is considered.
+    families and grids. On one block every family is `global`, and only that is considered. The
+    matrix itself, m·n numbers without error, is always among the choices: no structure that needs
+    more is worth it.
 
     Parameters
     ----------
@@ -258,8 +290,10 @@ def advise_from(
 
 def _peft(best: SweepRow, rank: int, shape: tuple[int, int]) -> dict[str, int]:
     grid = Grid.regular(shape, best.grid_rows, best.grid_cols)
-    own = resolve_family(best.family).peft_settings(grid, best.num_parameters)
-    return own | REFERENCE.peft_settings(grid, rank * sum(shape))
+    lora = REFERENCE.peft_settings(grid, rank * sum(shape))
+    if best.family == DENSE:
+        return lora
+    return lora | resolve_family(best.family).peft_settings(grid, best.num_parameters)
 
 
 def _margin(goal: str, best: SweepRow, other: SweepRow | None) -> float:

@@ -1,7 +1,7 @@
 """Every family at one budget on one target, and the facts that explain who wins.
 
 A target has one channel, or three where it is a colour image: then each channel is a matrix of its
-own and gets an equal share of the budget.
+own with a budget of r·(m + n), and the total is three times that.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 from lolora_core.approximate import Decomposition
 from lolora_core.blocks.approximation import Approximation
 from lolora_core.blocks.grid import Grid, budget_for_rank
+from lolora_core.common.metrics import effective_rank
 from lolora_core.families import FAMILIES, Family, resolve_family
 from lolora_core.families.base import Win
 
@@ -253,13 +254,17 @@ def explain(found: Comparison, channels: Sequence[Decomposition]) -> str:
         return "The grid has one block, so every family is the same truncated SVD."
     if winner.relative_error >= 1 - TIE:
         return "The budget is too small to give any block a rank."
+    wholes = [channel.on(grid.whole()).spectra for channel in channels]
+    cut, size = [channel.on(grid).spectra for channel in channels], grid.costs.size
     return winner.family.explain(
         Win(
             grid,
             found.rank,
             energy_count(channels, 0.98),
             min(grid.shape),
-            np.sum([c.on(grid).spectra.tails[..., 0] for c in channels], axis=0),
+            np.sum([s.tails[..., 0] for s in cut], axis=0),
+            float(np.mean([effective_rank(s.values[0, 0]) for s in wholes])),
+            float(np.mean([effective_rank(v) for s in cut for v in s.values.reshape(size, -1)])),
             {name: result.energy for name, result in found.results.items()},
             {name: result.rank_maps for name, result in found.results.items()},
             tuple(channel.global_rank for channel in winner.channels),

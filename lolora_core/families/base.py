@@ -155,6 +155,8 @@ class Win:
         needs most.
     block_energies : ndarray, shape (K_r, K_c)
         ‖W_ij‖²_F, all channels together.
+    effective_rank, block_effective_rank : float
+        Of W, and of its blocks on average.
     energies : mapping from name to float
         Share of ‖W‖²_F that each family captures.
     rank_maps : mapping from name to ndarray of int, shape (channels, K_r, K_c)
@@ -167,6 +169,8 @@ class Win:
     few: int
     whole: int
     block_energies: Float64[np.ndarray, "K_r K_c"]
+    effective_rank: float
+    block_effective_rank: float
     energies: Mapping[str, float]
     rank_maps: Mapping[str, Int[np.ndarray, "channels K_r K_c"]]
     global_ranks: tuple[int, ...]

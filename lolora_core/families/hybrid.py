@@ -117,9 +117,8 @@ class HybridFit:
     --------
     >>> from lolora_core.approximate import decompose
     >>> svd = decompose(torch.eye(8) + torch.ones(8, 8), grid=4)
-    >>> found = svd.fit("hybrid").at(budget=64)
-    >>> found.term.rank, found.rank_map.diagonal(), round(found.relative_error, 3)
-    (1, array([2, 2, 2, 2]), 0.0)
+    >>> svd.fit("hybrid").errors([32, 64]).round(3)
+    array([0.302, 0.   ])
     """
 
     target: Float[Tensor, "m n"]

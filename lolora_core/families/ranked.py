@@ -146,20 +146,26 @@ class EqualRanks(RankedFamily):
 
 
 def spread_of_energy(win: Win) -> str:
-    """Say whether a few blocks hold most of the energy.
+    """Say whether a few blocks hold most of the energy, and if not, whether they are simpler.
 
     Examples
     --------
     >>> energies = np.array([[8.0, 1.0], [1.0, 0.0]])
-    >>> win = Win(Grid.regular((4, 4), 2), 1, 1, 4, energies, {}, {}, (0,))
+    >>> win = Win(Grid.regular((4, 4), 2), 1, 1, 4, energies, 1.0, 1.0, {}, {}, (0,))
     >>> spread_of_energy(win)
     'The blocks differ: 1 of 4 holds half of the energy'
     """
     half, blocks = blocks_for_half(win.block_energies), win.block_energies.size
-    hold = "holds" if half == 1 else "hold"
     if half < 0.4 * blocks:
+        hold = "holds" if half == 1 else "hold"
         return f"The blocks differ: {half:,} of {blocks:,} {hold} half of the energy"
-    return f"The energy is spread over the blocks: {half:,} of {blocks:,} {hold} half of it"
+    most, each = float(win.grid.max_ranks.mean()), win.block_effective_rank
+    # Of noise, blocks and the whole need the same share of their singular values.
+    simpler = each / most < 0.9 * win.effective_rank / win.whole
+    return (
+        f"The blocks are {'' if simpler else 'no '}simpler than the whole, effective rank "
+        f"{each:.3g} of {most:.3g} on average against {win.effective_rank:.3g} of {win.whole}"
+    )
 
 
 def blocks_for_half(shares: Float64[np.ndarray, "..."] | Int[np.ndarray, "..."]) -> int:

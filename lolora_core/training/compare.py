@@ -112,6 +112,13 @@ class MethodComparison:
         """Say which method has the lowest mean test loss, and whether that is clear."""
         best, second = self.frame().iloc[0], self.frame().iloc[1]
         pair = self.paired(second["method"], best["method"])
+        if f"{best['loss_mean']:.3g}" == f"{second['loss_mean']:.3g}" and not pair.is_clear:
+            return (
+                f"{best['method']} and {second['method']} tie with the lowest mean test loss, "
+                f"{best['loss_mean']:.3g}. Their difference is not larger than the spread over "
+                f"{best['seeds']} seeds allows for: {pair.mean:.3g}, 95 % interval {pair.low:.3g} "
+                f"to {pair.high:.3g}."
+            )
         verdict = "larger than" if pair.is_clear else "not larger than"
         return (
             f"{best['method']} has the lowest mean test loss, {best['loss_mean']:.3g}; "

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from app.shared.cells import frame_cell
 from app.shared.charts import finish
-from app.shared.style import FAMILY_COLOURS, FAMILY_DASHES, GREY
+from app.shared.style import FAMILY_LINES, GREY, MARKER, VALUES
 
 __all__ = ["curve_figure", "rank_map_figure", "spectrum_figure"]
 
@@ -27,14 +28,14 @@ def curve_figure(
     Families in `points` are known at this budget only.
     """
     figure = go.Figure()
-    for name, colour in FAMILY_COLOURS.items():
+    for name, line in FAMILY_LINES.items():
         if name in frame:
             figure.add_scatter(
                 x=frame["parameters"],
                 y=frame[name],
                 name=name,
                 mode="lines",
-                line={"color": colour, "dash": FAMILY_DASHES[name], "width": 2.5},
+                line=line.drawn(),
                 hovertemplate="%{y:.4f}",
             )
     figure.add_scatter(
@@ -51,18 +52,18 @@ def curve_figure(
             y=[error],
             name=name,
             mode="markers",
-            marker={"color": FAMILY_COLOURS[name], "size": 11, "symbol": "diamond"},
+            marker={"color": FAMILY_LINES[name].colour, "size": 11, "symbol": "diamond"},
             hovertemplate="%{y:.4f}",
         )
     figure.add_vline(
         x=parameters,
-        line={"color": GREY, "width": 1, "dash": "dot"},
+        line=MARKER,
         annotation_text=f"r = {rank}",
         annotation_position="top right",
     )
     figure.update_xaxes(title="trainable parameters", rangemode="tozero")
     if logarithmic:
-        positive = frame[[name for name in FAMILY_COLOURS if name in frame]].to_numpy()
+        positive = frame[[name for name in FAMILY_LINES if name in frame]].to_numpy()
         lowest = positive[positive > 1e-6].min(initial=1.0)
         figure.update_yaxes(
             title="relative error",
@@ -81,7 +82,7 @@ def rank_map_figure(ranks: np.ndarray, selected: tuple[int, int] | None) -> go.F
     figure = go.Figure(
         go.Heatmap(
             z=ranks,
-            colorscale="cividis",
+            colorscale=VALUES,
             zmin=0,
             zmax=max(1, int(ranks.max())),
             text=ranks if max(rows, cols) <= 16 else None,
@@ -93,15 +94,7 @@ def rank_map_figure(ranks: np.ndarray, selected: tuple[int, int] | None) -> go.F
         )
     )
     if selected is not None:
-        row, col = selected
-        figure.add_shape(
-            type="rect",
-            x0=col - 0.5,
-            x1=col + 0.5,
-            y0=row - 0.5,
-            y1=row + 0.5,
-            line={"color": FAMILY_COLOURS["hybrid"], "width": 3},
-        )
+        frame_cell(figure, *selected)
     tick = {"dtick": max(1, max(rows, cols) // 8), "showgrid": False}
     figure.update_xaxes(title="block column", constrain="domain", **tick)
     figure.update_yaxes(
@@ -127,14 +120,14 @@ def spectrum_figure(values: np.ndarray, ranks: Mapping[str, int]) -> go.Figure:
     for name, rank in ranks.items():
         figure.add_vline(
             x=rank + 0.5,
-            line={"color": FAMILY_COLOURS[name], "dash": FAMILY_DASHES[name], "width": 2.5},
+            line=FAMILY_LINES[name].drawn(),
         )
         figure.add_scatter(
             x=[None],
             y=[None],
             mode="lines",
             name=f"{name}: {rank}",
-            line={"color": FAMILY_COLOURS[name], "dash": FAMILY_DASHES[name], "width": 2.5},
+            line=FAMILY_LINES[name].drawn(),
         )
     figure.update_xaxes(title="number of the singular value", rangemode="tozero")
     kept = values[values > 1e-9 * values.max(initial=0)]

@@ -15,6 +15,9 @@ from app.shared import widgets as controls
 from app.shared.style import LUTS
 from app.views.compare import parts as details
 from app.views.compare import sentences as prose
+from app.views.compare.compute import comparison, pictures, rank_needed
+from lolora_core.explore.compare import explain
+from lolora_core.families import REFERENCE
 
 _PICKED = "pictures"
 _VIEWS: dict[str, View] = {
@@ -97,12 +100,12 @@ def page() -> None:
         if (scene.searched)
         else nullcontext()
     ):
-        found = compute.comparison(scene, rank)
+        found = comparison(scene, rank)
     best = found.winners[0].relative_error
     channels = compute.decompositions(scene)
-    needed = compute.rank_needed(scene, "global", best)
+    needed = rank_needed(scene, REFERENCE.name, best)
     answer.markdown(
-        f"{prose.verdict(found, needed)} {prose.reason(found, channels)}",
+        f"{prose.verdict(found, needed)} {explain(found, channels)}",
         help=(
             "Relative error is ‖W − Ŵ‖_F/‖W‖_F: 0 is exact, 1 is as bad as the zero matrix. All "
             "families have the same budget. Errors within 1e-5 of each other count as a tie."
@@ -110,7 +113,7 @@ def page() -> None:
     )
     _controls()
     target, grid = scene.target, scene.grid
-    pictures = compute.pictures(scene, rank)
+    shown = pictures(scene, rank)
     view, selected = _VIEWS[state.get(state.VIEW)], details.selected_block(grid)
     part = int(state.get(state.SCALE).removeprefix("full").removeprefix("1/") or 1)
     linked_view(
@@ -118,10 +121,10 @@ def page() -> None:
         on_pick=_pick,
         target=target.array,
         value_range=target.display_range,
-        panels=details.panels(scene, found, pictures),
+        panels=details.panels(scene, found, shown),
         view=view,
-        limit=pictures.peak("signed" if view == "signed" else "absolute") / part,
-        block_limit=pictures.peak("blocks") / part,
+        limit=shown.peak("signed" if view == "signed" else "absolute") / part,
+        block_limit=shown.peak("blocks") / part,
         row_edges=grid.row_edges,
         col_edges=grid.col_edges,
         show_grid=state.get(state.GRID_LINES),
@@ -131,18 +134,18 @@ def page() -> None:
         luts=LUTS,
     )
     _pictures_first()
-    st.caption(prose.unmatched(found))
+    st.caption(prose.unmatched(found, target.array.size))
     curve, block = st.columns([3, 2], gap="large")
     with curve:
         details.curve(scene, found)
     with block:
-        details.block(scene, found, pictures)
+        details.block(scene, found, shown)
     details.table(scene, found)
     ranks, downloads = st.columns([3, 2], gap="large")
     with ranks:
         details.rank_map(scene, found, selected)
     with downloads:
-        details.downloads(scene, found, pictures)
+        details.downloads(scene, found, shown)
 
 
 page()

@@ -10,10 +10,10 @@ import streamlit as st
 
 from app.lens.view import Panel
 from app.shared import charts, style, words
-from app.shared import scene as compute
 from app.shared import settings as state
 from app.shared import widgets as controls
-from app.views.compare import figures
+from app.shared.scene import Scene, decompositions
+from app.views.compare import compute, figures
 from app.views.compare import sentences as prose
 from lolora_core import FAMILIES, Grid
 from lolora_core.explore.compare import TIE, Comparison
@@ -51,9 +51,7 @@ def selected_block(grid: Grid) -> tuple[int, int]:
     return min(row, grid.blocks[0] - 1), min(col, grid.blocks[1] - 1)
 
 
-def panels(
-    scene: compute.Scene, found: Comparison, pictures: compute.Pictures
-) -> tuple[Panel, ...]:
+def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple[Panel, ...]:
     """Return one panel a family, in the order of the registry."""
     made = []
     winners = {result.family.name for result in found.winners}
@@ -67,10 +65,9 @@ def panels(
                     name,
                     name,
                     "not defined here",
-                    style.FAMILY_COLOURS[name],
+                    style.FAMILY_LINES[name].colour,
                     None,
-                    message="Diagonal needs as many block rows as block columns; "
-                    f"the grid is {scene.grid.label}.",
+                    message=prose.undefined(name, scene.grid.label),
                 )
             )
             continue
@@ -78,9 +75,8 @@ def panels(
             Panel(
                 name,
                 name,
-                f"error {words.format_error(result.relative_error)} · "
-                f"{result.num_parameters:,} parameters",
-                style.FAMILY_COLOURS[name],
+                prose.panel(result),
+                style.FAMILY_LINES[name].colour,
                 pictures.errors[name],
                 pictures.block_errors[name],
                 best=name in winners and len(winners) < len(found.results),
@@ -89,13 +85,13 @@ def panels(
     return tuple(made)
 
 
-def _largest_rank(scene: compute.Scene, found: Comparison) -> int:
+def _largest_rank(scene: Scene, found: Comparison) -> int:
     """Return where the curve ends: at as many parameters as entries, or at the slider's end."""
     m, n = scene.grid.shape
     return max(found.rank, min(state.RANK.maximum, m * n // (m + n)), 1)
 
 
-def curve(scene: compute.Scene, found: Comparison) -> None:
+def curve(scene: Scene, found: Comparison) -> None:
     """Draw error against budget for every family, with the same facts as text."""
     st.subheader("Error against budget", anchor=False)
     logarithmic = controls.toggle(state.LOG_CURVE)
@@ -107,17 +103,10 @@ def curve(scene: compute.Scene, found: Comparison) -> None:
         key="curve",
         config={"displayModeBar": False},
     )
-    crossings = prose.crossings(frame)
-    if points:
-        crossings += " Hybrid is a point: each budget of it costs a search."
-    st.caption(
-        f"Relative error of every family at every budget up to r = {largest}, from singular values "
-        f"alone. Grey: the Eckart–Young floor, the least error of any matrix of the largest rank "
-        f"that a rank map on this {scene.grid.label} grid can buy. {crossings}"
-    )
+    st.caption(prose.curve(frame, largest, scene.grid.label, list(points)))
 
 
-def block(scene: compute.Scene, found: Comparison, pictures: compute.Pictures) -> None:
+def block(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
     """Show one block: spectrum, ranks, errors, and which family does best there."""
     grid = scene.grid
     st.subheader("One block", anchor=False)
@@ -128,10 +117,8 @@ def block(scene: compute.Scene, found: Comparison, pictures: compute.Pictures) -
     row, col = selected_block(grid)
     asked = state.get(state.BLOCK_ROW), state.get(state.BLOCK_COL)
     if (row, col) != asked:
-        st.caption(
-            f"The {grid.label} grid ends before block {asked}; you see block ({row}, {col})."
-        )
-    spectra = [c.on(grid).spectra.values[row, col] for c in compute.decompositions(scene)]
+        st.caption(prose.beyond_grid(grid.label, asked, (row, col)))
+    spectra = [c.on(grid).spectra.values[row, col] for c in decompositions(scene)]
     values = np.sqrt(np.mean(np.square(spectra), axis=0))[: grid.max_ranks[row, col]]
     ranks, errors, terms = {}, {}, {}
     for name, result in found.results.items():
@@ -141,21 +128,16 @@ def block(scene: compute.Scene, found: Comparison, pictures: compute.Pictures) -
             terms[name] = max(channel.global_rank for channel in result.channels)
         errors[name] = float(pictures.block_errors[name][row, col])
     best = min(errors.values())
-    own = {name: rank for name, rank in ranks.items() if name != "global" and name not in terms}
+    own = {n: r for n, r in ranks.items() if not FAMILIES[n].spans_whole and n not in terms}
     best_names = [name for name, error in errors.items() if error <= best + TIE]
     st.plotly_chart(
         figures.spectrum_figure(values, own),
         key="spectrum",
         config={"displayModeBar": False},
     )
-    h, w = grid.row_sizes[row], grid.col_sizes[col]
-    several = " Root mean square over the three channels." if len(spectra) > 1 else ""
-    st.caption(
-        f"Block ({row}, {col}), counted from 0: {h}×{w} entries. Dots: its singular values, "
-        f"logarithmic; lines: how many of them each family keeps. Global keeps {ranks['global']} "
-        f"of the whole matrix, not of this block.{several}"
-        + "".join(f" {name} has a term of rank {r} for the whole." for name, r in terms.items())
-    )
+    size = int(grid.row_sizes[row]), int(grid.col_sizes[col])
+    wholes = {name: rank for name, rank in ranks.items() if FAMILIES[name].spans_whole}
+    st.caption(prose.block((row, col), size, wholes, terms, channels=len(spectra)))
     frame = pd.DataFrame(
         {"family": errors.keys(), "rank": ranks.values(), "error": errors.values()}
     )
@@ -181,12 +163,11 @@ def _marked(frame: pd.DataFrame, column: str) -> list[str]:
         if value is None or pd.isna(value):
             made.append("not defined")
             continue
-        text = prose.format_figure(column, value)
-        made.append(f"● {text}" if prose.same_figure(column, value, best) else text)
+        made.append(prose.marked_figure(column, value, best))
     return made
 
 
-def table(scene: compute.Scene, found: Comparison) -> None:
+def table(scene: Scene, found: Comparison) -> None:
     """Show every figure of every family; the best of a column carries a dot."""
     st.subheader("All figures", anchor=False)
     rows = []
@@ -211,11 +192,8 @@ def table(scene: compute.Scene, found: Comparison) -> None:
             for name, text in _COLUMN_HELP.items()
         },
     )
-    span = "1" if scene.target.value_range else "the span of the target's values"
-    st.caption(
-        f"● marks the best of a column. PSNR and SSIM take {span} as the data range. "
-        + prose.target_facts(compute.decompositions(scene))
-    )
+    facts = prose.target_facts(decompositions(scene))
+    st.caption(f"{prose.table(image=scene.target.value_range is not None)} {facts}")
     st.download_button(
         "Table as CSV",
         frame.to_csv(index=False),
@@ -226,7 +204,7 @@ def table(scene: compute.Scene, found: Comparison) -> None:
     )
 
 
-def rank_map(scene: compute.Scene, found: Comparison, selected: tuple[int, int]) -> None:
+def rank_map(scene: Scene, found: Comparison, selected: tuple[int, int]) -> None:
     """Draw the ranks that `adaptive` chose."""
     st.subheader("Ranks that adaptive chose", anchor=False)
     ranks = found.results["adaptive"].rank_maps
@@ -245,12 +223,7 @@ def rank_map(scene: compute.Scene, found: Comparison, selected: tuple[int, int])
     st.plotly_chart(
         figures.rank_map_figure(chosen, selected), key="rank_map", config={"displayModeBar": False}
     )
-    uniform = int(found.results["localized"].rank_maps.max())
-    zero = int((chosen == 0).sum())
-    st.caption(
-        f"Ranks from {chosen.min()} to {chosen.max()} where localized gives every block {uniform}; "
-        f"{zero} of {chosen.size} blocks get none. The frame marks the picked block."
-    )
+    st.caption(prose.chosen_ranks(chosen, int(found.results["localized"].rank_maps.max())))
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -259,7 +232,7 @@ def _npy(array: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def downloads(scene: compute.Scene, found: Comparison, pictures: compute.Pictures) -> None:
+def downloads(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
     """Offer the reconstruction, the error map and the data of the curve."""
     st.subheader("Download", anchor=False)
     name = st.selectbox("Family", list(found.results), key="download_family")
@@ -285,12 +258,8 @@ def downloads(scene: compute.Scene, found: Comparison, pictures: compute.Picture
     )  # fmt: skip
     for label, file_name, mime, make in files:
         st.download_button(label, make, file_name, mime, on_click="ignore", width="stretch")
-    st.caption(
-        f"PNG files have one pixel an entry. The error picture uses −{limit:.3g} … {limit:.3g}, "
-        "the scale of all families; values of a reconstruction outside the target's range are "
-        "clipped in the PNG and whole in the NPY. All settings are under Share."
-    )
+    st.caption(prose.files(limit))
 
 
-def _curve_csv(scene: compute.Scene, found: Comparison) -> bytes:
+def _curve_csv(scene: Scene, found: Comparison) -> bytes:
     return compute.curves(scene, _largest_rank(scene, found)).to_csv(index=False).encode()

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from app.shared.words import format_error, join_words, percent, three_digits
+from app.shared.words import (
+    dense_storage,
+    format_apart,
+    format_error,
+    join_words,
+    percent,
+    three_digits,
+)
 from lolora_core import FAMILIES, Decomposition
 from lolora_core.common.metrics import effective_rank
 from lolora_core.explore.compare import TIE, Comparison, Result, energy_count
+from lolora_core.families import REFERENCE
 
 __all__ = [
+    "beyond_grid",
+    "block",
+    "chosen_ranks",
     "crossings",
+    "curve",
+    "files",
     "format_figure",
-    "reason",
+    "marked_figure",
+    "panel",
     "same_figure",
+    "table",
     "target_facts",
+    "undefined",
     "unmatched",
     "verdict",
 ]
@@ -42,103 +58,29 @@ def verdict(found: Comparison, global_rank_needed: int | None) -> str:
     word = "wins" if len(winners) == 1 else "tie and win"
     runner = next(r for r in found.ranking if r.family.name not in names)
     text = f"**{join_words(names)}** {word}: "
-    if best < TIE:
-        text += "exact to rounding; "
-    else:
-        text += f"error {format_error(best)}; "
-    text += f"{runner.family.name} comes next with {format_error(runner.relative_error)}"
-    if "global" in names:
+    lowest, next_one = format_apart(best, runner.relative_error)
+    text += "exact to rounding; " if best < TIE else f"error {lowest}; "
+    text += f"{runner.family.name} comes next with {next_one}"
+    if REFERENCE.name in names:
         return f"{text}."
     if global_rank_needed is None:
-        return f"{text}, and global reaches that at no budget."
+        return f"{text}, and {REFERENCE.name} reaches that at no budget."
     factor = global_rank_needed / max(found.rank, 1)
-    if factor > 1:
-        text += f"; global needs {factor:.2g}× the parameters (r = {global_rank_needed}) for it"
+    if f"{factor:.2g}" != "1":
+        times = f"{factor:.2g}× the parameters"
+        text += f"; {REFERENCE.name} needs {times} (r = {global_rank_needed}) for it"
+    elif factor > 1:
+        more = percent(factor - 1)
+        text += f"; {REFERENCE.name} needs {more} more parameters (r = {global_rank_needed}) for it"
     return f"{text}."
 
 
-def reason(found: Comparison, channels: Sequence[Decomposition]) -> str:
-    """Say why, with the numbers that decide it."""
-    grid = channels[0].grid
-    blocks = grid.blocks[0] * grid.blocks[1]
-    if blocks == 1:
-        return "The grid has one block, so every family is the same truncated SVD."
-    if found.winners[0].relative_error >= 1 - TIE:
-        return "The budget is too small to give any block a rank."
-    name = found.winners[0].family.name
-    if name == "global":
-        return _why_global(found, channels, blocks)
-    if name == "diagonal":
-        return _why_diagonal(channels)
-    if any(channel.global_rank for channel in found.results[name].channels):
-        return _why_both(found.results[name])
-    return _why_blocks(found, channels, name)
+def unmatched(found: Comparison, entries: int) -> str:
+    """Say whether the families use the budget to the last, and if it pays for dense storage."""
+    return f"{_left_over(found)} {dense_storage(found.budget, entries)}".rstrip()
 
 
-def _matrix(channels: Sequence[Decomposition]) -> str:
-    return "the energy" if len(channels) == 1 else "the energy of the hardest channel"
-
-
-def _why_global(found: Comparison, channels: Sequence[Decomposition], blocks: int) -> str:
-    few, whole = energy_count(channels, 0.98), min(channels[0].grid.shape)
-    kept = found.results["global"].energy
-    text = f"98 % of {_matrix(channels)} lies in {few:,} of {whole:,} singular values"
-    local = found.results.get("localized")
-    if local is None or local.relative_error <= TIE:
-        return f"{text}."
-    rank = int(local.rank_maps.max())
-    return (
-        f"{text}. The budget keeps {found.rank} of them with {percent(kept)} of the energy; spread "
-        f"over {blocks:,} blocks it buys rank {rank} each, and those hold {percent(local.energy)}."
-    )
-
-
-def _block_energies(channels: Sequence[Decomposition]) -> np.ndarray:
-    return np.sum([c.on(c.grid).spectra.tails[..., 0] for c in channels], axis=0)
-
-
-def _why_diagonal(channels: Sequence[Decomposition]) -> str:
-    grid = channels[0].grid
-    energies = _block_energies(channels)
-    share = float(np.trace(energies) / energies.sum())
-    return f"{percent(share)} of the energy lies in the {grid.blocks[0]} diagonal blocks."
-
-
-def _why_both(result: Result) -> str:
-    shared = sorted({channel.global_rank for channel in result.channels})
-    ranks = result.rank_maps
-    return (
-        f"A global term of rank {join_words([str(rank) for rank in shared])} takes what the blocks "
-        f"share; the rest of the budget goes to ranks from {ranks.min()} to {ranks.max()} on what "
-        "it leaves."
-    )
-
-
-def _why_blocks(found: Comparison, channels: Sequence[Decomposition], name: str) -> str:
-    grid = channels[0].grid
-    result: Result = found.results[name]
-    energies = np.sort(_block_energies(channels).ravel())[::-1]
-    half = int(np.searchsorted(np.cumsum(energies), energies.sum() / 2)) + 1
-    text = (
-        f"The blocks differ: {half:,} of {energies.size:,} hold half of the energy"
-        if half < 0.4 * energies.size
-        else "The blocks are simpler than the whole"
-    )
-    ranks = result.rank_maps
-    if name == "adaptive" and ranks.min() != ranks.max():
-        spent = np.sort((ranks * grid.costs).sum(axis=0).ravel())[::-1]
-        most = int(np.searchsorted(np.cumsum(spent), spent.sum() / 2)) + 1
-        text += (
-            f", and adaptive gives them ranks from {ranks.min()} to {ranks.max()}: half of its "
-            f"parameters go to {most:,} blocks"
-        )
-    else:
-        text += f": rank {ranks.max()} on each holds {percent(result.energy)} of the energy"
-    return f"{text}."
-
-
-def unmatched(found: Comparison) -> str:
-    """Say whether the families use the budget to the last parameter."""
+def _left_over(found: Comparison) -> str:
     left = [
         f"{name} leaves {result.unused_parameters:,}"
         for name, result in found.results.items()
@@ -162,6 +104,122 @@ def format_figure(column: str, value: float) -> str:
     if column == "PSNR":
         return f"{three_digits(value)} dB"
     return format_error(value) if column == "relative error" else three_digits(value)
+
+
+def marked_figure(column: str, value: float, best: float) -> str:
+    """Return a figure of the table with a dot where it is the best, or prints as the best.
+
+    Examples
+    --------
+    >>> marked_figure("PSNR", 27.83, 27.84), marked_figure("PSNR", 26.8, 27.84)
+    ('● 27.8 dB', '26.8 dB')
+    """
+    text = format_figure(column, value)
+    same = same_figure(column, value, best)
+    # Shares end at 99.99 %, so what prints as equal may be far apart.
+    if column != "energy":
+        same |= text == format_figure(column, best)
+    return f"● {text}" if same else text
+
+
+def undefined(family: str, grid: str) -> str:
+    """Say why a family has no picture on a grid."""
+    return f"{family.capitalize()} needs as many block rows as block columns; the grid is {grid}."
+
+
+def panel(result: Result) -> str:
+    """Return what stands under the picture of a family."""
+    return f"error {format_error(result.relative_error)} · {result.num_parameters:,} parameters"
+
+
+def curve(frame: pd.DataFrame, largest: int, grid: str, points: Sequence[str]) -> str:
+    """Describe the curves up to equivalent rank `largest`; families in `points` have none."""
+    text = (
+        f"Relative error of every family at every budget up to r = {largest}, from singular values "
+        "alone. Grey: the Eckart–Young floor, the least error of any matrix of the largest rank "
+        f"that a rank map on this {grid} grid can buy. {crossings(frame)}"
+    )
+    for name in points:
+        text += f" {name.capitalize()} is a point: each budget of it costs a search."
+    return text
+
+
+def beyond_grid(grid: str, asked: tuple[int, int], shown: tuple[int, int]) -> str:
+    """Say that a link asks for a block that the grid does not have."""
+    return f"The {grid} grid ends before block {asked}; you see block {shown}."
+
+
+def block(
+    at: tuple[int, int],
+    size: tuple[int, int],
+    wholes: Mapping[str, int],
+    terms: Mapping[str, int],
+    *,
+    channels: int,
+) -> str:
+    """Describe the spectrum of one block.
+
+    Parameters
+    ----------
+    at, size : (int, int)
+    wholes, terms : mapping of str to int
+        Ranks of families for the whole matrix alone, and of their terms for the whole.
+    channels : int
+
+    Examples
+    --------
+    >>> block((0, 3), (64, 64), {"global": 32}, {"hybrid": 8}, channels=1).split("keeps. ")[1]
+    'Global keeps 32 of the whole matrix, not of this block. Hybrid has a term of rank 8 for the \
+whole.'
+    """
+    text = (
+        f"Block {at}, counted from 0: {size[0]}×{size[1]} entries. Dots: its singular values, "
+        "logarithmic; lines: how many of them each family keeps."
+    )
+    for name, rank in wholes.items():
+        text += f" {name.capitalize()} keeps {rank} of the whole matrix, not of this block."
+    if channels > 1:
+        text += " Root mean square over the three channels."
+    for name, rank in terms.items():
+        text += f" {name.capitalize()} has a term of rank {rank} for the whole."
+    return text
+
+
+def table(*, image: bool) -> str:
+    """Say how the table is to be read."""
+    span = "1" if image else "the span of the target's values"
+    return f"● marks the best of a column. PSNR and SSIM take {span} as the data range."
+
+
+def chosen_ranks(chosen: np.ndarray, uniform: int) -> str:
+    """Say between which ranks `adaptive` chose, where `localized` gives every block `uniform`.
+
+    Examples
+    --------
+    >>> chosen_ranks(np.array([[0, 4]]), 2)
+    'Ranks from 0 to 4 where localized gives every block 2; 1 of 2 blocks gets none. The frame \
+marks the picked block.'
+    >>> chosen_ranks(np.array([[2, 2]]), 2)
+    'Every block gets rank 2, as localized gives it. The frame marks the picked block.'
+    """
+    low, high, zero = int(chosen.min()), int(chosen.max()), int((chosen == 0).sum())
+    if low == high:
+        other = "as localized gives it" if low == uniform else f"where localized gives it {uniform}"
+        return f"Every block gets rank {low}, {other}. The frame marks the picked block."
+    none = f"{zero} of {chosen.size} blocks {'gets' if zero == 1 else 'get'} none"
+    return (
+        f"Ranks from {low} to {high} where localized gives every block {uniform}; {none}. The "
+        "frame marks the picked block."
+    )
+
+
+def files(limit: float) -> str:
+    """Say what the files hold whose error pictures end at ±`limit`."""
+    return (
+        f"PNG files have one pixel an entry. The error picture uses −{limit:.3g} … {limit:.3g}, "
+        "the scale of all families; values of a reconstruction outside the target's range are "
+        "clipped in the PNG and whole in the NPY. All settings are under Share."
+    )
 
 
 def same_figure(column: str, value: float, best: float) -> bool:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import hex_to_rgb
 
 from app.shared.charts import error_png, finish
-from app.shared.style import METHOD_LINES
+from app.shared.style import METHOD_LINES, fade
 
 __all__ = ["Curve", "curves_figure", "delta_png", "gather", "inline", "scale_png", "spectra_figure"]
 
@@ -88,12 +87,11 @@ def curves_figure(
     for curve in curves:
         line = METHOD_LINES[curve.method]
         if curve.seeds > 1:
-            red, green, blue = hex_to_rgb(line.colour)
             figure.add_scatter(
                 x=np.concatenate([curve.steps, curve.steps[::-1]]),
                 y=np.concatenate([curve.high, curve.low[::-1]]),
                 fill="toself",
-                fillcolor=f"rgba({red}, {green}, {blue}, 0.15)",
+                fillcolor=fade(line.colour, 0.15),
                 line={"width": 0},
                 mode="lines",
                 hoverinfo="skip",

@@ -119,7 +119,8 @@ whether that is more than chance: choose several seeds.'
             f"{best} reached a test loss of {three_digits(losses[best])}; choose a second method "
             "to compare it with."
         )
-    tied = [name for name in ranking if losses[name] == losses[best]]
+    # Equal as printed is a tie: one seed says nothing about what lies beyond.
+    tied = [n for n in ranking if three_digits(losses[n]) == three_digits(losses[best])]
     if len(tied) > 1:
         lead = f"{join_words(tied)} have the same test loss, {three_digits(losses[best])}"
     else:

@@ -13,7 +13,7 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.shared.scene import Scene
-from lolora_core import Grid, budget_for_rank, divisor_grids
+from lolora_core import FAMILIES, Grid, budget_for_rank, divisor_grids
 from lolora_core.blocks.gram import gram_spectra, normalized
 from lolora_core.blocks.spectra import Spectra
 from lolora_core.common.checks import as_matrix
@@ -156,6 +156,15 @@ def winner_cells(found: Sweep, target: Target, ranks: Sequence[int]) -> pd.DataF
     cells["rank"] = cells["budget"] // budget_of(target, 1)
     cells = cells[cells["rank"].isin(list(ranks))]
     return cells.assign(tied=cells["margin"] <= TIE).reset_index(drop=True)
+
+
+def curve_rows(found: Sweep, target: Target, rank: int) -> pd.DataFrame:
+    """Return the rows of a sweep that are drawn as curves; what ignores the grid only once."""
+    frame = found.frame()
+    drawn = drawn_ranks(target, rank, 10**6)
+    at = (frame["budget"] // budget_of(target, 1)).isin(drawn)
+    gridless = frame["family"].isin([name for name in found.families if FAMILIES[name].spans_whole])
+    return frame[at & (~gridless | (frame["grid_rows"] * frame["grid_cols"] == 1))]
 
 
 def advice(target: Target, found: Sweep, aim: str, value: float) -> Advice:

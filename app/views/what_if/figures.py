@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.shared.cells import CLICKED, LETTERS, ROOM, cell_targets, fade, frame_cell
+from app.shared.cells import CLICKED, ROOM, cell_axes, cell_targets, frame_cell
 from app.shared.charts import finish
-from app.shared.style import FAMILY_COLOURS, FAMILY_DASHES, GREY
+from app.shared.style import FAMILY_LINES, GREY, MARKER, VALUES, fade
+from lolora_core import FAMILIES
 
 __all__ = ["all_curves_figure", "grid_error_figure", "paint_figure", "winner_map_figure"]
 
@@ -38,9 +39,9 @@ def winner_map_figure(
     # Half the lead of the winner over the runner-up, or more, is full colour.
     lead = (winners.margin / (winners.relative_error + winners.margin)).fillna(0).to_numpy()
     figure, shape = go.Figure(), (len(grids), len(ranks))
-    for name, colour in FAMILY_COLOURS.items():
+    for name, line in FAMILY_LINES.items():
         mine = (winners.winner == name).to_numpy() & ~winners.tied.to_numpy()
-        _winner_cells(figure, shape, (row[mine], col[mine]), lead[mine], name, colour)
+        _winner_cells(figure, shape, (row[mine], col[mine]), lead[mine], name, line.colour)
     tied = winners.tied.to_numpy()
     _winner_cells(figure, shape, (row[tied], col[tied]), np.zeros(tied.sum()), "tie", GREY)
     _crossovers(figure, winners, row, col)
@@ -69,22 +70,15 @@ def winner_map_figure(
     if picked is not None and _label(*picked[0]) in grids and picked[1] in ranks:
         frame_cell(figure, grids.index(_label(*picked[0])), ranks.index(picked[1]))
     every = max(1, len(ranks) // 16)
-    figure.update_xaxes(
-        title="equivalent rank r",
-        tickvals=list(range(0, len(ranks), every)),
-        ticktext=[str(rank) for rank in ranks[::every]],
-        showgrid=False,
-        range=[-0.5, len(ranks) - 0.5],
+    figure.update_xaxes(title="equivalent rank r")
+    figure.update_yaxes(title="grid")
+    return cell_axes(
+        figure, grids, [str(rank) for rank in ranks], every=every, height=150 + 34 * len(grids)
     )
-    figure.update_yaxes(
-        title="grid",
-        tickvals=list(range(len(grids))),
-        ticktext=grids,
-        showgrid=False,
-        range=[len(grids) - 0.5, -0.5],
-    )
-    finish(figure, 150 + 34 * len(grids))
-    return figure.update_layout(CLICKED)
+
+
+def _letter(name: str) -> str:
+    return FAMILIES[name].letter if name in FAMILIES else "="
 
 
 def _winner_cells(
@@ -100,7 +94,7 @@ def _winner_cells(
     z = np.full(shape, np.nan)
     z[cells] = np.minimum(lead, 0.5)
     text = np.full(shape, "", dtype=object)
-    text[cells] = LETTERS.get(name, "=")
+    text[cells] = letter = _letter(name)
     figure.add_heatmap(
         z=z,
         zmin=0,
@@ -113,7 +107,6 @@ def _winner_cells(
         ygap=1,
         hoverinfo="skip",
     )
-    letter = LETTERS.get(name, "=")
     figure.add_scatter(
         x=[None],
         y=[None],
@@ -152,6 +145,8 @@ def all_curves_figure(
 ) -> go.Figure:
     """Draw every family on every grid, and the Pareto front with its structures named.
 
+    A curve begins at its first parameter: a logarithmic axis would stretch rank 0 to its left edge.
+
     Parameters
     ----------
     frame : DataFrame
@@ -163,13 +158,14 @@ def all_curves_figure(
     """
     figure = go.Figure()
     shown: set[str] = set()
-    for key, part in frame.groupby(["family", "grid_rows", "grid_cols"], sort=False):
+    begun = frame[frame["num_parameters"] > 0]
+    for key, part in begun.groupby(["family", "grid_rows", "grid_cols"], sort=False):
         name, rows, cols = str(key[0]), int(str(key[1])), int(str(key[2]))
         figure.add_scatter(
             x=part["num_parameters"],
             y=part["relative_error"],
             mode="lines",
-            line={"color": FAMILY_COLOURS[name], "dash": FAMILY_DASHES[name], "width": 1.5},
+            line=FAMILY_LINES[name].drawn(1.5),
             opacity=0.75,
             name=name,
             legendgroup=name,
@@ -198,7 +194,7 @@ def all_curves_figure(
         name="first of its structure on the front",
         hovertemplate="%{text}<br>%{x:,} parameters<br>error %{y:.4f}<extra></extra>",
     )
-    figure.add_vline(x=budget, line={"color": GREY, "width": 1, "dash": "dot"})
+    figure.add_vline(x=budget, line=MARKER)
     positive = frame.loc[frame["relative_error"] > 1e-6, "relative_error"]
     low = np.log10(positive.min()) - 0.1 if len(positive) else -1.0
     error_axis = {"type": "log", "range": [low, 0.08]} if log_error else {"range": [0, 1.05]}
@@ -220,7 +216,7 @@ def front_changes(front: pd.DataFrame) -> pd.DataFrame:
     """
     names: list[str] = [
         str(row.family)
-        if row.family == "global"
+        if FAMILIES[str(row.family)].spans_whole
         else f"{row.family} {row.grid_rows}×{row.grid_cols}"
         for row in front.itertuples()
     ]
@@ -249,7 +245,7 @@ def grid_error_figure(
     figure = go.Figure(
         go.Heatmap(
             z=errors,
-            colorscale="cividis",
+            colorscale=VALUES,
             text=text,
             texttemplate="%{text}",
             xgap=1,
@@ -270,22 +266,9 @@ def grid_error_figure(
     )
     if picked is not None and picked[0] in rows and picked[1] in cols:
         frame_cell(figure, list(rows).index(picked[0]), list(cols).index(picked[1]))
-    figure.update_xaxes(
-        title="block columns",
-        tickvals=list(range(len(cols))),
-        ticktext=[str(c) for c in cols],
-        showgrid=False,
-        range=[-0.5, len(cols) - 0.5],
-    )
-    figure.update_yaxes(
-        title="block rows",
-        tickvals=list(range(len(rows))),
-        ticktext=[str(r) for r in rows],
-        showgrid=False,
-        range=[len(rows) - 0.5, -0.5],
-    )
-    finish(figure, 420)
-    return figure.update_layout(CLICKED)
+    figure.update_xaxes(title="block columns")
+    figure.update_yaxes(title="block rows")
+    return cell_axes(figure, [str(r) for r in rows], [str(c) for c in cols], height=420)
 
 
 def paint_figure(ranks: np.ndarray, most: int) -> go.Figure:
@@ -295,7 +278,7 @@ def paint_figure(ranks: np.ndarray, most: int) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=ranks,
-            colorscale="cividis",
+            colorscale=VALUES,
             zmin=0,
             zmax=max(1, most),
             text=ranks if roomy else None,

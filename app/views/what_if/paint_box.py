@@ -59,7 +59,7 @@ def _current(text: str, grid: Grid, start: np.ndarray) -> np.ndarray:
     try:
         return paint.from_text(text, grid.blocks, grid.max_ranks)
     except ValueError as problem:
-        st.warning(f"{problem}. You see the map of localized; painting starts from it.")
+        st.warning(prose_sweep.unreadable_map(problem))
         return start
 
 
@@ -71,9 +71,7 @@ def draw(scene: Scene, rank: int) -> None:
         st.info("A colour image is three matrices; switch the colour off to paint one rank map.")
         return
     if max(grid.blocks) > LARGEST:
-        st.info(
-            f"The grid is {grid.label}; choose one of at most {LARGEST}×{LARGEST} blocks to paint."
-        )
+        st.info(prose_sweep.too_fine(grid.label, LARGEST))
         return
     budget = budget_for_rank(grid.shape, rank)
     svd = compute.decompositions(scene)[0]
@@ -121,11 +119,8 @@ def draw(scene: Scene, rank: int) -> None:
             key="paint_json",
             help="Grid and ranks as `approximate(W, grid=…, rank_map=…)` takes them.",
         )
-        st.caption(
-            f"A rank in a block of {grid.row_sizes[0]}×{grid.col_sizes[0]} entries costs "
-            f"{grid.costs[0, 0]:,} parameters. The best a map can do with a budget is the "
-            "truncated SVD of each block, so the error follows from singular values alone."
-        )
+        first = int(grid.row_sizes[0]), int(grid.col_sizes[0])
+        st.caption(prose_sweep.rank_cost(first, int(grid.costs[0, 0])))
     _table(ranks, grid)
 
 
@@ -157,7 +152,7 @@ def _score(used: int, budget: int, error: float, errors: dict[str, float], best:
     if used > budget:
         st.error(sentence)
     elif error <= best + 1e-5:
-        st.success(f"{sentence} As good as adaptive: you found the optimum.")
+        st.success(f"{sentence} {prose_sweep.OPTIMUM}")
     else:
         st.info(sentence)
 

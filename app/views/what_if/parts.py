@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.shared import charts
 from app.shared import settings as state
 from app.shared import widgets as controls
 from app.shared.scene import Scene
-from app.shared.words import three_digits
+from app.shared.words import dense_storage
 from app.views.what_if import (
     compute as compute_sweep,
 )
@@ -25,7 +26,7 @@ from app.views.what_if import (
     sentences as prose_sweep,
 )
 from lolora_core import FAMILIES, Grid, Sweep
-from lolora_core.explore.advise import Advice
+from lolora_core.explore.advise import DENSE, Advice
 from lolora_core.explore.other_tools import CONVERSIONS
 
 __all__ = [
@@ -76,16 +77,27 @@ def adviser(scene: Scene, rank: int, found: Sweep) -> None:
             value = controls.number(state.AIM_ENERGY, width=220)
         button = st.empty()
     advice = compute_sweep.advice(scene.target, found, aim, value)
-    needed = compute_sweep.rank_of(scene.target, advice.best.num_parameters)
-    if aim == "budget":
-        needed = rank
     sentence.markdown(
         f"**{advice}**",
         help="Over every family and every grid of the map below. Errors are ‖W − Ŵ‖_F/‖W‖_F. "
-        "Where two are equal to 1e-6, the one with fewer parameters is named.",
+        "Where two are equal to 1e-6, the one with fewer parameters is named. Dense storage, the "
+        "entries themselves, is always among them.",
     )
+    dense = dense_storage(compute_sweep.budget_of(scene.target, rank), scene.target.array.size)
+    if dense:
+        st.caption(dense)
+    if advice.best.family != DENSE:
+        _apply(scene, rank, advice, button)
+    _other_tools(scene, advice)
+
+
+def _apply(scene: Scene, rank: int, advice: Advice, place: DeltaGenerator) -> None:
+    """Draw the button that opens the choice in Compare."""
+    needed = compute_sweep.rank_of(scene.target, advice.best.num_parameters)
+    if advice.goal == "budget":
+        needed = rank
     best = advice.best
-    button.button(
+    place.button(
         f"Open {best.family} on {best.grid_rows}×{best.grid_cols}, r = {needed} in Compare",
         on_click=open_in_compare,
         args=(best.grid_rows, best.grid_cols, needed),
@@ -94,8 +106,7 @@ def adviser(scene: Scene, rank: int, found: Sweep) -> None:
         disabled=needed > state.RANK.maximum,
     )
     if needed > state.RANK.maximum:
-        st.caption(f"That is r = {needed:,}; Compare goes up to {state.RANK.maximum}.")
-    _other_tools(scene, advice)
+        st.caption(prose_sweep.beyond_slider(needed, state.RANK.maximum))
 
 
 def _other_tools(scene: Scene, advice: Advice) -> None:
@@ -119,11 +130,7 @@ def _other_tools(scene: Scene, advice: Advice) -> None:
                 }
             )
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="other_tools")
-        st.caption(
-            f"What gives rank {advice.global_rank} to a global LoRA of this matrix in each tool. "
-            "The same number means a different thing in each: 0.9 of Σσ² is not 0.9 of Σσ. Each "
-            "value lies in the middle of those that give this rank."
-        )
+        st.caption(prose_sweep.other_tools(advice.global_rank))
 
 
 _PEFT = {
@@ -175,12 +182,7 @@ def curves(scene: Scene, rank: int, found: Sweep) -> None:
     with st.container(horizontal=True):
         log_error = controls.toggle(state.LOG_CURVE)
         log_parameters = controls.toggle(state.LOG_PARAMETERS)
-    frame = found.frame()
-    drawn = compute_sweep.drawn_ranks(scene.target, rank, 10**6)
-    step = compute_sweep.budget_of(scene.target, 1)
-    frame = frame[(frame["budget"] // step).isin(drawn)]
-    # `global` is the same on every grid.
-    frame = frame[(frame["family"] != "global") | (frame["grid_rows"] * frame["grid_cols"] == 1)]
+    frame = compute_sweep.curve_rows(found, scene.target, rank)
     front = found.pareto()
     st.plotly_chart(
         figures_sweep.all_curves_figure(
@@ -247,8 +249,7 @@ def rows_by_columns(
         config=PICTURE,
     )
     st.caption(
-        f"Relative error at r = {rank}, {budget:,} parameters; ● marks the lowest, the frame the "
-        "grid of the sidebar. Click a cell to open Compare there. "
+        f"{prose_sweep.grid_map(rank, budget)} "
         f"{prose_sweep.grid_errors(name, errors, list(rows), list(cols))}"
     )
     st.download_button(
@@ -296,8 +297,7 @@ def reorder(scene: Scene, rank: int) -> None:
     low, high = target.display_range
     st.caption(
         f"{prose_sweep.reordering(found.error_before, found.error_after, float(moved.mean()))} "
-        f"Both pictures use the scale {three_digits(low)} … {three_digits(high)}. An order of "
-        "channels is free at inference where the layers before and after take it in."
+        f"{prose_sweep.order_scale(low, high)}"
     )
     st.download_button(
         "Orders as JSON",

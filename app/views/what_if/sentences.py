@@ -5,10 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from app.shared.words import format_error, join_words, percent
+from app.shared.words import format_apart, format_error, join_words, percent, three_digits
 from lolora_core.explore.compare import TIE
 
-__all__ = ["grid_errors", "painted", "pareto", "reordering", "winner_map"]
+__all__ = [
+    "OPTIMUM",
+    "beyond_slider",
+    "grid_errors",
+    "grid_map",
+    "order_scale",
+    "other_tools",
+    "painted",
+    "pareto",
+    "rank_cost",
+    "reordering",
+    "too_fine",
+    "unreadable_map",
+    "winner_map",
+]
+
+OPTIMUM = "As good as adaptive: you found the optimum."
 
 
 def winner_map(cells: pd.DataFrame) -> str:
@@ -79,10 +95,15 @@ def grid_errors(name: str, errors: np.ndarray, rows: list[int], cols: list[int])
     high = np.unravel_index(np.nanargmax(errors), errors.shape)
     if errors[high] - errors[low] <= TIE:
         return f"{name} has the same error, {format_error(errors[low])}, on every grid."
+    lowest, highest = format_apart(float(errors[low]), float(errors[high]))
+
+    def on(tied: np.ndarray) -> str:
+        grids = [f"{rows[i]}×{cols[j]}" for i, j in np.argwhere(tied).tolist()]
+        return join_words(grids) if len(grids) <= 3 else f"{len(grids)} grids"
+
     return (
-        f"{name} has its lowest error, {format_error(errors[low])}, on "
-        f"{rows[low[0]]}×{cols[low[1]]} and its highest, {format_error(errors[high])}, on "
-        f"{rows[high[0]]}×{cols[high[1]]}."
+        f"{name} has its lowest error, {lowest}, on {on(errors <= errors[low] + TIE)} and its "
+        f"highest, {highest}, on {on(errors >= errors[high] - TIE)}."
     )
 
 
@@ -114,7 +135,10 @@ def painted(used: int, budget: int, error: float, rivals: dict[str, float]) -> s
             word = "as good as"
         else:
             word = "better than" if error < other else "worse than"
-        words.append(f"{word} {name} ({format_error(other)})")
+        figure = format_error(other)
+        if figure == format_error(error) and abs(error - other) > TIE:
+            figure += f", apart by {abs(error - other):.1g}"
+        words.append(f"{word} {name} ({figure})")
     return f"{spent}, {budget - used:,} left. Error {format_error(error)}: {join_words(words)}."
 
 
@@ -132,7 +156,57 @@ moved.'
             f"No order was found that lowers the error of adaptive, {format_error(before)}: the "
             "matrix stays as it is."
         )
+    lower, higher = format_apart(after, before)
     return (
-        f"In this order adaptive has an error of {format_error(after)} in place of "
-        f"{format_error(before)}; {percent(moved)} of the rows and columns moved."
+        f"In this order adaptive has an error of {lower} in place of {higher}; {percent(moved)} of "
+        "the rows and columns moved."
+    )
+
+
+def beyond_slider(rank: int, largest: int) -> str:
+    """Say why a choice cannot be opened in Compare."""
+    return f"That is r = {rank:,}; Compare goes up to {largest}."
+
+
+def other_tools(rank: int) -> str:
+    """Say how the table of other tools is to be read."""
+    return (
+        f"What gives rank {rank} to a global LoRA of this matrix in each tool. The same number "
+        "means a different thing in each: 0.9 of Σσ² is not 0.9 of Σσ. Each value lies in the "
+        "middle of those that give this rank."
+    )
+
+
+def grid_map(rank: int, budget: int) -> str:
+    """Say how the map over block rows and block columns is to be read."""
+    return (
+        f"Relative error at r = {rank}, {budget:,} parameters; ● marks the lowest, the frame the "
+        "grid of the sidebar. Click a cell to open Compare there."
+    )
+
+
+def order_scale(low: float, high: float) -> str:
+    """Say on which scale the pictures before and after lie, and what an order costs."""
+    return (
+        f"Both pictures use the scale {three_digits(low)} … {three_digits(high)}. An order of "
+        "channels is free at inference where the layers before and after take it in."
+    )
+
+
+def unreadable_map(problem: ValueError) -> str:
+    """Say why a rank map as text is not drawn, and what is drawn in its place."""
+    return f"{problem}. You see the map of localized; painting starts from it."
+
+
+def too_fine(grid: str, largest: int) -> str:
+    """Say that a grid has too many blocks to be painted."""
+    return f"The grid is {grid}; choose one of at most {largest}×{largest} blocks to paint."
+
+
+def rank_cost(size: tuple[int, int], cost: int) -> str:
+    """Say what a rank in the first block costs, and where the error comes from."""
+    return (
+        f"A rank in a block of {size[0]}×{size[1]} entries costs {cost:,} parameters. The best a "
+        "map can do with a budget is the truncated SVD of each block, so the error follows from "
+        "singular values alone."
     )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import io
 import re
 import shutil
 import tempfile
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +21,7 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.views.your_weights.pairs import Pair
-from app.views.your_weights.sentences import readme
+from lolora_core import FAMILIES
 from lolora_core.checkpoints import (
     Extraction,
     PeftChoice,
@@ -31,14 +29,12 @@ from lolora_core.checkpoints import (
     extract_adapters,
     peft_choices,
     survey,
-    to_peft,
 )
 from lolora_core.checkpoints.single import DTYPES
 
 __all__ = [
     "Kept",
     "Plan",
-    "archive",
     "changed",
     "extracted",
     "extraction_seconds",
@@ -175,7 +171,11 @@ def pooled_errors(frame: pd.DataFrame) -> dict[str, float]:
             continue
         errors = frame[column].fillna(frame["error_global"]).to_numpy()
         found[named[1]] = float(np.sqrt((errors**2 * energy).sum() / (energy.sum() or 1.0)))
-    return dict(sorted(found.items(), key=lambda item: (round(item[1], 7), item[0] != "global")))
+    return dict(
+        sorted(
+            found.items(), key=lambda item: (round(item[1], 7), not FAMILIES[item[0]].spans_whole)
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -244,8 +244,9 @@ def extraction_seconds(pair: Pair, plan: Plan) -> float:
     """Return about how long `extracted` will take; 0 if it is held."""
     if hashkey(pair.key, plan.key) in _kept:
         return 0.0
-    # An exact LoRA of blocks needs a decomposition in float64; hybrid searches.
-    times = {"global": 1.0, "hybrid": 20.0}.get(plan.family, 6.0)
+    family = FAMILIES[plan.family]
+    # An exact LoRA of blocks needs a decomposition in float64; some families search.
+    times = 1.0 if family.spans_whole else 6.0 if family.from_spectra else 20.0
     return sum(pair.work.values()) * _seconds_per_product[0] * times
 
 
@@ -292,68 +293,3 @@ def extracted(pair: Pair, plan: Plan, progress: Progress | None = None) -> Kept:
     loras = [choice for choice in choices if choice.kind == "lora"]
     own_bytes = found.adapters.num_parameters * dtype.itemsize
     return Kept(found, exact, loras[-1], own_bytes)
-
-
-def _archive_key(pair: Pair, plan: Plan, form: str) -> object:
-    return hashkey(pair.key, plan.key, form)
-
-
-@cached(LRUCache(128 * MEGABYTE, getsizeof=len), key=_archive_key, condition=threading.Condition())
-def archive(pair: Pair, plan: Plan, form: str) -> bytes:
-    """Return a zip with one folder: the adapter, read again and compared, and a README.
-
-    Parameters
-    ----------
-    pair : Pair
-    plan : Plan
-    form : str
-        "PEFT", "PEFT, truncated" or "lolora_core".
-
-    Raises
-    ------
-    ValueError
-        What was read back is not what was written.
-    """
-    kept = extracted(pair, plan)
-    adapters = kept.extraction.adapters
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / folder_name(pair, plan)
-        if form == "lolora_core":
-            kept.extraction.save(folder)
-            summary = ""
-        else:
-            chosen = kept.exact if form == "PEFT" else kept.truncated
-            rank = plan.rank if form != "PEFT" else None
-            to_peft(adapters, folder, kind=chosen.kind, rank=rank, dtype=DTYPES[plan.dtype])
-            summary = chosen.summary
-        text = readme(
-            folder.name,
-            form,
-            base=pair.base.label,
-            tuned=pair.tuned.label,
-            family=plan.family,
-            modules=len(adapters.terms),
-            error=kept.extraction.relative_error,
-            summary=summary,
-        )
-        (folder / "README.md").write_text(text, encoding="utf-8")
-        return _zipped(folder)
-
-
-def folder_name(pair: Pair, plan: Plan) -> str:
-    """Return a name for the folder, of plain characters."""
-    stem = re.sub(r"[^\w-]+", "-", pair.tuned.label.removesuffix(".safetensors")).strip("-")
-    amount = f"e{round(plan.energy * 100)}" if plan.spend == "energy" else f"r{plan.rank}"
-    shared = "-shared" if plan.spend == "shared" else ""
-    return f"{stem[-60:] or 'adapter'}-{plan.family}-{amount}{shared}"
-
-
-def _zipped(folder: Path) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
-        for path in sorted(folder.iterdir()):
-            # A fixed date: equal adapters give equal files.
-            entry = zipfile.ZipInfo(f"{folder.name}/{path.name}", (1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            packed.writestr(entry, path.read_bytes())
-    return out.getvalue()

@@ -7,13 +7,15 @@ import streamlit as st
 
 from app.shared import settings as state
 from app.shared import widgets as controls
-from app.shared.words import format_error, percent
+from app.shared.words import format_error
 from app.views.your_weights import compute as compute_weights
 from app.views.your_weights import sentences as prose_weights
+from app.views.your_weights.archive import archive, folder_name
 from app.views.your_weights.compute import Kept, Plan
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.parts import stopped, with_stop
 from lolora_core import FAMILIES
+from lolora_core.checkpoints import Extraction
 
 __all__ = ["draw"]
 
@@ -55,9 +57,9 @@ def _extracted(pair: Pair, plan: Plan) -> Kept | None:
 
 def _sizes(pair: Pair, plan: Plan, kept: Kept) -> None:
     formats = (
-        ("PEFT", kept.exact.summary.split(":")[0], kept.exact.num_parameters, kept.exact.nbytes,
+        ("PEFT", prose_weights.holds(kept.exact), kept.exact.num_parameters, kept.exact.nbytes,
          kept.exact.relative_error),
-        ("PEFT, truncated", kept.truncated.summary.split(":")[0], kept.truncated.num_parameters,
+        ("PEFT, truncated", prose_weights.holds(kept.truncated), kept.truncated.num_parameters,
          kept.truncated.nbytes, kept.truncated.relative_error),
         ("lolora_core", f"{plan.family}, exact", kept.extraction.adapters.num_parameters,
          kept.own_bytes, 0.0),
@@ -95,15 +97,15 @@ def _sizes(pair: Pair, plan: Plan, kept: Kept) -> None:
                 max_value=100.0,
             ),
             "lost in this format": column.TextColumn(
-                help="Relative error against the adapter, over all its matrices; it adds to the "
-                "adapter's own."
+                help="Relative error against the adapter, before rounding, over all its matrices. "
+                "What the file leaves of ΔW is in the sentence above."
             ),
         },
     )
 
 
-def _matrices(kept: Kept) -> None:
-    frame = kept.extraction.frame()
+def _matrices(found: Extraction) -> None:
+    frame = found.frame()
     column = st.column_config
     with st.expander(f"The {len(frame)} adapted matrices, and what is left out"):
         st.dataframe(
@@ -124,7 +126,7 @@ def _matrices(kept: Kept) -> None:
                 "global rank": column.NumberColumn(help="Of hybrid's first term."),
                 "parameters": column.NumberColumn(format="localized"),
                 "error": column.ProgressColumn(
-                    help="‖ΔW − ΔŴ‖/‖ΔW‖, measured on the factors as stored.",
+                    help="‖ΔW − ΔŴ‖/‖ΔW‖, measured on what the file holds.",
                     format="%.3f",
                     min_value=0.0,
                     max_value=1.0,
@@ -132,7 +134,7 @@ def _matrices(kept: Kept) -> None:
             },
         )
         st.dataframe(
-            pd.DataFrame(list(kept.extraction.skipped.items()), columns=["tensor", "reason"]),
+            pd.DataFrame(list(found.skipped.items()), columns=["tensor", "reason"]),
             hide_index=True,
             width="stretch",
             key="left_out",
@@ -150,29 +152,30 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
         return
     if kept is None:
         return
-    found = kept.extraction
-    st.markdown(
-        prose_weights.adapter(
-            plan.family,
-            (len(found.rows), len(moved)),
-            (found.relative_error, compute_weights.whole_error(found.rows, moved)),
-            found.adapters.num_parameters,
-            (kept.own_bytes, pair.tuned_bytes),
-        ),
-        help="√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), measured on the factors as stored. A matrix without an "
-        "adapter keeps the values of the base, which is an error of 1.",
-    )
-    _sizes(pair, plan, kept)
     try:
         with st.spinner("Packing …"):
-            data = compute_weights.archive(pair, plan, form)
+            file = archive(pair, plan, form)
     except (ValueError, OSError) as problem:
         st.error(f"{problem}".rstrip(".") + ".")
         return
-    name = compute_weights.folder_name(pair, plan)
+    found = file.stored
+    st.markdown(
+        prose_weights.adapter(
+            plan.family,
+            form,
+            (len(found.rows), len(moved)),
+            (found.relative_error, compute_weights.whole_error(found.rows, moved)),
+            (found.adapters.num_parameters, file.num_parameters),
+            (len(file.data), pair.tuned_bytes),
+        ),
+        help="√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), measured on what the file holds. A matrix without an "
+        "adapter keeps the values of the base, which is an error of 1.",
+    )
+    _sizes(pair, plan, kept)
+    name = folder_name(pair, plan, form)
     st.download_button(
-        f"Download for {form}: zip, {prose_weights.file_size(len(data))}",
-        data,
+        f"Download for {form}: zip, {prose_weights.file_size(len(file.data))}",
+        file.data,
         f"{name}.zip",
         "application/zip",
         on_click="ignore",
@@ -180,12 +183,8 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
         type="primary",
     )
     st.code(prose_weights.loader(name, form), language="python")
-    st.caption(
-        "The zip holds one folder with these lines in its README. Before it is packed it is read "
-        f"again and every ΔW compared. Adapted are {percent(_share(pair, kept))} of the entries of "
-        "the matrices; biases, norms and embeddings keep the values of the base."
-    )
-    _matrices(kept)
+    st.caption(prose_weights.packed(_share(pair, kept)))
+    _matrices(found)
 
 
 def _share(pair: Pair, kept: Kept) -> float:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.shared.cells import CLICKED, LETTERS, cell_targets, fade, frame_cell
-from app.shared.charts import finish
-from app.shared.style import FAMILY_COLOURS, GREY
+from app.shared.cells import cell_axes, cell_targets, frame_cell
+from app.shared.style import FAMILY_LINES, GREY, RATIOS, fade
+from lolora_core import FAMILIES
 from lolora_core.explore.compare import TIE
 
 __all__ = ["marked", "ratio_figure", "structure_figure"]
@@ -99,24 +99,10 @@ def _finish(
     at = np.flatnonzero(marks["name"] == picked)
     if len(at):
         frame_cell(figure, int(row[at[0]]), int(col[at[0]]))
-    figure.update_xaxes(
-        tickvals=list(range(len(kinds))),
-        ticktext=[_short(kind) for kind in kinds],
-        tickangle=-45,
-        showgrid=False,
-        zeroline=False,
-        range=[-0.5, len(kinds) - 0.5],
-    )
-    figure.update_yaxes(
-        title="layer",
-        tickvals=list(range(len(layers))),
-        ticktext=layers,
-        showgrid=False,
-        zeroline=False,
-        range=[len(layers) - 0.5, -0.5],
-    )
-    finish(figure, 210 + 34 * max(len(layers), 2))
-    figure.update_layout(CLICKED)
+    figure.update_xaxes(tickangle=-45)
+    figure.update_yaxes(title="layer")
+    height = 210 + 34 * max(len(layers), 2)
+    cell_axes(figure, layers, [_short(kind) for kind in kinds], height=height)
     return figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"})
 
 
@@ -132,14 +118,14 @@ def structure_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
     """
     layers, kinds, row, col = _places(marks)
     figure = go.Figure()
-    letters = {**LETTERS, "tie": "=", "unchanged": "·"}
+    letters = {n: f.letter for n, f in FAMILIES.items()} | {"tie": "=", "unchanged": "·"}
     for name in [n for n in letters if (marks["mark"] == n).any()]:
         own = (marks["mark"] == name).to_numpy()
-        colour = FAMILY_COLOURS.get(name, GREY)
+        colour = FAMILY_LINES[name].colour if name in FAMILY_LINES else GREY
         z = np.full((len(layers), len(kinds)), np.nan)
         text = np.full(z.shape, "", dtype=object)
         z[row[own], col[own]], text[row[own], col[own]] = 1.0, letters[name]
-        shade = fade(colour, 0.75 if name in FAMILY_COLOURS else 1.0)
+        shade = fade(colour, 0.75 if name in FAMILY_LINES else 1.0)
         figure.add_heatmap(
             z=z,
             zmin=0,
@@ -179,7 +165,7 @@ def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
             z=z,
             zmin=-limit,
             zmax=limit,
-            colorscale="PuOr_r",
+            colorscale=RATIOS,
             text=text,
             texttemplate="%{text}",
             xgap=2,

@@ -13,7 +13,6 @@ import streamlit as st
 from app.shared import settings as state
 from app.shared import sidebar
 from app.shared import widgets as controls
-from app.shared.words import format_error, percent, three_digits
 from app.views.what_if.parts import PICTURE, picked_cell
 from app.views.your_weights import (
     compute as compute_weights,
@@ -174,14 +173,7 @@ def open_picked(pair: Pair, frame: pd.DataFrame, name: str) -> None:
             ):
                 # Without query_params Streamlit clears the link, which bound widgets forbid.
                 st.switch_page(f"views/{page}/page.py", query_params={})
-    st.caption(
-        f"{row.rows:,} × {row.cols:,}, {row['dtype']}. ‖ΔW‖ = {three_digits(row.update_norm)}, "
-        f"‖ΔW‖/‖W‖ = {three_digits(row.relative_update)}. Effective rank "
-        f"{three_digits(row.effective_rank)} of {min(row.rows, row.cols)}; the first 8 singular "
-        f"values hold {percent(float(row.energy_8))} of ‖ΔW‖². Error of global "
-        f"{format_error(row.error_global)}, lowest error {format_error(row.best_error)}. The "
-        "pages open on its ΔW as a target of this session."
-    )
+    st.caption(prose_weights.picked(row))
 
 
 def table(frame: pd.DataFrame) -> None:
@@ -222,7 +214,7 @@ def table(frame: pd.DataFrame) -> None:
                 help="How far it moved, relative to the base's norm.", format="%.3f"
             ),
             "effective rank": column.NumberColumn(
-                help="exp of the entropy of σ/Σσ: how many directions the change uses.",
+                help="exp of the entropy of σ²/Σσ²: how many directions share the change.",
                 format="%.1f",
             ),
             "energy at ranks": column.LineChartColumn(

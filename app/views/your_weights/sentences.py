@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from app.shared.words import format_error, join_words, percent, three_digits
+from app.shared.words import format_apart, format_error, join_words, percent, three_digits
 from lolora_core import FAMILIES
 from lolora_core.common.names import printable
 from lolora_core.explore.compare import TIE
+
+if TYPE_CHECKING:
+    from lolora_core.checkpoints import PeftChoice
 
 __all__ = [
     "adapter",
     "cells",
     "file_size",
+    "holds",
     "loader",
     "module_name",
+    "packed",
+    "picked",
     "quoted",
     "ratios",
     "readme",
@@ -85,18 +92,28 @@ Relative to its base `b` moved most, by ‖ΔW‖/‖W‖ = 0.300.'
         text = f"All of the change lies in {first}."
     else:
         half = int(np.searchsorted(np.cumsum(shares), 0.5)) + 1
+        largest = percent(float(shares[0]))
+        tied = [n for n, s in zip(moved["name"], shares, strict=True) if percent(s) == largest]
         text = (
             f"Half of the change, ‖ΔW‖², lies in {half} of {len(moved)} matrices, the largest "
-            f"part, {percent(float(shares[0]))}, in {first}."
+            f"part, {largest}, in {_several(tied)}."
         )
     ratios = moved["relative_update"].to_numpy(dtype=float)
+    ratios = np.where(np.isfinite(ratios), ratios, -np.inf)
     if np.isfinite(ratios).any():
-        at = int(np.nanargmax(np.where(np.isfinite(ratios), ratios, np.nan)))
-        text += (
-            f" Relative to its base {quoted(str(moved['name'].iloc[at]))} moved most, by "
-            f"‖ΔW‖/‖W‖ = {three_digits(float(ratios[at]))}."
-        )
+        most = three_digits(ratios.max())
+        tied = [n for n, r in zip(moved["name"], ratios, strict=True) if three_digits(r) == most]
+        base = "its base" if len(tied) == 1 else "their bases"
+        text += f" Relative to {base} {_several(tied)} moved most, by ‖ΔW‖/‖W‖ = {most}."
     return text
+
+
+def _several(names: Sequence[str]) -> str:
+    """Name what ties, where it is not many."""
+    if len(names) > 3:
+        return f"each of {len(names)} matrices"
+    each = "" if len(names) == 1 else "each of "
+    return each + join_words([quoted(str(name)) for name in names])
 
 
 def winner(pooled: Mapping[str, float], rank: int, blocks: tuple[int, int]) -> str:
@@ -122,22 +139,24 @@ matrices; the best of the others, adaptive on 4×4 blocks, has 0.250, 1.25 times
         text += "exact to rounding"
     else:
         text += f"error {format_error(error)} over all matrices"
-    if best != "global":
-        lora = pooled["global"]
-        return (
-            f"{text}, {percent(1 - error / lora)} less than {structure('global', blocks)} with "
-            f"{format_error(lora)}."
-        )
     if not others:
         return f"{text}."
-    second, more = others[0]
+    # Against LoRA, or against what comes next where LoRA leads.
+    second, more = others[0] if FAMILIES[best].spans_whole else _lora(others)
     if more - error <= TIE:
         return f"{text}; {structure(second, blocks)} holds it equally well."
-    factor = f", {three_digits(more / error)} times as much" if error >= TIE else ""
-    return (
-        f"{text}; the best of the others, {structure(second, blocks)}, has "
-        f"{format_error(more)}{factor}."
-    )
+    lowest, other = format_apart(error, more)
+    text = text.replace(f"error {format_error(error)}", f"error {lowest}")
+    if not FAMILIES[best].spans_whole:
+        saved = percent(1 - error / more)
+        return f"{text}, {saved} less than {structure(second, blocks)} with {other}."
+    factor = three_digits(more / error) if error >= TIE else "1.00"
+    times = "" if factor == "1.00" else f", {factor} times as much"
+    return f"{text}; the best of the others, {structure(second, blocks)}, has {other}{times}."
+
+
+def _lora(pooled: Sequence[tuple[str, float]]) -> tuple[str, float]:
+    return next((name, error) for name, error in pooled if FAMILIES[name].spans_whole)
 
 
 def cells(marks: pd.DataFrame) -> str:
@@ -261,52 +280,97 @@ def ratios(marks: pd.DataFrame) -> str:
     text = f"×{three_digits(float(values[low]))} ({names[low]})"
     if len(known) == 1:
         return f"{text}."
+    if three_digits(float(values[low])) == three_digits(float(values[high])):
+        return f"×{three_digits(float(values[low]))} on all {len(known)} matrices."
     return f"From {text} to ×{three_digits(float(values[high]))} ({names[high]})."
+
+
+def holds(choice: PeftChoice) -> str:
+    """Say what a PEFT file holds, with no word on size or error.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lolora_core.checkpoints import peft_choices, resize_adapters
+    >>> found = resize_adapters({"fc.weight": torch.eye(8)}, family="localized", grid=2, rank=4)
+    >>> [holds(choice) for choice in peft_choices(found.adapters, rank=2)]
+    ['GraLoRA of r 4, K 2, exact', 'LoRA of rank 4, exact', 'LoRA of rank 2, truncated']
+    """
+    return choice.summary.split(":")[0].split(", relative error")[0]
 
 
 def adapter(
     family: str,
+    form: str,
     counts: tuple[int, int],
     errors: tuple[float, float],
-    parameters: int,
+    parameters: tuple[int, int],
     sizes: tuple[int, int | None],
 ) -> str:
-    """Say what an adapter keeps and what it saves.
+    """Say what the file of an adapter keeps and what it saves.
 
     Parameters
     ----------
-    family : str
+    family, form : str
     counts : (int, int)
         Matrices with an adapter, and all that changed.
     errors : (float, float)
-        Over the one and over the other.
-    parameters : int
+        Measured of what the file holds, over the one and over the other.
+    parameters : (int, int)
+        Of the family, and numbers in the file.
     sizes : (int, int or None)
-        Bytes of the adapter and of the file of tuned.
+        Bytes of the file that is downloaded and of the file of tuned.
 
     Examples
     --------
-    >>> adapter("global", (3, 3), (0.125, 0.125), 1000, (4000, 40000))
-    'As **global** on 3 of 3 changed matrices: error 0.125, 1,000 parameters, 4.00 kB in place of \
-40.0 kB for the tuned file, 10.0 % of it.'
-    >>> adapter("global", (2, 3), (0.125, 0.5), 1000, (4000, None))
-    'As **global** on 2 of 3 changed matrices: error 0.125 on these and 0.500 over all 3, 1,000 \
-parameters, 4.00 kB.'
+    >>> adapter("global", "PEFT", (3, 3), (0.125, 0.125), (1000, 1000), (4000, 40000))
+    'As **global** on 3 of 3 changed matrices: error 0.125, 1,000 parameters; for “PEFT” a zip of \
+4.00 kB in place of 40.0 kB for the tuned file, 10.0 % of it.'
+    >>> adapter("adaptive", "PEFT", (2, 3), (0.125, 0.5), (1000, 1600), (6400, 4000))
+    'As **adaptive** on 2 of 3 changed matrices: error 0.125 on these and 0.500 over all 3, 1,000 \
+parameters; for “PEFT” a zip of 6.40 kB that holds 1,600, more than the 4.00 kB of the tuned file.'
     """
     size, whole = sizes
+    used, stored = parameters
     both = (
         ""
         if counts[0] == counts[1]
         else (f" on these and {format_error(errors[1])} over all {counts[1]}")
     )
+    holds_them = "" if used == stored else f" that holds {stored:,},"
     text = (
         f"As **{family}** on {counts[0]} of {counts[1]} changed matrices: error "
-        f"{format_error(errors[0])}{both}, {parameters:,} parameters, {file_size(size)}"
+        f"{format_error(errors[0])}{both}, {used:,} parameters; for “{form}” a zip of "
+        f"{file_size(size)}{holds_them}"
     )
     if whole is None:
-        return f"{text}."
+        return f"{text.rstrip(',')}."
     if size > whole:
-        return f"{text}, more than the {file_size(whole)} of the tuned file."
+        return f"{text.rstrip(',')}, more than the {file_size(whole)} of the tuned file."
     return (
         f"{text} in place of {file_size(whole)} for the tuned file, {percent(size / whole)} of it."
+    )
+
+
+def picked(row: pd.Series) -> str:
+    """Say what was measured of one matrix, given its row of the survey."""
+    lowest = "the lowest"
+    if row.best_error < row.error_global - TIE:
+        lowest = f"lowest error {format_error(row.best_error)}"
+    return (
+        f"{row.rows:,} × {row.cols:,}, {row['dtype']}. ‖ΔW‖ = {three_digits(row.update_norm)}, "
+        f"‖ΔW‖/‖W‖ = {three_digits(row.relative_update)}. Effective rank "
+        f"{three_digits(row.effective_rank)} of {min(row.rows, row.cols)}; the first 8 singular "
+        f"values hold {percent(float(row.energy_8))} of ‖ΔW‖². Error of global "
+        f"{format_error(row.error_global)}, {lowest}. The pages open on its ΔW as a target of this "
+        "session."
+    )
+
+
+def packed(share: float) -> str:
+    """Say what the zip holds and which share of the entries its adapter changes."""
+    return (
+        "The zip holds one folder with these lines in its README. Before it is packed it is read "
+        f"again and every ΔW compared. Adapted are {percent(share)} of the entries of the "
+        "matrices; biases, norms and embeddings keep the values of the base."
     )

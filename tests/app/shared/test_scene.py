@@ -4,15 +4,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 from app.shared import scene as compute
-from lolora_core import FAMILIES, Grid, approximate, budget_for_rank
+from app.views.compare.compute import comparison, curves, pictures
+from lolora_core import Grid
 from lolora_core.targets import Target, load
-
-#: The families that the page shows by itself.
-READ = [name for name, family in FAMILIES.items() if family.from_spectra]
 
 SIZE = 48
 
@@ -26,9 +23,9 @@ def scene(seed: int, grid: int = 4) -> compute.Scene:
 
 
 def look(at: compute.Scene, rank: int) -> None:
-    compute.comparison(at, rank)
-    compute.pictures(at, rank)
-    compute.curves(at, 24)
+    comparison(at, rank)
+    pictures(at, rank)
+    curves(at, 24)
 
 
 def test_a_budget_never_decomposes_and_a_grid_only_what_is_new(
@@ -65,7 +62,7 @@ def test_visitors_share_one_decomposition(svd_calls: list[tuple[int, ...]]) -> N
 
     def visit() -> None:
         start.wait()
-        found.append(compute.comparison(scene(1003), 5).winners[0].relative_error)
+        found.append(comparison(scene(1003), 5).winners[0].relative_error)
 
     threads = [threading.Thread(target=visit) for _ in range(4)]
     for thread in threads:
@@ -83,47 +80,6 @@ def test_the_cache_is_bounded_in_bytes() -> None:
     held = sum(svd.nbytes for svd in compute._svds.values())
     assert compute._svds.currsize == held
     assert 0 < held <= compute._svds.maxsize == compute.DECOMPOSITION_BYTES
-
-
-def test_pictures_are_the_residuals_of_the_library() -> None:
-    at = scene(1004)
-    shown = compute.pictures(at, 6)
-    w = at.target.array
-    for name in READ:
-        a = approximate(w, name, budget=budget_for_rank(w.shape, 6), grid=4)
-        np.testing.assert_allclose(shown.errors[name], w - a.dense().numpy(), atol=1e-5)
-        np.testing.assert_allclose(shown.block_errors[name], a.block_errors(4), atol=1e-7)
-    assert shown.peak("absolute") == max(float(np.abs(e).max()) for e in shown.errors.values())
-    assert shown.peak("blocks") == max(float(b.max()) for b in shown.block_errors.values())
-
-
-def test_colour_pools_three_channels() -> None:
-    colour = load("astronaut", colour=True)
-    at = compute.Scene(colour, Grid.regular(colour.shape, 8), "cpu")
-    found = compute.comparison(at, 16)
-    assert found.budget == 3 * budget_for_rank(colour.shape, 16)
-    dense = found.results["localized"].dense().numpy()
-    assert dense.shape == colour.array.shape
-    measured = np.linalg.norm(colour.array - dense) / np.linalg.norm(colour.array)
-    assert found.results["localized"].relative_error == pytest.approx(measured, abs=1e-9)
-    error = compute.pictures(at, 16).errors["localized"]
-    np.testing.assert_allclose(error, colour.array - dense, atol=1e-6)
-
-
-def test_table_has_the_figures_of_the_library() -> None:
-    for name in READ:
-        row = compute.figures_of(scene(1005), 6, name)
-        a = approximate(scene(1005).target.array, name, budget=6 * 2 * SIZE, grid=4)
-        assert row["relative error"] == pytest.approx(a.relative_error)
-        assert row["parameters"] == a.num_parameters
-        assert row["rank of Ŵ"] == np.linalg.matrix_rank(a.dense().numpy())
-
-
-def test_curves_start_at_one_and_keep_over_the_floor() -> None:
-    frame = compute.curves(scene(1006), 24)
-    for name in READ:
-        assert frame[name].iloc[0] == 1
-        assert (frame[name] >= frame["floor"] - 1e-12).all()
 
 
 def test_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from lolora_core import CONVERSIONS, FAMILIES, Grid, advise, approximate, budget_for_rank, decompose
+from lolora_core.explore.advise import DENSE, advise_from
+from lolora_core.explore.sweep import SweepRow, pool, sweep
 from lolora_core.targets import load
 from tests.common_checks import random_target
 
@@ -29,7 +32,7 @@ def smallest_by_hand(w: np.ndarray, error: float) -> dict[str, int]:
             if errors[-1] <= error:
                 used = budgets[int(np.argmax(errors <= error))]
                 found[name] = min(used, found.get(name, used))
-    return found
+    return {**found, DENSE: w.size}
 
 
 @pytest.mark.parametrize("error", [0.05, 0.3, 0.7])
@@ -49,6 +52,8 @@ def test_smallest_structure_is_the_smallest(name: str, error: float) -> None:
     assert advice.runner_up is not None
     assert advice.runner_up.num_parameters == min(rest.values())
     assert advice.margin == pytest.approx(min(rest.values()) / min(hand.values()))
+    if advice.best.family == DENSE:
+        return
     a = approximate(
         w,
         advice.best.family,
@@ -133,6 +138,47 @@ def test_full_rank_and_zero() -> None:
     everything = advise(noise, budget=10**9, grids=(1, 2))
     assert everything.global_rank == 10
     assert everything.best.relative_error <= 1e-6
+
+
+def test_no_structure_is_named_that_needs_more_numbers_than_the_matrix_has() -> None:
+    camera = load("camera").array
+    exact = advise(camera, error=0.0)
+    assert (exact.best.family, exact.best.num_parameters) == (DENSE, 512 * 512)
+    assert exact.best.relative_error == 0
+    assert exact.runner_up is not None
+    assert exact.runner_up.num_parameters == 522112
+    assert "dense storage with 262,144 parameters has a relative error of 0; " in str(exact)
+    below, above = advise(camera, budget=512 * 512 - 1), advise(camera, budget=512 * 512)
+    assert below.best.family != DENSE
+    assert (above.best.family, above.best.unused_parameters) == (DENSE, 0)
+    # The other one is close, but it is not exact.
+    assert above.margin > 0
+    alone = advise(camera, error=0.0, families=("adaptive",), grids=(8,))
+    assert alone.best.family == DENSE
+    little = advise(camera, error=0.1, families=("adaptive",), grids=(8,))
+    assert (little.best.family, getattr(little.runner_up, "family", "")) == ("adaptive", DENSE)
+
+
+def test_of_several_matrices_all_entries_count() -> None:
+    channels = [random_target((12, 10), torch.float64, seed=seed) for seed in (1, 2, 3)]
+    found = pool([sweep(channel, (1, 2), None, [0]) for channel in channels])
+    advice = advise_from(found, np.ones(30), error=0.0)
+    assert (advice.best.family, advice.best.num_parameters) == (DENSE, 3 * 120)
+
+
+def test_equal_numbers_are_not_told_as_a_difference() -> None:
+    advice = advise(load("camera").array[::8, ::8], budget=512, grids=(1, 4))
+    best = advice.best._replace(relative_error=0.06049)
+    other = SweepRow("global", 1, 1, 512, 4.0, 512, 0, 0.06051)
+    close = replace(advice, best=best, runner_up=other, margin=2e-5)
+    assert str(close).endswith("; next is global with 0.0605, 2e-05 more.")
+    same = replace(close, runner_up=other._replace(num_parameters=600), margin=0.0)
+    assert str(same).endswith("; global has the same with 600.")
+    goal = replace(close, goal="error", target=0.1, best=best._replace(num_parameters=511))
+    assert str(replace(goal, margin=1.002)).endswith("; global needs 512.")
+    assert str(replace(goal, margin=1.0)).endswith("; global needs as many.")
+    nothing = advise(np.eye(6), error=1.0, grids=(1,), families=("global",))
+    assert str(nothing).endswith("; dense storage needs 36.")
 
 
 def test_scale_reaches_the_absolute_settings() -> None:

@@ -79,6 +79,14 @@ def test_sentence_says_who_is_ahead_and_whether_it_is_clear() -> None:
         assert "95 % interval" in sentence
 
 
+def test_equal_losses_are_a_tie() -> None:
+    sentence = comparison([[1.0, 2.0, 3.0], [1.001, 1.999, 3.001]]).sentence()
+    assert sentence.startswith("full and frozen tie with the lowest mean test loss, 2. Their")
+    # Equal as printed, but every seed says the same.
+    clear = comparison([[1.0, 2.0, 3.0], [1.0003, 2.0003, 3.0003]]).sentence()
+    assert clear.startswith("full has the lowest mean test loss, 2; frozen follows with")
+
+
 def comparison(losses: list[list[float]]) -> MethodComparison:
     from lolora_core.training.compare import as_comparison
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,14 +9,15 @@ from skimage import data
 
 from app.views.compare import sentences as prose
 from lolora_core import decompose
-from lolora_core.explore.compare import compare, rank_to_reach
+from lolora_core.explore.compare import Comparison, compare, explain, rank_to_reach
 
 
 def sentences(w: np.ndarray, grid: int | tuple[int, int], rank: int) -> tuple[str, str, str]:
     channels = [decompose(w, grid)]
     found = compare(channels, rank)
     needed = rank_to_reach(channels, "global", found.winners[0].relative_error)
-    return prose.verdict(found, needed), prose.reason(found, channels), prose.unmatched(found)
+    left = prose.unmatched(found, w.size)
+    return prose.verdict(found, needed), explain(found, channels), left
 
 
 def low_rank(rank: int) -> np.ndarray:
@@ -43,6 +46,57 @@ def test_block_diagonal() -> None:
     verdict, reason, _ = sentences(w, 4, 4)
     assert verdict.startswith("**diagonal and adaptive** tie and win: exact to rounding;")
     assert reason == "100 % of the energy lies in the 4 diagonal blocks."
+
+
+def test_of_noise_the_blocks_are_not_called_simpler() -> None:
+    noise = np.random.default_rng(0).normal(size=(256, 256))
+    verdict, reason, _ = sentences(noise, 8, 32)
+    assert verdict.startswith("**adaptive** wins")
+    assert reason.startswith("The blocks are no simpler than the whole, effective rank ")
+    signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(4, 4, 2, 16))
+    local = np.block([[np.outer(*pair) for pair in row] for row in signs])
+    _, reason, _ = sentences(local, 4, 4)
+    assert reason.startswith("The blocks are simpler than the whole, effective rank 1 of 16 on")
+
+
+@pytest.mark.parametrize(("needed", "words"), [
+    (129, "global needs 0.8 % more parameters (r = 129) for it."),
+    (192, "global needs 1.5× the parameters (r = 192) for it."),
+    (128, "comes next with 0.0804."),
+])  # fmt: skip
+def test_a_factor_of_one_is_not_told(needed: int, words: str) -> None:
+    found = told(0.0618, 0.0804)
+    assert prose.verdict(replace(found, rank=128), needed).endswith(words)
+
+
+def told(best: float, runner: float) -> Comparison:
+    """The camera with errors as given for adaptive and global."""
+    found = compare([decompose(data.camera()[::8, ::8] / 255, 4)], 4)
+    results = {
+        "global": replace(found.results["global"], relative_error=runner),
+        "adaptive": replace(found.results["adaptive"], relative_error=best),
+    }
+    return replace(found, results=results)
+
+
+def test_errors_that_print_as_equal_get_the_digits_that_differ() -> None:
+    verdict = prose.verdict(told(0.061821, 0.061849), 5)
+    assert "wins: error 0.06182; global comes next with 0.06185;" in verdict
+    assert prose.verdict(told(0.061821, 0.061825), 5).startswith("All families do equally well")
+
+
+def test_a_budget_above_dense_storage_is_said_to_be_one() -> None:
+    w = np.random.default_rng(0).normal(size=(16, 16))
+    assert "dense storage" not in sentences(w, 2, 7)[2]
+    assert sentences(w, 2, 8)[2].endswith(
+        "This budget pays for dense storage: the 256 entries themselves, without any error."
+    )
+
+
+def test_a_share_that_ends_at_its_limit_is_no_tie() -> None:
+    assert prose.marked_figure("energy", 0.99989, 0.999985) == "99.99 %"
+    assert prose.marked_figure("energy", 0.999985, 0.999985) == "● 99.99 %"
+    assert prose.marked_figure("SSIM", 0.98441, 0.98444) == "● 0.984"
 
 
 def test_one_block_and_full_rank() -> None:

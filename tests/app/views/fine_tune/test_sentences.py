@@ -100,6 +100,13 @@ def test_facts_of_spectra() -> None:
     assert prose.spectrum_facts(zero) == "ΔW is 0 for frozen and global."
 
 
+def test_losses_that_print_as_equal_are_a_tie() -> None:
+    said = prose.single_seed_verdict({"localized": 0.67901, "adaptive": 0.67914, "global": 0.7})
+    assert said.startswith(
+        "localized and adaptive have the same test loss, 0.679; global follows with 0.700. One seed"
+    )
+
+
 def test_captions_name_the_best_first_and_the_band() -> None:
     latest = {"global": 0.2, "localized": 0.1}
     least = prose.curve_caption(race("running"), "Loss", latest, least=True)

@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.shared import scene as compute
+from app.views.compare.compute import comparison
 from app.views.what_if import compute as compute_sweep
 from app.views.what_if import figures as figures_sweep
 from lolora_core import FAMILIES, Grid, approximate, budget_for_rank
@@ -56,6 +57,19 @@ def test_the_adviser_reaches_an_error_and_applies_it() -> None:
     assert reached.relative_error <= 0.05 + 1e-6
 
 
+def test_no_structure_larger_than_the_matrix_is_recommended() -> None:
+    at = start("gaussian-noise")
+    at.segmented_control(key="aim").set_value("error").run()
+    at.number_input(key="aim_error").set_value(0.0).run()
+    assert not at.exception
+    assert "dense storage with" in text(at)
+    assert not [button for button in at.button if button.key == "apply_advice"]
+    assert "pays for dense storage" not in text(at)
+    at.slider(key="rank").set_value(256).run()
+    m, n = compute.bundled_target("gaussian-noise", False, ()).shape
+    assert ("pays for dense storage" in text(at)) == (256 * (m + n) >= m * n)
+
+
 @pytest.mark.parametrize("colour", [False, True])
 def test_cells_are_those_of_the_library(colour: bool) -> None:
     at = scene("astronaut", 8, colour)
@@ -63,7 +77,7 @@ def test_cells_are_those_of_the_library(colour: bool) -> None:
     cells = compute_sweep.winner_cells(found, at.target, [16, 32])
     assert len(cells) == 2 * 6
     row = cells[(cells.grid_rows == 8) & (cells["rank"] == 32)].iloc[0]
-    expected = compute.comparison(at, 32)
+    expected = comparison(at, 32)
     assert row.winner == expected.winners[0].family.name
     assert row.relative_error == pytest.approx(expected.winners[0].relative_error, abs=1e-5)
     assert row.budget == expected.budget
@@ -137,16 +151,34 @@ def test_reordering_finds_hidden_blocks() -> None:
 
 
 def test_the_map_names_every_family_by_a_letter() -> None:
-    assert set(FAMILIES) <= set(figures_sweep.LETTERS)
     at = scene()
     found = compute_sweep.swept(at.target, compute_sweep.grids_of(at, "powers of 2"))
     cells = compute_sweep.winner_cells(found, at.target, [4, 32])
     figure = figures_sweep.winner_map_figure(cells, ((8, 8), 32))
     letters = {t for trace in figure.data if trace.type == "heatmap" for t in trace.text.ravel()}
     winners = set(cells.loc[~cells.tied, "winner"])
-    assert letters == {"", "="} | {figures_sweep.LETTERS[name] for name in winners}
+    assert letters == {"", "="} | {FAMILIES[name].letter for name in winners}
     clickable = figure.data[-1]
     assert len(clickable.customdata) == len(cells)
+
+
+def test_curves_begin_where_the_structure_has_a_parameter() -> None:
+    at = scene()
+    found = compute_sweep.swept(at.target, compute_sweep.grids_of(at, "powers of 2"))
+    rows = compute_sweep.curve_rows(found, at.target, 32)
+    late = rows[(rows.family == "localized") & (rows.grid_rows == 32)]
+    assert late["num_parameters"].iloc[0] == 0
+    figure = figures_sweep.all_curves_figure(
+        rows, found.pareto(), 32768, log_error=True, log_parameters=True
+    )
+    lines = [trace for trace in figure.data if trace.name in FAMILIES]
+    # global once, the others on each of six grids.
+    assert len(lines) == 1 + 3 * 6
+    for line in lines:
+        assert min(line.x) > 0
+        assert max(line.y) < 1
+    (shown,) = [line for line in lines if "localized 32×32" in line.hovertemplate]
+    assert shown.x[0] == 32 * 2 * 512
 
 
 def test_rows_by_columns_of_an_undefined_family_stay_empty() -> None:

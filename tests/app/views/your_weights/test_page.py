@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ from app.views.your_weights import (
 from app.views.your_weights import (
     sentences as prose_weights,
 )
+from app.views.your_weights.archive import archive, folder_name
 from app.views.your_weights.compute import Plan
 from lolora_core import FAMILIES, approximate, budget_for_rank
 from lolora_core.adapters import load_adapters
-from lolora_core.checkpoints import extract_adapters, survey
+from lolora_core.checkpoints import extract_adapters, read_adapters, survey
 from lolora_core.targets.weights import asset_path
 from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
 from tests.app.test_pages import MAIN, text
@@ -285,7 +287,7 @@ def test_every_archive_loads_by_the_lines_of_its_readme(
 ) -> None:
     pair = checkpoint_pairs.bundled_pair("digits transformer")
     chosen = plan(family, spend="shared" if family == "adaptive" else "each matrix")
-    inner = opened(compute_weights.archive(pair, chosen, form), tmp_path)
+    inner = opened(archive(pair, chosen, form).data, tmp_path)
     lines = (inner / "README.md").read_text().split("```python\n")[1].split("```")[0]
     assert len(lines.splitlines()) == 3
     base = based(DigitsTransformer, "digits-transformer-base")
@@ -311,11 +313,11 @@ def test_gralora_where_the_structure_allows_it(tmp_path: Path) -> None:
     pair = checkpoint_pairs.uploaded_pair(hold(first), hold(tuned.state_dict()))
     chosen = plan("localized", blocks=(4, 4))
     assert compute_weights.extracted(pair, chosen).exact.kind == "gralora"
-    inner = opened(compute_weights.archive(pair, chosen, "PEFT"), tmp_path)
+    inner = opened(archive(pair, chosen, "PEFT").data, tmp_path)
     assert "GraLoRA of r 8, K 4, exact" in (inner / "README.md").read_text()
     x = torch.rand(5, 64)
     theirs = PeftModel.from_pretrained(base, str(inner)).eval()(x)
-    own = opened(compute_weights.archive(pair, chosen, "lolora_core"), tmp_path / "own")
+    own = opened(archive(pair, chosen, "lolora_core").data, tmp_path / "own")
     torch.manual_seed(2)
     ours = load_adapters(DigitsMLP(), own)(x)
     torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-4)
@@ -323,11 +325,59 @@ def test_gralora_where_the_structure_allows_it(tmp_path: Path) -> None:
 
 def test_archives_of_one_plan_are_the_same_bytes() -> None:
     pair = checkpoint_pairs.bundled_pair("digits MLP")
-    data = compute_weights.archive(pair, plan(), "PEFT")
-    again = compute_weights.archive.__wrapped__(pair, plan(), "PEFT")
+    data = archive(pair, plan(), "PEFT").data
+    again = archive.__wrapped__(pair, plan(), "PEFT").data
     assert data == again
-    half = compute_weights.archive(pair, plan(dtype="float16"), "PEFT")
+    half = archive(pair, plan(dtype="float16"), "PEFT").data
     assert len(half) < 0.7 * len(data)
+
+
+@pytest.mark.parametrize("form", ["PEFT", "PEFT, truncated", "lolora_core"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_sentence_is_about_the_file_that_is_downloaded(
+    form: str, dtype: str, tmp_path: Path
+) -> None:
+    at = start(keep="adaptive", format=form, stored=dtype, rank=16, rows=4, cols=4)
+    assert not at.exception
+    pair = checkpoint_pairs.bundled_pair("digits transformer")
+    chosen = plan("adaptive", blocks=(4, 4), rank=16, dtype=dtype)
+    file = archive(pair, chosen, form)
+    held = read_adapters(opened(file.data, tmp_path))
+    before, after = weights("digits-transformer-base"), weights("digits-transformer-rotated")
+    left = total = 0.0
+    for name in held.terms:
+        update = after[f"{name}.weight"] - before[f"{name}.weight"]
+        left += float((update - held.delta(name)).norm() ** 2)
+        total += float(update.norm() ** 2)
+    size = prose_weights.file_size(len(file.data))
+    assert f"changed matrices: error {(left / total) ** 0.5:#.3g} on these" in text(at)
+    assert f"parameters; for “{form}” a zip of {size}" in text(at)
+    stored = sum(
+        p.numel() for t in held.terms.values() for part in t for p in part.packed().values()
+    )
+    assert file.num_parameters == stored
+
+
+def test_names_of_files_tell_plans_and_formats_apart() -> None:
+    pair = checkpoint_pairs.bundled_pair("digits MLP")
+    plans = [
+        plan("adaptive"),
+        plan("adaptive", blocks=(4, 4)),
+        plan("adaptive", dtype="float16"),
+        plan("adaptive", spend="shared"),
+        plan("adaptive", spend="energy"),
+        plan("adaptive", rank=9),
+        plan("localized"),
+    ]
+    names = {
+        folder_name(pair, chosen, form)
+        for chosen in plans
+        for form in ("PEFT", "PEFT, truncated", "lolora_core")
+    }
+    assert len(names) == 3 * len(plans)
+    by_energy = (plan("adaptive", spend="energy", rank=rank) for rank in (8, 9))
+    assert len({folder_name(pair, p, "PEFT, truncated") for p in by_energy}) == 2
+    assert all(re.fullmatch(r"[\w-]+", name) for name in names)
 
 
 def test_a_large_update_is_shown_through_a_window() -> None:

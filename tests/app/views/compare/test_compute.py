@@ -1,0 +1,99 @@
+"""What Compare computes, against the library."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.shared.scene import Scene
+from app.views.compare import compute
+from lolora_core import FAMILIES, Grid, approximate, budget_for_rank
+from lolora_core.targets import Target, load
+
+#: The families that the page shows by itself.
+READ = [name for name, family in FAMILIES.items() if family.from_spectra]
+
+SIZE = 48
+
+
+def scene(seed: int, grid: int = 4) -> Scene:
+    target = load("gaussian-noise", size=SIZE, seed=seed)
+    return Scene(target, Grid.regular((SIZE, SIZE), grid), "cpu")
+
+
+def test_pictures_are_the_residuals_of_the_library() -> None:
+    at = scene(1004)
+    shown = compute.pictures(at, 6)
+    w = at.target.array
+    for name in READ:
+        a = approximate(w, name, budget=budget_for_rank(w.shape, 6), grid=4)
+        np.testing.assert_allclose(shown.errors[name], w - a.dense().numpy(), atol=1e-5)
+        np.testing.assert_allclose(shown.block_errors[name], a.block_errors(4), atol=1e-7)
+    assert shown.peak("absolute") == max(float(np.abs(e).max()) for e in shown.errors.values())
+    assert shown.peak("blocks") == max(float(b.max()) for b in shown.block_errors.values())
+
+
+def test_colour_pools_three_channels() -> None:
+    colour = load("astronaut", colour=True)
+    at = Scene(colour, Grid.regular(colour.shape, 8), "cpu")
+    found = compute.comparison(at, 16)
+    assert found.budget == 3 * budget_for_rank(colour.shape, 16)
+    dense = found.results["localized"].dense().numpy()
+    assert dense.shape == colour.array.shape
+    measured = np.linalg.norm(colour.array - dense) / np.linalg.norm(colour.array)
+    assert found.results["localized"].relative_error == pytest.approx(measured, abs=1e-9)
+    error = compute.pictures(at, 16).errors["localized"]
+    np.testing.assert_allclose(error, colour.array - dense, atol=1e-6)
+
+
+def test_table_has_the_figures_of_the_library() -> None:
+    for name in READ:
+        row = compute.figures_of(scene(1005), 6, name)
+        a = approximate(scene(1005).target.array, name, budget=6 * 2 * SIZE, grid=4)
+        assert row["relative error"] == pytest.approx(a.relative_error)
+        assert row["parameters"] == a.num_parameters
+        assert row["rank of Ŵ"] == np.linalg.matrix_rank(a.dense().numpy())
+
+
+def test_curves_start_at_one_and_keep_over_the_floor() -> None:
+    frame = compute.curves(scene(1006), 24)
+    for name in READ:
+        assert frame[name].iloc[0] == 1
+        assert (frame[name] >= frame["floor"] - 1e-12).all()
+
+
+def drawn(data: st.DataObject) -> Target:
+    """A matrix of low rank plus noise, or three of them, with rows of very different sizes."""
+    rows, cols = data.draw(st.integers(2, 14)), data.draw(st.integers(2, 14))
+    channels = data.draw(st.sampled_from([1, 3]))
+    generator = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    low = generator.normal(size=(channels, rows, 2)) @ generator.normal(size=(channels, 2, cols))
+    noise = 10.0 ** data.draw(st.integers(-6, 1)) * generator.normal(size=low.shape)
+    array = (low + noise) * 10.0 ** generator.integers(-3, 3, size=(1, rows, 1))
+    array = np.ascontiguousarray(array[0] if channels == 1 else np.moveaxis(array, 0, -1))
+    return Target("drawn", "drawn", "pattern", "", "", "", array, None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_squares_of_block_errors_sum_to_the_squared_error(data: st.DataObject) -> None:
+    target = drawn(data)
+    m, n = target.shape
+    cut = Grid.regular(target.shape, data.draw(st.integers(1, m)), data.draw(st.integers(1, n)))
+    at, rank = Scene(target, cut, "cpu", searched=True), data.draw(st.integers(0, 6))
+    found, shown = compute.comparison(at, rank), compute.pictures(at, rank)
+    assert set(found.results) == {name for name, f in FAMILIES.items() if f.fits(cut)}
+    for name, result in found.results.items():
+        summed = np.sqrt((shown.block_errors[name] ** 2).sum())
+        assert summed == pytest.approx(result.relative_error, abs=1e-7), name
+
+
+def test_a_global_term_counts_in_the_errors_of_the_blocks() -> None:
+    camera = load("camera")
+    at = Scene(camera, Grid.regular(camera.shape, 8), "cpu", searched=True)
+    shown = compute.pictures(at, 32).block_errors["hybrid"]
+    assert shown[0, 3] == pytest.approx(0.00234, abs=5e-6)
+    own = compute.comparison(at, 32).results["hybrid"].channels[0].block_errors(8)
+    np.testing.assert_allclose(shown, own, atol=1e-9)

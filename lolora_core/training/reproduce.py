@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from lolora_core.training.compare import as_comparison
 from lolora_core.training.methods import Method
+from lolora_core.training.optimum import optimum
 from lolora_core.training.tasks import resolve_task
 from lolora_core.training.tasks.base import Task
 from lolora_core.training.trials import LearningRateSearch, Progress, Trial, run_trials
@@ -157,7 +158,7 @@ def _methods(cell: Cell) -> list[Method]:
 
 def _optimum(task: Task, method: Method, seeds: Sequence[int]) -> float | None:
     """Return the mean over seeds, as each seed plants a ΔW of its own."""
-    each = [task.optimum(method, seed) for seed in seeds]
+    each = [optimum(task, method, seed) for seed in seeds]
     return None if None in each else sum(filter(None, each)) / len(each)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lolora_core.training import Method, start
+from lolora_core.training import Method, fine_tune
 
 STEPS = 400
 RUNS = 7
@@ -15,7 +15,7 @@ RANK, GRID = 16, 4
 
 
 def _seconds(method: str | Method) -> tuple[float, float]:
-    run = start("digits-rotated", method, steps=STEPS, device="cpu")
+    run = fine_tune("digits-rotated", method, steps=STEPS, device="cpu")
     records = list(run)
     return records[-1].seconds, records[-1].samples_per_second
 

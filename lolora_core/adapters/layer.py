@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lolora_core.adapters.layout import BlockLayout
-from lolora_core.adapters.products import add_block_products, linear_with_products
+from lolora_core.adapters.products import block_products
+from lolora_core.adapters.products_fast import fast_block_products, fast_linear_with_products
 from lolora_core.common.checks import compute_dtype
 
 __all__ = ["AdapterLinear", "BlockFactors"]
@@ -77,12 +78,16 @@ class BlockFactors(nn.Module):
     ) -> Float[Tensor, "T m"]:
         """Return x·ΔWᵀ, computed in the dtype of x, or add it to `onto` in place."""
         a, b = self._ready(x.dtype)
-        return add_block_products(onto, x, self.layout, self.gather, a, b)
+        if torch.compiler.is_compiling():
+            # The compiler plans memory by itself, from operations that it can see through.
+            update = block_products(x, self.layout, self.gather, a, b)
+            return update if onto is None else onto + update
+        return fast_block_products(x, self.layout, self.gather, a, b, onto)
 
     def with_base(self, x: Float[Tensor, "T n"], base: nn.Linear) -> Float[Tensor, "T m"]:
         """Return base(x) + x·ΔWᵀ for a frozen base of the dtype of x."""
         a, b = self._ready(x.dtype)
-        return linear_with_products(x, base.weight, base.bias, self.layout, self.gather, a, b)
+        return fast_linear_with_products(x, base.weight, base.bias, self.layout, self.gather, a, b)
 
     def _ready(self, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
         a, b = _pieces(self.A), _pieces(self.B)
@@ -249,28 +254,45 @@ class AdapterLinear(nn.Module):
         """Return base(x) + dropout(x)·ΔWᵀ."""
         if self.merged:
             return self.base(x)
-        # Attributes of a module are slow to find, and a small layer costs little else.
-        base, terms = self.base, self.block_terms
         tokens = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
-        plain = type(base) is nn.Linear and not base._forward_hooks
-        if plain and self._one_step(base, x):
-            out, terms = terms[0].with_base(tokens, base), terms[1:]
-        elif plain:
-            out = base(tokens)
-        else:
-            # Others may hold on to what the base returned, so the sum gets memory of its own.
-            out = base(x).reshape(len(tokens), -1).clone()
-        if terms:
-            tokens = self.dropout(tokens).to(out.dtype)
-            for term in terms:
-                out = term(tokens, out)
-        return out if x.dim() == 2 else out.view(*x.shape[:-1], out.shape[-1])
+        y = self._in_one_step(tokens) if self._one_step(x) else self._term_by_term(x, tokens)
+        return y if x.dim() == 2 else y.view(*x.shape[:-1], y.shape[-1])
 
-    def _one_step(self, base: nn.Linear, x: Tensor) -> bool:
-        """Whether base and first term can share one step of the backward."""
+    def _term_by_term(
+        self, x: Float[Tensor, "*batch n"], tokens: Float[Tensor, "T n"]
+    ) -> Float[Tensor, "T m"]:
+        y = self._base_output(x, tokens)
+        tokens = self.dropout(tokens).to(y.dtype)
+        for term in self.block_terms:
+            y = term(tokens, onto=y)
+        return y
+
+    def _in_one_step(self, tokens: Float[Tensor, "T n"]) -> Float[Tensor, "T m"]:
+        """Do the same without dropout; base and first term share one step of the backward."""
+        first, *others = self.block_terms
+        y = first.with_base(tokens, self.base)
+        for term in others:
+            y = term(tokens, onto=y)
+        return y
+
+    def _base_output(
+        self, x: Float[Tensor, "*batch n"], tokens: Float[Tensor, "T n"]
+    ) -> Float[Tensor, "T m"]:
+        """Return base(x), one row a token, in memory that nothing else holds."""
+        if self._plain_base():
+            return self.base(tokens)
+        # A hook reads the shape that it is given, and may hold on to what the base returned.
+        return self.base(x).reshape(len(tokens), -1).clone()
+
+    def _plain_base(self) -> bool:
+        return type(self.base) is nn.Linear and not self.base._forward_hooks
+
+    def _one_step(self, x: Tensor) -> bool:
+        base = self.base
         weight, bias = base.weight, base.bias
         return (
-            weight.dtype == x.dtype
+            self._plain_base()
+            and weight.dtype == x.dtype
             and not (weight.requires_grad or (bias is not None and bias.requires_grad))
             and not base._forward_pre_hooks
             and not (self.training and self.dropout.p)

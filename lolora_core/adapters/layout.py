@@ -13,10 +13,10 @@ from jaxtyping import Int
 
 from lolora_core.blocks.grid import Grid
 
-__all__ = ["BlockLayout", "Run"]
+__all__ = ["BlockLayout", "Stretch"]
 
 
-class Run(NamedTuple):
+class Stretch(NamedTuple):
     """Adjacent block columns (or rows) of one size and one number of ranks: one batched product.
 
     Attributes
@@ -26,9 +26,9 @@ class Run(NamedTuple):
     start, side : int
         First matrix column or row, and the size of each block.
     slot, slots : int
-        First slot of the run, and slots in each of its block columns or rows.
+        First slot of the stretch, and slots in each of its block columns or rows.
     piece, offset : int
-        The tensor that holds them, and the row in it where the run starts.
+        The tensor that holds them, and the row in it where the stretch starts.
     """
 
     first: int
@@ -41,12 +41,12 @@ class Run(NamedTuple):
     offset: int
 
 
-def _runs(
+def _stretches(
     sizes: Int[np.ndarray, " K"], totals: Int[np.ndarray, " K"]
-) -> tuple[tuple[Run, ...], tuple[tuple[int, int], ...]]:
+) -> tuple[tuple[Stretch, ...], tuple[tuple[int, int], ...]]:
     starts = np.concatenate([[0], np.cumsum(sizes)])
     slots = np.concatenate([[0], np.cumsum(totals)])
-    runs: list[Run] = []
+    stretches: list[Stretch] = []
     pieces: list[tuple[int, int]] = []
     for size, same_size in groupby(range(len(sizes)), key=lambda k: int(sizes[k])):
         members = list(same_size)
@@ -55,15 +55,23 @@ def _runs(
             continue
         base = int(slots[members[0]])
         for total, same_total in groupby(members, key=lambda k: int(totals[k])):
-            run = list(same_total)
+            first, *others = same_total
             if total:
-                at = run[0]
-                slot = int(slots[at])
-                runs.append(
-                    Run(at, len(run), int(starts[at]), size, slot, total, len(pieces), slot - base)
+                slot = int(slots[first])
+                stretches.append(
+                    Stretch(
+                        first=first,
+                        blocks=1 + len(others),
+                        start=int(starts[first]),
+                        side=size,
+                        slot=slot,
+                        slots=total,
+                        piece=len(pieces),
+                        offset=slot - base,
+                    )
                 )
         pieces.append((held, size))
-    return tuple(runs), tuple(pieces)
+    return tuple(stretches), tuple(pieces)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +90,7 @@ class BlockLayout:
 
     Attributes
     ----------
-    col_runs, row_runs : tuple of Run
+    col_stretches, row_stretches : tuple of Stretch
         The products of A and of B: one each where the grid divides the matrix and ranks are
         equal, two each where the grid does not divide it, never more than K_c and K_r.
     a_pieces, b_pieces : tuple of (int, int)
@@ -102,8 +110,8 @@ class BlockLayout:
 
     grid: Grid
     rank_map: Int[np.ndarray, "K_r K_c"]
-    col_runs: tuple[Run, ...] = field(init=False)
-    row_runs: tuple[Run, ...] = field(init=False)
+    col_stretches: tuple[Stretch, ...] = field(init=False)
+    row_stretches: tuple[Stretch, ...] = field(init=False)
     a_pieces: tuple[tuple[int, int], ...] = field(init=False)
     b_pieces: tuple[tuple[int, int], ...] = field(init=False)
     strided: bool = field(init=False)
@@ -115,11 +123,11 @@ class BlockLayout:
         a_order = np.lexsort((i, r, j))
         a_slot_of_b = np.empty_like(a_order)
         a_slot_of_b[a_order] = np.arange(len(a_order))
-        col_runs, a_pieces = _runs(self.grid.col_sizes, ranks.sum(0))
-        row_runs, b_pieces = _runs(self.grid.row_sizes, ranks.sum(1))
+        col_stretches, a_pieces = _stretches(self.grid.col_sizes, ranks.sum(0))
+        row_stretches, b_pieces = _stretches(self.grid.row_sizes, ranks.sum(1))
         found = {
-            "col_runs": col_runs,
-            "row_runs": row_runs,
+            "col_stretches": col_stretches,
+            "row_stretches": row_stretches,
             "a_pieces": a_pieces,
             "b_pieces": b_pieces,
             "strided": bool((ranks == ranks[0, 0]).all()),
@@ -180,11 +188,11 @@ class BlockLayout:
             at += len(b_slots)
             yield (
                 (i, j),
-                _place(self.col_runs, j, self.a_slot_of_b[b_slots]),
-                _place(self.row_runs, i, b_slots),
+                _place(self.col_stretches, j, self.a_slot_of_b[b_slots]),
+                _place(self.row_stretches, i, b_slots),
             )
 
 
-def _place(runs: tuple[Run, ...], block: int, slots: np.ndarray) -> tuple[int, np.ndarray]:
-    run = next(run for run in runs if run.first <= block < run.first + run.blocks)
-    return run.piece, slots - run.slot + run.offset
+def _place(stretches: tuple[Stretch, ...], block: int, slots: np.ndarray) -> tuple[int, np.ndarray]:
+    held = next(s for s in stretches if s.first <= block < s.first + s.blocks)
+    return held.piece, slots - held.slot + held.offset

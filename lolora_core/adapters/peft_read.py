@@ -17,6 +17,7 @@ from torch import Tensor
 from lolora_core.adapters.config import AdapterConfig
 from lolora_core.adapters.layer import BlockFactors
 from lolora_core.adapters.layout import BlockLayout
+from lolora_core.adapters.peft_format import PEFT_CONFIG, PEFT_TENSORS, unpack_gralora
 from lolora_core.adapters.sets import AdapterSet, BlockTerm, make_term
 from lolora_core.blocks.grid import Grid
 from lolora_core.files.header import TensorInfo, matrix_views
@@ -26,7 +27,6 @@ from lolora_core.files.tensors import SafetensorsSource, read_json
 
 __all__ = ["AdapterSource", "is_adapter_folder", "open_adapters", "read_adapters", "read_peft"]
 
-PEFT_CONFIG, PEFT_TENSORS = "adapter_config.json", "adapter_model.safetensors"
 _OWN_CONFIG, _OWN_TENSORS = "adapters.json", "adapters.safetensors"
 
 # Each makes the update something else than a scaled product, and leaves no tensor that says so.
@@ -116,7 +116,7 @@ def read_peft(folder: str | PathLike[str]) -> AdapterSet:
         )
     parts = _parts(SafetensorsSource(str(where), (LocalFile(where / PEFT_TENSORS),)))
     try:
-        return (_lora if kind == "LORA" else _gralora)(config, parts)
+        return (_read_lora if kind == "LORA" else _read_gralora)(config, parts)
     except KeyError as error:
         raise ValueError(f"{where} is damaged: {error} is missing") from None
     except (TypeError, RuntimeError, re.error) as error:
@@ -167,7 +167,7 @@ def _targets(config: Mapping[str, Any], parts: Mapping[str, object]) -> dict[str
     return {"target_modules": tuple(parts), "dropout": float(config.get("lora_dropout") or 0.0)}
 
 
-def _lora(config: Mapping[str, Any], parts: Mapping[str, dict[str, Tensor]]) -> AdapterSet:
+def _read_lora(config: Mapping[str, Any], parts: Mapping[str, dict[str, Tensor]]) -> AdapterSet:
     rank, alpha = config["r"], config["lora_alpha"]
     settings = AdapterConfig(family="global", rank=rank, alpha=alpha, **_targets(config, parts))
     terms: dict[str, tuple[BlockFactors, ...]] = {}
@@ -182,7 +182,7 @@ def _lora(config: Mapping[str, Any], parts: Mapping[str, dict[str, Tensor]]) -> 
     return AdapterSet(settings, terms)
 
 
-def _gralora(config: Mapping[str, Any], parts: Mapping[str, dict[str, Tensor]]) -> AdapterSet:
+def _read_gralora(config: Mapping[str, Any], parts: Mapping[str, dict[str, Tensor]]) -> AdapterSet:
     rank, blocks, extra = config["r"], config["gralora_k"], config.get("hybrid_r") or 0
     each, left = divmod(rank, blocks)
     if left or not each:
@@ -207,15 +207,9 @@ def _gralora(config: Mapping[str, Any], parts: Mapping[str, dict[str, Tensor]]) 
             )
         grid = Grid.regular((blocks * b.shape[2], blocks * a.shape[1]), blocks)
         layout = BlockLayout(grid, np.full(grid.blocks, each))
-        factors = {
-            (j, i): (
-                b[j, i * each : (i + 1) * each].T,
-                a[i, :, j * each : (j + 1) * each].T,
-            )
-            for j in range(blocks)
-            for i in range(blocks)
-        }
-        local = make_term(BlockTerm(layout, factors), settings.scaling, given=settings.scaling)
+        local = make_term(
+            BlockTerm(layout, unpack_gralora(a, b)), settings.scaling, given=settings.scaling
+        )
         if extra:
             whole = _whole(held["gralora_B_general"], held["gralora_A_general"])
             first = make_term(whole, settings.scaling, given=settings.scaling)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex, get_args
+from typing import Any, Literal, NamedTuple, SupportsIndex, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from lolora_core.adapters.layer import BlockFactors
-from lolora_core.adapters.peft_read import PEFT_CONFIG, PEFT_TENSORS, read_peft
+from lolora_core.adapters.peft_format import PEFT_CONFIG, PEFT_TENSORS, pack_gralora
+from lolora_core.adapters.peft_read import read_peft
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.adapters.storage import write_files
 from lolora_core.blocks.grid import Grid
@@ -124,7 +125,7 @@ def _base_config(kind: str, adapters: AdapterSet) -> dict[str, Any]:
     }
 
 
-def _lora(adapters: AdapterSet, rank: int | None, dtype: torch.dtype) -> PeftChoice:
+def _as_lora(adapters: AdapterSet, rank: int | None, dtype: torch.dtype) -> PeftChoice:
     found = {name: _whole_pair(adapters, name, rank) for name in adapters.terms}
     ranks = {name: pair[1].shape[0] for name, (pair, _, _) in found.items()}
     scaling = adapters.config.scaling
@@ -156,9 +157,17 @@ def _lora(adapters: AdapterSet, rank: int | None, dtype: torch.dtype) -> PeftCho
     return _choice("lora", config, tensors, error, f"LoRA of {words}, {state}")
 
 
-def _gralora(adapters: AdapterSet, dtype: torch.dtype) -> PeftChoice | str:
-    """Return the GraLoRA of adapters that have its structure, or why they do not."""
-    ranks, blocks, whole = set(), set(), set()
+class _GraloraSizes(NamedTuple):
+    """What GraLoRA has once for all modules: r, K, and the rank of the global term."""
+
+    rank: int
+    blocks: int
+    extra: int
+
+
+def _gralora_sizes(adapters: AdapterSet) -> _GraloraSizes | str:
+    """Return the sizes of adapters that have GraLoRA's structure, or why they do not."""
+    found = set()
     for name, terms in adapters.terms.items():
         if len(terms) > 2 or _spans(terms[-1]) or (len(terms) == 2 and not _spans(terms[0])):
             return f"{name} is not equal ranks on blocks, with at most one global term"
@@ -169,12 +178,19 @@ def _gralora(adapters: AdapterSet, dtype: torch.dtype) -> PeftChoice | str:
             return f"the {layout.grid.label} grid of {name} ({m}×{n}) is not K×K equal blocks"
         if len(np.unique(layout.rank_map)) > 1:
             return f"the ranks of the blocks of {name} are not all equal"
-        ranks.add(int(layout.rank_map[0, 0]) * rows)
-        blocks.add(rows)
-        whole.add(int(terms[0].layout.rank_map[0, 0]) if len(terms) == 2 else 0)
-    if max(len(ranks), len(blocks), len(whole)) > 1:
+        extra = int(terms[0].layout.rank_map[0, 0]) if len(terms) == 2 else 0
+        found.add(_GraloraSizes(int(layout.rank_map[0, 0]) * rows, rows, extra))
+    if len(found) > 1:
         return "the ranks or grids of the modules differ, and GraLoRA has one for all"
-    (rank,), (k,), (extra,) = ranks, blocks, whole
+    return found.pop()
+
+
+def _as_gralora(adapters: AdapterSet, dtype: torch.dtype) -> PeftChoice | str:
+    """Return the GraLoRA of adapters that have its structure, or why they do not."""
+    sizes = _gralora_sizes(adapters)
+    if isinstance(sizes, str):
+        return sizes
+    rank, k, extra = sizes
     config = _base_config("GRALORA", adapters) | {
         "r": rank,
         "hybrid_r": extra,
@@ -184,12 +200,8 @@ def _gralora(adapters: AdapterSet, dtype: torch.dtype) -> PeftChoice | str:
         "init_weights": True,
     }
     tensors = {}
-    each = rank // k
     for name, terms in adapters.terms.items():
-        grid, factors = terms[-1].layout.grid, terms[-1].factors()
-        a = torch.stack([torch.cat([factors[j, i][1] for j in range(k)]).T for i in range(k)])
-        b = torch.stack([torch.cat([factors[j, i][0].T for i in range(k)]) for j in range(k)])
-        assert a.shape == (k, grid.shape[1] // k, k * each)
+        a, b = pack_gralora(terms[-1].factors(), k)
         parts = {"gralora_A": a, "gralora_B": b}
         if extra:
             left, right = terms[0].factors()[0, 0]
@@ -255,12 +267,12 @@ def peft_choices(
     LoRA of rank 2, exact: 32 parameters, 128 bytes
     """
     held = _as_set(adapters)
-    found = [_lora(held, None, dtype)]
-    structured = _gralora(held, dtype)
+    found = [_as_lora(held, None, dtype)]
+    structured = _as_gralora(held, dtype)
     if not isinstance(structured, str):
         found.insert(0, structured)
     if rank is not None:
-        found.append(_lora(held, _at_least_one(rank), dtype))
+        found.append(_as_lora(held, _at_least_one(rank), dtype))
     return tuple(sorted(found, key=lambda choice: (choice.relative_error, choice.num_parameters)))
 
 
@@ -316,13 +328,13 @@ def to_peft(
     held = _as_set(adapters)
     chosen: PeftChoice | None = None
     if rank is None and kind != "lora":
-        structured = _gralora(held, dtype)
+        structured = _as_gralora(held, dtype)
         if not isinstance(structured, str):
             chosen = structured
         elif kind == "gralora":
             raise ValueError(f"these adapters are not GraLoRA: {structured}")
     if chosen is None:
-        chosen = _lora(held, None if rank is None else _at_least_one(rank), dtype)
+        chosen = _as_lora(held, None if rank is None else _at_least_one(rank), dtype)
     files = {
         PEFT_TENSORS: to_bytes(chosen._tensors, metadata={"format": "pt"}),
         PEFT_CONFIG: json.dumps(chosen._config, indent=2, ensure_ascii=False).encode(),

@@ -118,7 +118,7 @@ class HybridFit:
     >>> from lolora_core.approximate import decompose
     >>> svd = decompose(torch.eye(8) + torch.ones(8, 8), grid=4)
     >>> svd.fit("hybrid").errors([32, 64]).round(3)
-    array([0.302, 0.   ])
+    array([0.185, 0.   ])
     """
 
     target: Float[Tensor, "m n"]

@@ -15,8 +15,9 @@ from lolora_core.training.compare import (
     compare_methods,
     paired_interval,
 )
-from lolora_core.training.loop import Run, fine_tune, start
+from lolora_core.training.loop import Run, fine_tune
 from lolora_core.training.methods import LEARNING_RATES, METHODS, Method, resolve_method
+from lolora_core.training.optimum import optimum
 from lolora_core.training.records import DivergedError, Record, Snapshot
 from lolora_core.training.tasks import TASKS, resolve_task
 from lolora_core.training.tasks.base import Data, Problem, Task
@@ -39,10 +40,10 @@ __all__ = [
     "Task",
     "compare_methods",
     "fine_tune",
+    "optimum",
     "paired_interval",
     "resolve_device",
     "resolve_method",
     "resolve_task",
     "search_lr",
-    "start",
 ]

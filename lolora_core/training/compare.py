@@ -12,7 +12,7 @@ import numpy as np
 from lolora_core.training.methods import Method, resolve_method
 from lolora_core.training.tasks import resolve_task
 from lolora_core.training.tasks.base import Task
-from lolora_core.training.trials import Outcome, Progress, Trial, run_trials
+from lolora_core.training.trials import Progress, Trial, TrialEnd, run_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +129,7 @@ class MethodComparison:
 
 
 def as_comparison(
-    task: Task, methods: Sequence[Method], seeds: Sequence[int], outcomes: Sequence[Outcome]
+    task: Task, methods: Sequence[Method], seeds: Sequence[int], outcomes: Sequence[TrialEnd]
 ) -> MethodComparison:
     """Gather outcomes, in the order of methods and then of seeds."""
     import pandas as pd

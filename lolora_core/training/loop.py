@@ -7,8 +7,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
@@ -21,7 +20,7 @@ from lolora_core.training.records import DivergedError, Record, Snapshot
 from lolora_core.training.tasks import resolve_task
 from lolora_core.training.tasks.base import SPLITS, Split, Task
 
-__all__ = ["Run", "fine_tune", "start"]
+__all__ = ["Run", "fine_tune"]
 
 WARM_UP = 0.05
 CLIP = 1.0
@@ -32,7 +31,7 @@ _BORROWED = threading.Lock()
 
 
 class Run:
-    """One method on one task; iterating over it trains, one `Record` a step.
+    """One method on one task, made by `fine_tune`; iterating over it trains, one `Record` a step.
 
     AdamW without weight decay (it would pull full fine-tuning towards zero weights, but adapters
     towards the base), a linear warm-up over the first 5 % of the steps, then a cosine to 0;
@@ -40,11 +39,6 @@ class Run:
     is the same for every method. On the CPU in one thread the same arguments give the same
     numbers, bit for bit. Nothing here uses torch's global generator once the run has started, so
     runs in several threads do not disturb each other. Call its methods between steps.
-
-    Parameters
-    ----------
-    task, method, steps, lr, seed, device, evaluate_every, split
-        As in `fine_tune`.
 
     Attributes
     ----------
@@ -61,30 +55,19 @@ class Run:
 
     def __init__(
         self,
-        task: str | Task,
-        method: str | Method,
+        task: Task,
+        method: Method,
         *,
-        steps: int | None = None,
-        lr: float | None = None,
-        seed: int = 0,
-        device: str | torch.device = "auto",
-        evaluate_every: int | None = None,
-        split: Split = "validation",
+        steps: int,
+        lr: float,
+        seed: int,
+        device: torch.device,
+        evaluate_every: int,
+        split: Split,
     ) -> None:
-        self.task, self.method = resolve_task(task), resolve_method(method)
-        self.steps = _positive("steps", self.task.steps if steps is None else steps)
-        self.lr = self.method.learning_rate(self.task.name) if lr is None else lr
-        if not (isinstance(self.lr, int | float) and 0 < self.lr < math.inf):
-            raise ValueError(f"lr must be a positive number; it is {lr!r}")
-        every = (
-            max(1, self.steps // self.task.evaluations)
-            if evaluate_every is None
-            else evaluate_every
-        )
-        self.evaluate_every = _positive("evaluate_every", every)
-        if split not in SPLITS:
-            raise ValueError(near_names(split, SPLITS, "split"))
-        self.seed, self.split, self.device = seed, split, resolve_device(device)
+        self.task, self.method, self.steps, self.lr = task, method, steps, lr
+        self.seed, self.device = seed, device
+        self.evaluate_every, self.split = evaluate_every, split
         devices = [self.device] if self.device.type == "cuda" else []
         with _BORROWED, torch.random.fork_rng(devices):
             torch.manual_seed(seed)
@@ -125,32 +108,35 @@ class Run:
         if self.finished:
             raise StopIteration
         step = self.step + 1
+        evaluated = step % self.evaluate_every == 0 or step == self.steps
         try:
             train_loss = self._train(step) if step else None
-            evaluated = step % self.evaluate_every == 0 or step == self.steps
             eval_loss, metric = self.evaluate(self.split) if evaluated else (None, None)
+            delta_norm = self.delta_norm() if evaluated else None
         except torch.OutOfMemoryError as error:
             raise MemoryError(f"{self.device} ran out of memory at step {step}") from error
-        for loss in (train_loss, eval_loss):
-            if loss is not None and not loss <= self._limit(loss):
-                self.error = DivergedError(loss, step)
-                raise self.error
+        self._stop_if_diverged(step, train_loss, eval_loss)
         self.step = step
         if evaluated:
             self.last_good = self.snapshot()
-        norms = [delta.norm() for delta in self.deltas().values()]
         record = Record(
-            step,
-            train_loss,
-            eval_loss,
-            metric,
-            float(torch.stack(norms).norm()),
-            self._seconds,
-            step * self.batch / self._seconds if step else 0.0,
-            self._memory(),
+            step=step,
+            train_loss=train_loss,
+            eval_loss=eval_loss,
+            metric=metric,
+            delta_norm=delta_norm,
+            seconds=self._seconds,
+            samples_per_second=step * self.batch / self._seconds if step else 0.0,
+            memory_bytes=self._memory(),
         )
         self.records.append(record)
         return record
+
+    def _stop_if_diverged(self, step: int, *losses: float | None) -> None:
+        for loss in losses:
+            if loss is not None and not loss <= self._limit(loss):
+                self.error = DivergedError(loss, step)
+                raise self.error
 
     def _limit(self, loss: float) -> float:
         first = self.records[0].eval_loss if self.records else loss
@@ -196,6 +182,11 @@ class Run:
         """Return ΔW of every adapted module by its name, on the device of the run."""
         return self._deltas()
 
+    def delta_norm(self) -> float:
+        """Return (Σ ‖ΔW‖²_F)^½ over all adapted modules; every dense ΔW is built for it."""
+        norms = [delta.norm() for delta in self.deltas().values()]
+        return float(torch.stack(norms).norm())
+
     def snapshot(self) -> Snapshot:
         """Return a copy of everything that training changes."""
         parameters = tuple(parameter.detach().clone() for parameter in self.parameters)
@@ -238,18 +229,6 @@ def _schedule(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up + 1)))
 
 
-def start(task: str | Task, method: str | Method, **options: Any) -> Run:
-    """Return a `Run` that has not made a step yet; the arguments are those of `fine_tune`.
-
-    Examples
-    --------
-    >>> run = start("digits-rotated", "full", steps=2, device="cpu")
-    >>> [record.step for record in run], sorted(run.deltas())
-    ([0, 1, 2], ['fc1', 'fc2'])
-    """
-    return Run(task, method, **options)
-
-
 def fine_tune(
     task: str | Task,
     method: str | Method,
@@ -260,8 +239,10 @@ def fine_tune(
     device: str | torch.device = "auto",
     evaluate_every: int | None = None,
     split: Split = "validation",
-) -> Generator[Record, None, None]:
-    """Train `method` on `task` and yield a record at each step; closing the generator stops it.
+) -> Run:
+    """Train `method` on `task`: iterate over what is returned, one record a step.
+
+    Nothing is trained before the first record is asked for, and closing stops it.
 
     Parameters
     ----------
@@ -283,17 +264,17 @@ def fine_tune(
     split : {"train", "validation", "test"}
         What is evaluated.
 
-    Yields
-    ------
-    Record
-        The first one is step 0, before any update.
+    Returns
+    -------
+    Run
+        An iterator of `Record`, the first one of step 0, before any update.
 
     Raises
     ------
     ValueError
         An argument that is not allowed; the message says what is.
     DivergedError
-        The loss became NaN, infinite or a million times its start.
+        While iterating: the loss became NaN, infinite or a million times its start.
 
     References
     ----------
@@ -306,19 +287,26 @@ def fine_tune(
     0 0.0
     1 0.0
     2 0.0
+    >>> run = fine_tune("digits-rotated", "full", steps=2, device="cpu")
+    >>> [record.step for record in run], sorted(run.deltas())
+    ([0, 1, 2], ['fc1', 'fc2'])
     """
-    run = Run(
-        task,
-        method,
+    chosen, adapted = resolve_task(task), resolve_method(method)
+    steps = _positive("steps", chosen.steps if steps is None else steps)
+    rate = adapted.learning_rate(chosen.name) if lr is None else lr
+    if not (isinstance(rate, int | float) and 0 < rate < math.inf):
+        raise ValueError(f"lr must be a positive number; it is {lr!r}")
+    if evaluate_every is None:
+        evaluate_every = max(1, steps // chosen.evaluations)
+    if split not in SPLITS:
+        raise ValueError(near_names(split, SPLITS, "split"))
+    return Run(
+        chosen,
+        adapted,
         steps=steps,
-        lr=lr,
+        lr=rate,
         seed=seed,
-        device=device,
-        evaluate_every=evaluate_every,
+        device=resolve_device(device),
+        evaluate_every=_positive("evaluate_every", evaluate_every),
         split=split,
     )
-
-    def records() -> Generator[Record, None, None]:
-        yield from run
-
-    return records()

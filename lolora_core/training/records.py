@@ -41,8 +41,8 @@ class Record:
         Loss of the step's batch before its update; None at step 0.
     eval_loss, metric : float or None
         Over the evaluated split after the update; None at steps that are not evaluated.
-    delta_norm : float
-        (Σ ‖ΔW‖²_F)^½ over all adapted matrices.
+    delta_norm : float or None
+        (Σ ‖ΔW‖²_F)^½ over all adapted matrices; None at steps that are not evaluated.
     seconds : float
         Time spent in steps so far, evaluations and pauses left out.
     samples_per_second : float
@@ -56,7 +56,7 @@ class Record:
     train_loss: float | None
     eval_loss: float | None
     metric: float | None
-    delta_norm: float
+    delta_norm: float | None
     seconds: float
     samples_per_second: float
     memory_bytes: int

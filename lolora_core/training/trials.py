@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lolora_core.common.threads import one_thread
-from lolora_core.training.loop import Run
+from lolora_core.training.loop import fine_tune
 from lolora_core.training.methods import Method
 from lolora_core.training.records import DivergedError
 from lolora_core.training.tasks.base import Split, Task
 
-__all__ = ["LearningRateSearch", "Outcome", "Progress", "Trial", "run_trials", "search_lr"]
+__all__ = ["LearningRateSearch", "Progress", "Trial", "TrialEnd", "run_trials", "search_lr"]
 
 Progress = Callable[[int, int], None]
 
@@ -29,7 +29,7 @@ class Trial(NamedTuple):
     device: str = "auto"
 
 
-class Outcome(NamedTuple):
+class TrialEnd(NamedTuple):
     """How a run ended: loss and metric on its split; infinite and NaN where it diverged."""
 
     loss: float
@@ -40,8 +40,8 @@ class Outcome(NamedTuple):
     delta_norm: float
 
 
-def _run(trial: Trial) -> Outcome:
-    run = Run(
+def _run(trial: Trial) -> TrialEnd:
+    run = fine_tune(
         trial.task,
         trial.method,
         steps=trial.steps,
@@ -51,24 +51,24 @@ def _run(trial: Trial) -> Outcome:
         evaluate_every=10**9,
         split="validation",
     )
-    seconds, norm = 0.0, math.nan
     try:
-        for record in run:
-            seconds, norm = record.seconds, record.delta_norm
+        for _ in run:
+            pass
         loss, metric = run.evaluate(trial.split)
     except DivergedError:
         loss, metric = math.inf, math.nan
-    return Outcome(loss, metric, run.num_parameters, seconds, run.lr, norm)
+    seconds = run.records[-1].seconds if run.records else 0.0
+    return TrialEnd(loss, metric, run.num_parameters, seconds, run.lr, run.delta_norm())
 
 
-def _run_alone(trial: Trial) -> Outcome:
+def _run_alone(trial: Trial) -> TrialEnd:
     with one_thread():
         return _run(trial)
 
 
 def run_trials(
     trials: Sequence[Trial], *, n_jobs: int = 1, progress: Progress | None = None
-) -> list[Outcome]:
+) -> list[TrialEnd]:
     """Make every run and return how each ended, in order.
 
     Parameters
@@ -109,7 +109,7 @@ class LearningRateSearch(NamedTuple):
         return self.best in (min(self.losses), max(self.losses))
 
     @classmethod
-    def of(cls, rates: Sequence[float], outcomes: Sequence[Outcome]) -> LearningRateSearch:
+    def of(cls, rates: Sequence[float], outcomes: Sequence[TrialEnd]) -> LearningRateSearch:
         """Choose among rates from their outcomes, an equal number of each in the rates' order."""
         each = len(outcomes) // len(rates)
         losses = {

@@ -20,7 +20,7 @@ from app.views.fine_tune.film import Film, Frame, hold
 from app.views.fine_tune.lanes import LINE, Lane, Line, Outcome, Plan
 from app.views.fine_tune.race_files import adapter_zip
 from lolora_core.common.metrics import numerical_rank, relative_error
-from lolora_core.training import DivergedError, Method, Run
+from lolora_core.training import DivergedError, Method, fine_tune
 
 __all__ = [
     "AWAY",
@@ -273,7 +273,7 @@ class Race:
         plan = self.plan
         try:
             method = Method(lane.method, rank=plan.rank, grid=plan.grid)
-            lane.run = Run(
+            lane.run = fine_tune(
                 plan.task, method, steps=plan.steps, lr=rate, seed=lane.seed, device=plan.device
             )
         except (ValueError, TypeError, ImportError, ConnectionError) as error:

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from lolora_core.blocks.grid import budget_for_rank
-
-if TYPE_CHECKING:
-    from lolora_core.training.methods import Method
 
 __all__ = ["SPLITS", "Data", "Problem", "Split", "Task"]
 
@@ -111,35 +106,3 @@ class Task:
     target: Callable[[int], Float[Tensor, "m n"]] | None = None
     mixed_precision: bool = True
     requires: Callable[[], str | None] = lambda: None
-
-    def optimum(self, method: str | Method, seed: int = 0) -> float | None:
-        """Return the least relative error of ΔW that a method's structure allows, by its SVD.
-
-        None where no best ΔW is known. For `hybrid` the SVD of the two terms is taken one after
-        the other, so training may get below it.
-
-        References
-        ----------
-        Eckart and Young 1936, block by block.
-
-        Examples
-        --------
-        >>> from lolora_core.training import Method, resolve_task
-        >>> round(resolve_task("planted-blocks").optimum(Method("localized", rank=8)), 6)
-        0.0
-        """
-        from lolora_core.approximate import approximate
-        from lolora_core.training.methods import resolve_method
-
-        chosen = resolve_method(method)
-        if self.target is None or chosen.name in ("full", "frozen"):
-            return None if self.target is None else float(chosen.name == "frozen")
-        delta = self.target(seed).double()
-        family, budget = chosen.kind.family, budget_for_rank(delta.shape, chosen.rank)
-        left = delta
-        if family == "hybrid":
-            spent = budget_for_rank(delta.shape, chosen.rank // 2)
-            left = delta - approximate(delta, "global", budget=spent, grid=1).dense()
-            family, budget = "localized", budget - spent
-        found = approximate(left, family, budget=budget, grid=chosen.grid)
-        return float(found.relative_error * left.norm() / delta.norm())

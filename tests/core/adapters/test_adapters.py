@@ -22,7 +22,7 @@ from lolora_core.adapters import (
     layer,
     num_adapter_parameters,
 )
-from lolora_core.adapters.products import _plain
+from lolora_core.adapters.products import block_products
 from tests.adapter_checks import (
     CASES,
     CHECKS,
@@ -98,7 +98,7 @@ def test_handwritten_backward_equals_autograd(case: Case) -> None:
         onto = torch.zeros(len(x), case.shape[0], dtype=x.dtype)
         upstream = torch.randn(onto.shape, dtype=x.dtype)
         b = [piece * term.scaling for piece in term.B]
-        plain = _plain(onto, x, term.layout, term.gather, list(term.A), b)
+        plain = block_products(x, term.layout, term.gather, list(term.A), b)
         wanted = torch.autograd.grad(plain, given, upstream)
         fast = term(x, onto.clone())
         torch.testing.assert_close(fast, plain)
@@ -114,13 +114,13 @@ def test_one_step_with_the_base_equals_two(case: Case, monkeypatch: pytest.Monke
     given = [tensor for tensor in given if tensor.requires_grad]
     upstream = torch.randn(len(x), case.shape[0], dtype=x.dtype)
     steps: list[int] = []
-    original = layer.linear_with_products
+    original = layer.fast_linear_with_products
 
     def counted(*args: Any) -> torch.Tensor:
         steps.append(1)
         return original(*args)
 
-    monkeypatch.setattr(layer, "linear_with_products", counted)
+    monkeypatch.setattr(layer, "fast_linear_with_products", counted)
     one = net.layer(x)
     grads = torch.autograd.grad(one, given, upstream)
     assert len(steps) == 1

@@ -12,11 +12,11 @@ import pytest
 import torch
 from scipy import stats
 
-from lolora_core.training import TASKS, Method, Run, compare_methods, search_lr, start
+from lolora_core.training import TASKS, Method, Run, compare_methods, fine_tune, search_lr
 from lolora_core.training.compare import MethodComparison, paired_interval
 from lolora_core.training.reproduce import Cell, reproduce, table
 from lolora_core.training.tasks.base import Data, Problem, Split
-from lolora_core.training.trials import LearningRateSearch, Outcome, Trial, run_trials
+from lolora_core.training.trials import LearningRateSearch, Trial, TrialEnd, run_trials
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_paired_interval_is_that_of_scipy() -> None:
 def test_comparison_holds_what_single_runs_give(compared: MethodComparison) -> None:
     assert len(compared.runs) == 9
     method = Method("localized", rank=8)
-    run = start("planted-blocks", method, steps=20, seed=2, evaluate_every=100)
+    run = fine_tune("planted-blocks", method, steps=20, seed=2, evaluate_every=100)
     list(run)
     row = compared.runs[(compared.runs.method == method.label) & (compared.runs.seed == 2)].iloc[0]
     loss, metric = run.evaluate("test")
@@ -90,7 +90,7 @@ def test_equal_losses_are_a_tie() -> None:
 def comparison(losses: list[list[float]]) -> MethodComparison:
     from lolora_core.training.compare import as_comparison
 
-    outcomes = [Outcome(loss, 0.5, 10, 1.0, 1e-3, 1.0) for part in losses for loss in part]
+    outcomes = [TrialEnd(loss, 0.5, 10, 1.0, 1e-3, 1.0) for part in losses for loss in part]
     methods = [Method("full"), Method("frozen")]
     return as_comparison(TASKS["image"], methods, range(len(losses[0])), outcomes)
 
@@ -149,7 +149,7 @@ def test_a_search_that_cannot_choose_says_so() -> None:
         search_lr("image", "full", ())
     with pytest.raises(ValueError, match=r"every rate of the grid diverges: 1e\+15; go lower"):
         search_lr("digits-rotated", "full", (1e15,), steps=5, seeds=(0,), device="cpu")
-    outcomes = [Outcome(loss, 0.0, 1, 1.0, 1.0, 1.0) for loss in (3.0, 5.0, 1.0, 2.0)]
+    outcomes = [TrialEnd(loss, 0.0, 1, 1.0, 1.0, 1.0) for loss in (3.0, 5.0, 1.0, 2.0)]
     found = LearningRateSearch.of([0.1, 0.2], outcomes)
     assert found.losses == {0.1: 4.0, 0.2: 1.5}
     assert found.at_the_edge

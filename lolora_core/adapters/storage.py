@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,9 @@ from lolora_core.adapters.inject import (
 )
 from lolora_core.adapters.layer import AdapterLinear, BlockFactors
 from lolora_core.adapters.layout import BlockLayout
-from lolora_core.adapters.select import near_names
+from lolora_core.adapters.select import near_modules
 from lolora_core.blocks.grid import Grid
+from lolora_core.files.writes import write_files
 
 __all__ = [
     "SavedLayouts",
@@ -38,7 +38,6 @@ __all__ = [
     "load_adapters",
     "read_terms",
     "save_adapters",
-    "write_files",
     "write_terms",
 ]
 
@@ -111,33 +110,6 @@ def write_terms(
     }
     text = json.dumps(settings, indent=2, ensure_ascii=False)
     write_files(folder, {_TENSORS: packed, _SETTINGS: text.encode()})
-
-
-def write_files(
-    folder: str | PathLike[str],
-    files: Mapping[str, bytes],
-    check: Callable[[Path], None] | None = None,
-) -> None:
-    """Write files to a folder; what is there stays until all of them are on the disk.
-
-    `check` gets the folder in which they are complete before any of them takes its place; where
-    it raises, nothing is left.
-    """
-    target = Path(folder)
-    new = not target.exists()
-    target.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=target) as draft:
-            for name, data in files.items():
-                (Path(draft) / name).write_bytes(data)
-            if check is not None:
-                check(Path(draft))
-            for name in files:
-                (Path(draft) / name).replace(target / name)
-    except BaseException:
-        if new and not any(target.iterdir()):
-            target.rmdir()
-        raise
 
 
 def load_adapters(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:
@@ -257,7 +229,7 @@ def _match(model: nn.Module, found: SavedLayouts) -> Plan:
         if name not in linears:
             raise ValueError(
                 f"the saved adapters are for {name!r}, which is no nn.Linear of this model; "
-                f"{near_names(name, linears)}"
+                f"{near_modules(name, linears)}"
             )
         linear = linears[name]
         here = (linear.out_features, linear.in_features)

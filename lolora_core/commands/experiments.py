@@ -17,8 +17,8 @@ from lolora_core.commands.shared import (
     progress_bar,
     say,
     sentences,
-    whole_file,
 )
+from lolora_core.files.writes import whole_file
 
 __all__ = ["register"]
 

@@ -20,11 +20,11 @@ from lolora_core.commands.shared import (
     progress_bar,
     say,
     sentences,
-    whole_file,
 )
 from lolora_core.common.checks import Matrix
 from lolora_core.explore.sweep import sweep
 from lolora_core.families import FAMILIES
+from lolora_core.files.writes import whole_file
 
 __all__ = ["register"]
 

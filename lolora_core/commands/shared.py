@@ -1,17 +1,14 @@
-"""What the commands have in common: errors as sentences, tables, JSON, progress, whole files."""
+"""What the commands have in common: errors as sentences, tables, JSON, progress."""
 
 from __future__ import annotations
 
 import functools
 import json
 import math
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
@@ -29,7 +26,6 @@ __all__ = [
     "progress_bar",
     "say",
     "sentences",
-    "whole_file",
 ]
 
 REFUSED = 2
@@ -140,20 +136,3 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
             bar.update(task, completed=done, total=total, name=name)
 
         yield report
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; the file takes its place only if nothing fails."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    try:
-        yield Path(draft)
-        # mkstemp makes files that others cannot read; ours should be as any other.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(draft).chmod(0o666 & ~mask)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

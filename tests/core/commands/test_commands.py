@@ -28,7 +28,6 @@ from lolora_core.__main__ import app
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.checkpoints import read_peft
 from lolora_core.commands import experiments
-from lolora_core.commands.shared import whole_file
 
 ROOT = Path(lolora_core.__file__).resolve().parents[1]
 BASE, ROTATED = (f"assets/digits-mlp-{name}.safetensors" for name in ("base", "rotated"))
@@ -156,13 +155,6 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_old_file(
     assert (result.exit_code, result.stderr.strip()) == (2, "Error: No space left on device")
     assert sorted(path.name for path in folder.iterdir()) == ["assets", "sweep.csv"]
     assert (folder / "sweep.csv").read_text() == "old"
-
-
-def test_a_whole_file_has_the_rights_of_any_other(folder: Path) -> None:
-    (folder / "plain").write_text("")
-    with whole_file(folder / "whole.txt") as draft:
-        draft.write_text("text")
-    assert (folder / "whole.txt").stat().st_mode == (folder / "plain").stat().st_mode
 
 
 def test_ctrl_c_ends_with_130_and_keeps_the_survey_so_far(folder: Path) -> None:

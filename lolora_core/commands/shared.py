@@ -1,4 +1,4 @@
-"""What the commands have in common: errors as sentences, tables, JSON, progress."""
+"""What the commands have in common: options, errors as sentences, tables, JSON, progress."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+from typer.core import TyperCommand, TyperOption
 
 __all__ = [
     "INTERRUPTED",
     "REFUSED",
     "AsJson",
+    "Budget",
+    "Families",
+    "FamiliesCommand",
+    "FamilyOption",
+    "GridOption",
+    "Grids",
+    "Rank",
     "grid_of",
     "print_json",
     "print_table",
@@ -31,10 +39,32 @@ __all__ = [
 REFUSED = 2
 INTERRUPTED = 130
 
+_GRID = "K or ROWSxCOLS"
+_FAMILIES = "FAMILIES"
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")]
+Rank = Annotated[int | None, typer.Option(help="Equivalent rank r: r·(m + n) parameters a matrix.")]
+Budget = Annotated[int | None, typer.Option(help="Trainable parameters a matrix.")]
+GridOption = Annotated[str, typer.Option(help=f"{_GRID}.")]
+Grids = Annotated[list[str] | None, typer.Option("--grid", help=f"{_GRID}; repeatable.")]
+FamilyOption = Annotated[str, typer.Option(help=f"{_FAMILIES}.")]
+Families = Annotated[list[str] | None, typer.Option("--family", help=f"{_FAMILIES}; repeatable.")]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class FamiliesCommand(TyperCommand):
+    """A command whose help names the families, which are asked for only when it is shown."""
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:
+        """Write the help page."""
+        from lolora_core.families import FAMILIES  # loads torch
+
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption) and parameter.help:
+                parameter.help = parameter.help.replace(_FAMILIES, ", ".join(FAMILIES))
+        super().format_help(ctx, formatter)
 
 
 def sentences(command: Callable[P, R]) -> Callable[P, R]:

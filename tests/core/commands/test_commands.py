@@ -24,10 +24,10 @@ from typer.testing import CliRunner
 
 import lolora_core
 from lolora_core import Approximation
-from lolora_core.__main__ import app
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.checkpoints import read_peft
 from lolora_core.commands import experiments
+from lolora_core.commands.main import app
 
 ROOT = Path(lolora_core.__file__).resolve().parents[1]
 BASE, ROTATED = (f"assets/digits-mlp-{name}.safetensors" for name in ("base", "rotated"))
@@ -58,11 +58,15 @@ def test_the_examples_of_the_readme_run(folder: Path) -> None:
     section = (ROOT / "README.md").read_text().split("## The command line")[1]
     block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert block is not None
-    lines = [line for line in block[1].splitlines() if not line.startswith("#")]
+    lines = [
+        re.sub(r"^(lolora|python -m lolora_core) ", "", line)
+        for line in block[1].splitlines()
+        if not line.startswith("#")
+    ]
     for line in lines:
-        result = run(line.removeprefix("python -m lolora_core "))
+        result = run(line)
         assert result.exit_code == 0, (line, result.output)
-    assert {line.split()[3] for line in lines} == set(COMMANDS[:6])
+    assert {line.split()[0] for line in lines} == set(COMMANDS[:6])
     survey = pd.read_csv(folder / "survey.csv")
     assert sorted(survey["rows"]) == [10, 256, 256]
     assert len(read_peft(folder / "adapter").terms) == 3
@@ -75,7 +79,7 @@ def test_the_examples_of_the_readme_run(folder: Path) -> None:
 def test_help_has_an_example_that_names_the_command(command: str) -> None:
     result = run(f"{command} --help")
     assert result.exit_code == 0
-    assert f"Example: python -m lolora_core {command}" in " ".join(result.output.split())
+    assert f"Example: lolora {command}" in " ".join(result.output.split())
 
 
 def test_json_is_all_that_stdout_holds(folder: Path) -> None:

@@ -3,6 +3,9 @@
 A family is a grid plus a rank map. The best approximation for both is the truncated SVD of each
 block, so one decomposition a grid answers every budget.
 
+Every public name can be imported from here; what it needs is loaded when it is first asked for.
+The names are listed in ``__init__.pyi``.
+
 Examples
 --------
 >>> import numpy as np
@@ -12,30 +15,6 @@ Examples
 32
 """
 
-from lolora_core.approximate import Decomposition, approximate, decompose
-from lolora_core.blocks.approximation import Approximation
-from lolora_core.blocks.grid import Grid, budget_for_rank, divisor_grids
-from lolora_core.explore.advise import Advice, advise
-from lolora_core.explore.other_tools import CONVERSIONS
-from lolora_core.explore.reorder import Reordering, reorder
-from lolora_core.explore.sweep import Sweep, sweep
-from lolora_core.families import FAMILIES, Family
+import lazy_loader
 
-__all__ = [
-    "CONVERSIONS",
-    "FAMILIES",
-    "Advice",
-    "Approximation",
-    "Decomposition",
-    "Family",
-    "Grid",
-    "Reordering",
-    "Sweep",
-    "advise",
-    "approximate",
-    "budget_for_rank",
-    "decompose",
-    "divisor_grids",
-    "reorder",
-    "sweep",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

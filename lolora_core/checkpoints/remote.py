@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lolora_core.checkpoints.sources import INDEX, check_index, sharded
+from lolora_core.files.shards import INDEX, check_index, sharded
 from lolora_core.files.tensors import MAX_JSON, SafetensorsSource, json_object
 
 __all__ = ["RemoteFile", "open_remote"]

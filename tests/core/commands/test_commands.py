@@ -82,6 +82,33 @@ def test_help_has_an_example_that_names_the_command(command: str) -> None:
     assert f"Example: lolora {command}" in " ".join(result.output.split())
 
 
+def test_the_list_of_commands_is_shown_without_loading_the_library(folder: Path) -> None:
+    script = (
+        "import sys; from lolora_core.commands.main import main; sys.argv[1:] = ['--help']\n"
+        "try: main()\n"
+        "finally: print(*sorted({'torch', 'numpy', 'pandas', 'sklearn'} & {*sys.modules}))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *shown, loaded = ended.stdout.split("\n")[:-1]
+    assert shown[0] == "Usage: lolora [OPTIONS] COMMAND [ARGS]..."
+    assert all(any(line.startswith(f"  {command} ") for line in shown) for command in COMMANDS)
+    assert loaded == ""
+
+
+def test_help_names_the_families_that_are_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    for families in (("global", "hybrid"), ("toy",)):
+        monkeypatch.setattr("lolora_core.families.FAMILIES", dict.fromkeys(families))
+        for command in ("approximate", "sweep", "advise", "extract", "resize"):
+            words = " ".join(run(f"{command} --help").output.split())
+            assert re.search(rf"--family <\S+> {', '.join(families)}[.;]", words), words
+
+
 def test_json_is_all_that_stdout_holds(folder: Path) -> None:
     found = json.loads(run("approximate camera --rank 32 --grid 8 --json").stdout)
     errors = {a["family"]: round(a["relative_error"], 4) for a in found["approximations"]}

@@ -23,7 +23,7 @@ from lolora_core.checkpoints.pairs import (
     part_of,
     read_update,
 )
-from lolora_core.checkpoints.parallel import Progress, run_jobs
+from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
 from lolora_core.checkpoints.rows import Row, RowFile, rows_path
 from lolora_core.checkpoints.sources import SourceLike, open_source
 from lolora_core.common.checks import check_budget
@@ -94,7 +94,7 @@ class Survey:
           error; None for a matrix that did not change.
         - gain: 1 − best_error/error_global, the share of LoRA's error that it saves, 0 to 1.
         """
-        import pandas as pd
+        import pandas as pd  # slow to load
 
         frame = pd.DataFrame(list(self.rows)).drop(columns="run", errors="ignore")
         floats = [
@@ -208,7 +208,7 @@ def survey(
     families: Sequence[str] | None = None,
     output: str | PathLike[str] | None = None,
     n_jobs: int = -1,
-    progress: Progress | None = None,
+    progress: NamedProgress | None = None,
 ) -> Survey:
     """Measure the update ΔW = W_tuned − W_base of every matrix that two checkpoints share.
 

@@ -89,8 +89,8 @@ def survey_command(
                 progress=progress,
             )
     except BaseException:
-        if output is not None and (rows := rows_path(output)).exists():
-            say(f"The rows so far are in {rows}; the same command goes on from there.")
+        if output is not None and (kept := rows_path(output)).exists():
+            say(f"The rows so far are in {kept}; the same command goes on from there.")
         raise
     for note in found.notes:
         say(f"Note: {note}.")
@@ -149,7 +149,7 @@ def _write_adapter(
 
     if dtype not in DTYPES:
         raise ValueError(f"--dtype must be one of {', '.join(DTYPES)}; it is {dtype!r}")
-    size = {"rank": rank, "budget": budget, "energy": energy, "error": error}
+    size: dict[str, Any] = {"rank": rank, "budget": budget, "energy": energy, "error": error}
     if all(value is None for value in size.values()):
         size["rank"] = 16
     with progress_bar("extract") as progress:

@@ -57,7 +57,7 @@ R = TypeVar("R")
 class FamiliesCommand(TyperCommand):
     """A command whose help names the families, which are asked for only when it is shown."""
 
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page."""
         from lolora_core.families import FAMILIES  # loads torch
 

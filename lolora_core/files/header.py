@@ -30,7 +30,7 @@ class StoredDtype(NamedTuple):
 
 
 #: Every dtype of the format.
-DTYPES = {
+STORED_DTYPES = {
     "F64": StoredDtype(64, "float64", "<f8"),
     "F32": StoredDtype(32, "float32", "<f4"),
     "F16": StoredDtype(16, "float16", "<f2"),
@@ -168,9 +168,9 @@ def _stored(name: str, value: dict[str, Any], origin: int) -> StoredTensor:
     for number in (*shape, start, end):
         if type(number) is not int or not 0 <= number < 2**63:
             raise TypeError(f"{name} has something else where a size belongs")
-    if dtype not in DTYPES:
+    if dtype not in STORED_DTYPES:
         raise ValueError(f"{name} has the unknown dtype {dtype!r}")
-    if math.prod(shape) * DTYPES[dtype].bits != 8 * (end - start):
+    if math.prod(shape) * STORED_DTYPES[dtype].bits != 8 * (end - start):
         raise ValueError(f"{name} has {end - start} bytes, which its shape does not need")
     views, reason = matrix_views(dtype, tuple(shape))
     return StoredTensor(
@@ -186,7 +186,7 @@ def matrix_views(dtype: str, shape: tuple[int, ...]) -> tuple[tuple[View, ...], 
     >>> matrix_views("I64", (2, 2))
     ((), 'it holds integers (I64), and a matrix of floats is needed')
     """
-    if dtype not in DTYPES or not DTYPES[dtype].numpy:
+    if dtype not in STORED_DTYPES or not STORED_DTYPES[dtype].numpy:
         return (), _why_not_float(dtype)
     if 0 in shape:
         return (), f"it is empty, its shape is {shape}"

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lolora_core.files.header import DTYPES, StoredTensor, TensorInfo, matrix_views
+from lolora_core.files.header import STORED_DTYPES, StoredTensor, TensorInfo, matrix_views
 from lolora_core.files.ranges import ByteFile, LocalFile, read_header
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 # In every torch that is supported but for the newest of the 8-bit floats.
 _SPELLED = {
     getattr(torch, stored.torch): name
-    for name, stored in DTYPES.items()
+    for name, stored in STORED_DTYPES.items()
     if stored.torch and hasattr(torch, stored.torch)
 }
 
@@ -115,9 +115,9 @@ class SafetensorsSource:
             Its dtype is not floating point of 16, 32 or 64 bits, or its file has changed.
         """
         file, stored = self._places[name]
-        if not DTYPES[stored.info.dtype].numpy:
+        if not STORED_DTYPES[stored.info.dtype].numpy:
             raise ValueError(f"{name} of {file.label} is {stored.info.dtype}, which is not read")
-        dtype, shape = getattr(torch, DTYPES[stored.info.dtype].torch), stored.info.shape
+        dtype, shape = getattr(torch, STORED_DTYPES[stored.info.dtype].torch), stored.info.shape
         if math.prod(shape) == 0:
             return torch.empty(shape, dtype=dtype)
         return torch.frombuffer(file.read(stored.start, stored.end), dtype=dtype).reshape(shape)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from lolora_core.files.header import DTYPES, parse_header
+from lolora_core.files.header import STORED_DTYPES, parse_header
 from lolora_core.files.tensors import MappingSource
 
 STORABLE = {
     name: getattr(torch, stored.torch)
-    for name, stored in DTYPES.items()
+    for name, stored in STORED_DTYPES.items()
     if stored.torch and name != "F8_E8M0"
 }
 

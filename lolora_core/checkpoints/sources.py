@@ -68,6 +68,7 @@ def open_source(where: SourceLike, *, revision: str | None = None) -> TensorSour
 
     Examples
     --------
+    >>> import torch
     >>> open_source({"fc.weight": torch.zeros(2, 3)}).tensors["fc.weight"].shape
     (2, 3)
     """

@@ -69,6 +69,7 @@ def save_adapters(model: nn.Module, folder: str | PathLike[str]) -> None:
 
     Examples
     --------
+    >>> import tempfile
     >>> from lolora_core.adapters import add_adapters
     >>> made = [nn.Sequential(nn.Linear(4, 4)) for _ in range(2)]
     >>> _ = add_adapters(made[0], AdapterConfig(rank=2, grid=2))

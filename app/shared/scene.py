@@ -46,34 +46,6 @@ search_turn = threading.RLock()
 _seconds_per_product = [1.5e-10]
 
 
-def available_devices() -> tuple[str, ...]:
-    """Return the device types that torch can use here, best first."""
-    found = []
-    if torch.cuda.is_available():
-        found.append("cuda")
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return (*found, "cpu")
-
-
-def resolve_device(name: str) -> str:
-    """Return the device behind a choice: auto is the best there is.
-
-    Raises
-    ------
-    ValueError
-        A device that this machine lacks.
-    """
-    available = available_devices()
-    if name == "auto":
-        return available[0]
-    if name not in available:
-        raise ValueError(
-            f"This machine has no {name} device; it has {', '.join(available)}. Pick another one."
-        )
-    return name
-
-
 def _array_bytes(target: Target) -> int:
     return target.array.nbytes
 

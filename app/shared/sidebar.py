@@ -15,6 +15,7 @@ from app.shared import settings as state
 from app.shared import widgets as controls
 from lolora_core import FAMILIES, Grid
 from lolora_core.blocks.grid import budget_for_rank
+from lolora_core.common.devices import available_devices, resolve_device
 from lolora_core.explore.compare import matched_step
 from lolora_core.targets import (
     Entry,
@@ -277,8 +278,7 @@ def _grid(target: Target) -> Grid:
 
 def device() -> str:
     """Draw the choice of the device; return the one behind it."""
-    available = compute.available_devices()
-    options = ("auto", *available)
+    options = ("auto", *available_devices())
     picked = st.selectbox(
         state.DEVICE.label,
         options,
@@ -286,7 +286,7 @@ def device() -> str:
         key=state.DEVICE.key,
         bind="query-params",
     )
-    return compute.resolve_device(picked)
+    return str(resolve_device(picked))
 
 
 def _load_settings() -> None:

@@ -21,9 +21,9 @@ from lolora_core.adapters.layer import BlockFactors
 from lolora_core.adapters.peft_format import PEFT_CONFIG, PEFT_TENSORS, pack_gralora
 from lolora_core.adapters.peft_read import read_peft
 from lolora_core.adapters.sets import AdapterSet
-from lolora_core.adapters.storage import write_files
 from lolora_core.blocks.grid import Grid
 from lolora_core.common.checks import check_budget
+from lolora_core.files.writes import write_files
 
 __all__ = ["PeftChoice", "PeftKind", "from_peft", "peft_choices", "to_peft"]
 

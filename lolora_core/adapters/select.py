@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from torch import nn
 
 from lolora_core.adapters.config import AdapterConfig
+from lolora_core.common.names import names_like
 
-__all__ = ["find_targets", "near_names", "select_names"]
+__all__ = ["find_targets", "near_modules", "select_names"]
 
 
-def near_names(wanted: str, names: Iterable[str]) -> str:
+def near_modules(wanted: str, names: Iterable[str]) -> str:
     """Return a phrase with the names most like `wanted`, whole or last parts, or the first few."""
     known = list(names)
-    parts = dict.fromkeys(name.rsplit(".", 1)[-1] for name in known)
-    close = get_close_matches(wanted, [*known, *parts], n=5, cutoff=0.4)
-    shown = list(dict.fromkeys(close)) or known[:5]
-    return f"near names: {', '.join(shown)}" if close else f"nn.Linear modules: {', '.join(shown)}"
+    close = names_like(wanted, known, limit=5, cutoff=0.4)
+    return (
+        f"near names: {', '.join(close)}" if close else f"nn.Linear modules: {', '.join(known[:5])}"
+    )
 
 
 def find_targets(model: nn.Module, config: AdapterConfig) -> dict[str, nn.Linear]:
@@ -79,7 +79,7 @@ def select_names(known: Iterable[str], targets: str | Iterable[str]) -> set[str]
         hits = {name for name in linears if name == target or name.endswith(f".{target}")}
         if not hits:
             raise ValueError(
-                f"target_modules: {target!r} matches no nn.Linear; {near_names(target, linears)}"
+                f"target_modules: {target!r} matches no nn.Linear; {near_modules(target, linears)}"
             )
         found |= hits
     return found
@@ -96,6 +96,6 @@ def _by_pattern(linears: list[str], targets: str) -> set[str]:
     if not found:
         raise ValueError(
             f"target_modules: the pattern {targets!r} matches no nn.Linear; "
-            f"{near_names(targets, linears)}"
+            f"{near_modules(targets, linears)}"
         )
     return found

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,9 @@ from lolora_core.adapters.inject import (
 )
 from lolora_core.adapters.layer import AdapterLinear, BlockFactors
 from lolora_core.adapters.layout import BlockLayout
-from lolora_core.adapters.select import near_names
+from lolora_core.adapters.select import near_modules
 from lolora_core.blocks.grid import Grid
+from lolora_core.files.writes import write_files
 
 __all__ = [
     "SavedLayouts",
@@ -38,7 +38,6 @@ __all__ = [
     "load_adapters",
     "read_terms",
     "save_adapters",
-    "write_files",
     "write_terms",
 ]
 
@@ -70,6 +69,7 @@ def save_adapters(model: nn.Module, folder: str | PathLike[str]) -> None:
 
     Examples
     --------
+    >>> import tempfile
     >>> from lolora_core.adapters import add_adapters
     >>> made = [nn.Sequential(nn.Linear(4, 4)) for _ in range(2)]
     >>> _ = add_adapters(made[0], AdapterConfig(rank=2, grid=2))
@@ -113,33 +113,6 @@ def write_terms(
     write_files(folder, {_TENSORS: packed, _SETTINGS: text.encode()})
 
 
-def write_files(
-    folder: str | PathLike[str],
-    files: Mapping[str, bytes],
-    check: Callable[[Path], None] | None = None,
-) -> None:
-    """Write files to a folder; what is there stays until all of them are on the disk.
-
-    `check` gets the folder in which they are complete before any of them takes its place; where
-    it raises, nothing is left.
-    """
-    target = Path(folder)
-    new = not target.exists()
-    target.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=target) as draft:
-            for name, data in files.items():
-                (Path(draft) / name).write_bytes(data)
-            if check is not None:
-                check(Path(draft))
-            for name in files:
-                (Path(draft) / name).replace(target / name)
-    except BaseException:
-        if new and not any(target.iterdir()):
-            target.rmdir()
-        raise
-
-
 def load_adapters(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:
     """Give a model without adapters those of a folder; whole or not at all.
 
@@ -174,14 +147,22 @@ def read_terms(
     """Return the settings, the layouts by module and the packed factors of a saved adapter."""
     settings, tensors = _read(Path(folder))
     try:
-        config = AdapterConfig.from_json(settings["config"])
         found = {
             name: (tuple(part["shape"]), tuple(_layout_from_json(term) for term in part["terms"]))
             for name, part in settings["modules"].items()
         }
+        config = AdapterConfig.from_json(_with_ranks(settings["config"], found))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{Path(folder) / _SETTINGS} is not a saved adapter: {error}") from None
     return config, found, tensors
+
+
+def _with_ranks(config: dict[str, Any], found: SavedLayouts) -> dict[str, Any]:
+    """State the ranks that version 0.1 left to the layouts where a global rank was given."""
+    if config.get("global_rank") is None or config.get("rank_map") is not None:
+        return config
+    ranks = {name: terms[-1].rank_map.tolist() for name, (_, terms) in found.items()}
+    return {**config, "rank_map": ranks}
 
 
 def install_terms(
@@ -257,7 +238,7 @@ def _match(model: nn.Module, found: SavedLayouts) -> Plan:
         if name not in linears:
             raise ValueError(
                 f"the saved adapters are for {name!r}, which is no nn.Linear of this model; "
-                f"{near_names(name, linears)}"
+                f"{near_modules(name, linears)}"
             )
         linear = linears[name]
         here = (linear.out_features, linear.in_features)

@@ -20,7 +20,7 @@ from lolora_core.adapters.select import select_names
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.blocks.grid import Grid
 from lolora_core.checkpoints.pairs import pair_names, part_of
-from lolora_core.checkpoints.parallel import Progress, run_jobs
+from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
 from lolora_core.checkpoints.pool import pooled_ranks
 from lolora_core.checkpoints.single import (
     DTYPES,
@@ -96,7 +96,7 @@ def extract_adapters(
     target_modules: str | Iterable[str] = "all-linear",
     dtype: torch.dtype = torch.float32,
     n_jobs: int = -1,
-    progress: Progress | None = None,
+    progress: NamedProgress | None = None,
 ) -> Extraction:
     """Return the best adapters of a family for the updates ΔW = W_tuned − W_base.
 

@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
+from joblib import Parallel, delayed
+
 from lolora_core.common.threads import one_thread
 
-__all__ = ["Progress", "run_jobs"]
+__all__ = ["NamedProgress", "run_jobs"]
 
 #: ``progress(done, total, name)``; returning False stops.
-Progress = Callable[[int, int, str], object]
+NamedProgress = Callable[[int, int, str], object]
 
 
 _running: Counter[str] = Counter()
@@ -36,15 +38,13 @@ def run_jobs(
     calls: Iterable[tuple[Any, ...]],
     total: int,
     n_jobs: int,
-    progress: Progress | None,
+    progress: NamedProgress | None,
     done: int = 0,
 ) -> Generator[tuple[str, Any]]:
     """Yield what each ``(function, *arguments)`` returns, a name and an answer, as they end.
 
     `done` of `total` were done before. Where `progress` returns False, the rest is left undone.
     """
-    from joblib import Parallel, delayed
-
     run = uuid.uuid4().hex
     pool = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")
     # New threads take their number from the last call, so it is set here as well.

@@ -3,60 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
+from lolora_core.adapters.peft_read import is_adapter_folder, open_adapters
+from lolora_core.checkpoints.remote import open_remote
 from lolora_core.files.pickles import refuse_pickle_name
-from lolora_core.files.ranges import ByteFile, LocalFile
+from lolora_core.files.ranges import LocalFile
+from lolora_core.files.shards import INDEX, check_index, sharded
 from lolora_core.files.tensors import MappingSource, SafetensorsSource, TensorSource, read_json
 
-__all__ = ["INDEX", "SourceLike", "check_index", "open_source", "sharded"]
-
-
-INDEX = "model.safetensors.index.json"
+__all__ = ["SourceLike", "open_source"]
 
 
 #: What the functions of this package take as a source; see `open_source`.
 SourceLike = str | PathLike[str] | Mapping[str, Tensor] | TensorSource
 
 
-def check_index(index: Mapping[str, Any], label: str) -> dict[str, str]:
-    """Return the shard of every tensor that an index names, after checks.
-
-    Raises
-    ------
-    ValueError
-        No "weight_map" of names to plain file names.
-    """
-    places = index.get("weight_map")
-    if not isinstance(places, dict) or not places:
-        raise ValueError(f"{label} has no weight_map, which names the shard of each tensor")
-    for name, shard in places.items():
-        if not isinstance(shard, str) or not re.fullmatch(r"[\w.-]+\.safetensors", shard):
-            raise ValueError(f"{label} names {shard!r} for {name}; a shard is NAME.safetensors")
-    return places
-
-
-def sharded(label: str, index: Mapping[str, Any], files: Iterable[ByteFile]) -> SafetensorsSource:
-    """Return the source of the shards of an index; every tensor it names must be there."""
-    source = SafetensorsSource(label, tuple(files))
-    if missing := [name for name in check_index(index, label) if name not in source.tensors]:
-        raise ValueError(
-            f"the index of {label} names {missing[0]} and {len(missing) - 1} more tensors that its "
-            "shards do not hold"
-            if len(missing) > 1
-            else f"the index of {label} names {missing[0]}, which its shards do not hold"
-        )
-    return source
-
-
 def _open_folder(folder: Path) -> TensorSource:
-    from lolora_core.adapters.peft_read import is_adapter_folder, open_adapters
-
     if is_adapter_folder(folder):
         return open_adapters(folder)
     if (folder / INDEX).is_file():
@@ -126,6 +93,4 @@ def open_source(where: SourceLike, *, revision: str | None = None) -> TensorSour
         )
     if revision is not None and named[2] is not None:
         raise ValueError(f"revision stands twice: {named[2]!r} in {where!r}, and {revision!r}")
-    from lolora_core.checkpoints.remote import open_remote
-
     return open_remote(named[1], revision=revision or named[2])

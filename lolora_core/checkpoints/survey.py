@@ -23,8 +23,8 @@ from lolora_core.checkpoints.pairs import (
     part_of,
     read_update,
 )
-from lolora_core.checkpoints.parallel import Progress, run_jobs
-from lolora_core.checkpoints.rows import Row, RowFile
+from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
+from lolora_core.checkpoints.rows import Row, RowFile, rows_path
 from lolora_core.checkpoints.sources import SourceLike, open_source
 from lolora_core.common.checks import check_budget
 from lolora_core.common.metrics import effective_rank
@@ -32,6 +32,7 @@ from lolora_core.common.threads import one_thread
 from lolora_core.explore.sweep import sweep
 from lolora_core.families import FAMILIES, resolve_family
 from lolora_core.files.tensors import TensorSource
+from lolora_core.files.writes import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +94,7 @@ class Survey:
           error; None for a matrix that did not change.
         - gain: 1 − best_error/error_global, the share of LoRA's error that it saves, 0 to 1.
         """
-        import pandas as pd
+        import pandas as pd  # slow to load
 
         frame = pd.DataFrame(list(self.rows)).drop(columns="run", errors="ignore")
         floats = [
@@ -207,7 +208,7 @@ def survey(
     families: Sequence[str] | None = None,
     output: str | PathLike[str] | None = None,
     n_jobs: int = -1,
-    progress: Progress | None = None,
+    progress: NamedProgress | None = None,
 ) -> Survey:
     """Measure the update ΔW = W_tuned − W_base of every matrix that two checkpoints share.
 
@@ -229,8 +230,9 @@ def survey(
     families : sequence of str, optional
         By default all that are read from singular values; `global` is always among them.
     output : path, optional
-        ``.jsonl`` or ``.csv``: each row is added as it is found, and a survey that was stopped
-        goes on from it.
+        ``.jsonl``: each row is added as it is found, and a survey that was stopped goes on from
+        it. ``.csv``: the rows are kept so in ``.csv.jsonl`` beside it, and the frame is written
+        when the survey is complete.
     n_jobs : int
         Matrices at a time; -1 is one for each core.
     progress : callable, optional
@@ -261,7 +263,7 @@ def survey(
     second = open_source(tuned)
     settings = _check(families, grids, rank, budget)
     names, skipped = pair_names(first, second)
-    file = None if output is None else RowFile(Path(output), _run_id(first, second, settings))
+    file = None if output is None else _row_file(Path(output), _run_id(first, second, settings))
     rows: dict[str, Row] = {str(row["name"]): row for row in file.rows} if file else {}
     todo = [name for name in names if name not in rows]
     calls = (
@@ -290,7 +292,21 @@ def survey(
         del rows[name]
         skipped[name] = f"tied to {twin}: the same values in both checkpoints"
     kept = tuple(rows[name] for name in sorted(rows, key=natural))
-    return Survey(kept, dict(sorted(skipped.items())), _notes(kept), complete)
+    found = Survey(kept, dict(sorted(skipped.items())), _notes(kept), complete)
+    if output is not None and file is not None and complete and file.path != Path(output):
+        with whole_file(Path(output)) as draft:
+            found.frame().to_csv(draft, index=False)
+    return found
+
+
+def _row_file(output: Path, run: str) -> RowFile:
+    rows = rows_path(output)
+    if output.exists() and not rows.exists():
+        raise ValueError(
+            f"{output} is there, and {rows.name}, the rows it would go on from, is not; name "
+            "another file, or remove it"
+        )
+    return RowFile(rows, run)
 
 
 def _tied(base: TensorSource | None, tuned: TensorSource, rows: dict[str, Row]) -> dict[str, str]:

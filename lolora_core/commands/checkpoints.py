@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +11,12 @@ import typer
 
 from lolora_core.commands.shared import (
     AsJson,
+    Budget,
+    FamiliesCommand,
+    FamilyOption,
+    GridOption,
+    Grids,
+    Rank,
     grid_of,
     print_json,
     print_table,
@@ -16,7 +24,6 @@ from lolora_core.commands.shared import (
     say,
     sentences,
 )
-from lolora_core.families import FAMILIES
 
 __all__ = ["register"]
 
@@ -26,15 +33,11 @@ Tuned = Annotated[str, typer.Argument(metavar="TUNED", help=f"{_SOURCE}, or an a
 Adapter = Annotated[
     str, typer.Argument(metavar="ADAPTER", help="A folder of PEFT (LoRA, GraLoRA) or of ours.")
 ]
-Family = Annotated[str, typer.Option(help=f"{', '.join(FAMILIES)}.")]
-Rank = Annotated[int | None, typer.Option(help="Equivalent rank r: r·(m + n) parameters each.")]
-Budget = Annotated[int | None, typer.Option(help="Trainable parameters of each matrix.")]
 Energy = Annotated[float | None, typer.Option(help="Share of ‖ΔW‖² to keep in each matrix.")]
 Error = Annotated[float | None, typer.Option(help="Relative error allowed in each matrix.")]
 Shared = Annotated[
     bool, typer.Option("--shared", help="One budget for all matrices: rank goes where it pays.")
 ]
-Grid = Annotated[str, typer.Option(help="K or ROWSxCOLS.")]
 Targets = Annotated[
     list[str] | None, typer.Option("--target", help="Module names, as PEFT's; repeatable.")
 ]
@@ -55,19 +58,23 @@ def survey_command(
     ] = None,
     rank: Rank = None,
     budget: Budget = None,
-    grid: Annotated[list[str] | None, typer.Option(help="K or ROWSxCOLS; repeatable.")] = None,
+    grid: Grids = None,
     output: Annotated[
         Path | None,
-        typer.Option(help=".jsonl or .csv: a row at a time; a survey that was stopped goes on."),
+        typer.Option(
+            help=".jsonl, or .csv with its rows in .csv.jsonl until the survey is complete; one "
+            "that was stopped goes on."
+        ),
     ] = None,
     jobs: Jobs = -1,
     json: AsJson = False,
 ) -> None:
     """Survey the update of every matrix: how far it moved, its rank, which structure holds it.
 
-    Example: python -m lolora_core survey base.safetensors tuned.safetensors --output survey.csv
+    Example: lolora survey base.safetensors tuned.safetensors --output survey.csv
     """
     from lolora_core.checkpoints import survey
+    from lolora_core.checkpoints.rows import rows_path
 
     try:
         with progress_bar("survey") as progress:
@@ -82,8 +89,8 @@ def survey_command(
                 progress=progress,
             )
     except BaseException:
-        if output is not None and output.exists():
-            say(f"The rows so far are in {output}; the same command goes on from there.")
+        if output is not None and (kept := rows_path(output)).exists():
+            say(f"The rows so far are in {kept}; the same command goes on from there.")
         raise
     for note in found.notes:
         say(f"Note: {note}.")
@@ -119,26 +126,44 @@ def _print_skipped(skipped: dict[str, str]) -> None:
             say(f"  {', '.join(names[:3])}{more}: {reason}")
 
 
-def _extract(
+def _write_adapter(
     base: str | None,
     tuned: str,
-    family: str,
-    output: Path,
-    settings: dict[str, Any],
-    dtype: str,
-    peft: bool,
-    json: bool,
+    target_modules: list[str] | str,
+    *,
+    output: Output,
+    family: FamilyOption = "global",
+    rank: Rank = None,
+    budget: Budget = None,
+    energy: Energy = None,
+    error: Error = None,
+    shared: Shared = False,
+    grid: GridOption = "8",
+    dtype: Dtype = "float32",
+    peft: Peft = False,
+    jobs: Jobs = -1,
+    json: AsJson = False,
 ) -> None:
     from lolora_core.checkpoints import extract_adapters, peft_choices, to_peft
     from lolora_core.checkpoints.extract import DTYPES
 
     if dtype not in DTYPES:
         raise ValueError(f"--dtype must be one of {', '.join(DTYPES)}; it is {dtype!r}")
-    if not any(settings[name] is not None for name in ("rank", "budget", "energy", "error")):
-        settings = settings | {"rank": 16}
+    size: dict[str, Any] = {"rank": rank, "budget": budget, "energy": energy, "error": error}
+    if all(value is None for value in size.values()):
+        size["rank"] = 16
     with progress_bar("extract") as progress:
         found = extract_adapters(
-            base, tuned, family=family, dtype=DTYPES[dtype], progress=progress, **settings
+            base,
+            tuned,
+            family=family,
+            grid=grid_of(grid),
+            target_modules=target_modules,
+            shared=shared,
+            dtype=DTYPES[dtype],
+            n_jobs=jobs,
+            progress=progress,
+            **size,
         )
     if peft:
         for choice in peft_choices(found.adapters, dtype=DTYPES[dtype]):
@@ -177,62 +202,39 @@ def _extract(
     _print_skipped(found.skipped)
 
 
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Put the options of `_write_adapter` where a command says ``**options``."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[:-1]
+    written = inspect.signature(_write_adapter, eval_str=True).parameters.values()
+    options = [parameter for parameter in written if parameter.kind is parameter.KEYWORD_ONLY]
+    whole = inspect.Signature([*own, *options])
+    command.__signature__ = whole  # type: ignore[attr-defined]  # typer reads both
+    command.__annotations__ = {name: p.annotation for name, p in whole.parameters.items()}
+    return command
+
+
 @sentences
-def extract_command(
-    base: Base,
-    tuned: Tuned,
-    output: Output,
-    family: Family = "global",
-    rank: Rank = None,
-    budget: Budget = None,
-    energy: Energy = None,
-    error: Error = None,
-    shared: Shared = False,
-    grid: Grid = "8",
-    target: Targets = None,
-    dtype: Dtype = "float32",
-    peft: Peft = False,
-    jobs: Jobs = -1,
-    json: AsJson = False,
-) -> None:
+@_with_options
+def extract_command(base: Base, tuned: Tuned, target: Targets = None, **options: Any) -> None:
     """Extract the adapter between two checkpoints, by default of equivalent rank 16.
 
-    Example: python -m lolora_core extract base.safetensors tuned.safetensors --rank 8 --output lora
-    --peft
+    Example: lolora extract base.safetensors tuned.safetensors --rank 8 --output lora --peft
     """
-    settings: dict[str, Any] = {"rank": rank, "budget": budget, "energy": energy, "error": error}
-    settings |= {"shared": shared, "grid": grid_of(grid), "n_jobs": jobs}
-    settings |= {"target_modules": target or "all-linear"}
-    _extract(base, tuned, family, output, settings, dtype, peft, json)
+    _write_adapter(base, tuned, target or "all-linear", **options)
 
 
 @sentences
-def resize_command(
-    adapter: Adapter,
-    output: Output,
-    family: Family = "global",
-    rank: Rank = None,
-    budget: Budget = None,
-    energy: Energy = None,
-    error: Error = None,
-    shared: Shared = False,
-    grid: Grid = "8",
-    dtype: Dtype = "float32",
-    peft: Peft = False,
-    jobs: Jobs = -1,
-    json: AsJson = False,
-) -> None:
+@_with_options
+def resize_command(adapter: Adapter, **options: Any) -> None:
     """Resize an adapter: the best one of any family at another budget.
 
-    Example: python -m lolora_core resize lora --family localized --rank 4 --grid 2 --output small
+    Example: lolora resize lora --family localized --rank 4 --grid 2 --output small
     """
-    settings: dict[str, Any] = {"rank": rank, "budget": budget, "energy": energy, "error": error}
-    settings |= {"shared": shared, "grid": grid_of(grid), "n_jobs": jobs}
-    _extract(None, adapter, family, output, settings, dtype, peft, json)
+    _write_adapter(None, adapter, "all-linear", **options)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
     app.command("survey")(survey_command)
-    app.command("extract")(extract_command)
-    app.command("resize")(resize_command)
+    app.command("extract", cls=FamiliesCommand)(extract_command)
+    app.command("resize", cls=FamiliesCommand)(resize_command)

@@ -17,7 +17,6 @@ from lolora_core.commands.shared import (
     progress_bar,
     say,
     sentences,
-    whole_file,
 )
 
 __all__ = ["register"]
@@ -33,8 +32,9 @@ def reproduce_command(
 ) -> None:
     """Reproduce the experiment that compares how the families train; --json writes no file.
 
-    Example: python -m lolora_core reproduce --output results
+    Example: lolora reproduce --output results
     """
+    from lolora_core.files.writes import whole_file
     from lolora_core.training.reproduce import reproduce, table
 
     if not json and not output.is_dir():
@@ -60,7 +60,7 @@ def bench_command(
 ) -> None:
     """Run the benchmarks of the repository; they print JSON.
 
-    Example: python -m lolora_core bench checkpoints
+    Example: lolora bench checkpoints
     """
     root = Path(lolora_core.__file__).resolve().parents[1]
     if not (root / "benchmarks" / "__main__.py").is_file():

@@ -5,26 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lolora_core.approximate import decompose
-from lolora_core.blocks.approximation import Approximation
-from lolora_core.blocks.grid import budget_for_rank
 from lolora_core.commands.shared import (
     AsJson,
+    Budget,
+    Families,
+    FamiliesCommand,
+    GridOption,
+    Grids,
+    Rank,
     grid_of,
     print_json,
     print_table,
     progress_bar,
     say,
     sentences,
-    whole_file,
 )
-from lolora_core.common.checks import Matrix
-from lolora_core.explore.sweep import sweep
-from lolora_core.families import FAMILIES
+
+if TYPE_CHECKING:
+    from lolora_core.common.checks import Matrix
 
 __all__ = ["register"]
 
@@ -36,13 +38,6 @@ TargetName = Annotated[
         "SOURCE:TENSOR, where SOURCE is a .safetensors file, a folder or a model id.",
     ),
 ]
-Rank = Annotated[int | None, typer.Option(help="Equivalent rank r: r·(m + n) parameters.")]
-Budget = Annotated[int | None, typer.Option(help="Trainable parameters.")]
-Grid = Annotated[str, typer.Option(help="K or ROWSxCOLS.")]
-Grids = Annotated[list[str] | None, typer.Option("--grid", help="K or ROWSxCOLS; repeatable.")]
-Families = Annotated[
-    list[str] | None, typer.Option("--family", help=f"{', '.join(FAMILIES)}; repeatable.")
-]
 
 
 def read_target(name: str) -> Matrix:
@@ -50,16 +45,15 @@ def read_target(name: str) -> Matrix:
     import numpy as np
 
     from lolora_core.checkpoints import open_source
+    from lolora_core.files.kinds import kind_of
     from lolora_core.files.pickles import refuse_pickle_name
-    from lolora_core.targets import load
+    from lolora_core.targets import load, upload_image
 
     refuse_pickle_name(name)
     path = Path(name)
-    if path.suffix == ".npy":
+    if kind_of(name) == "npy":
         return np.load(path, allow_pickle=False)
-    if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
-        from lolora_core.targets.uploads.images import upload_image
-
+    if kind_of(name) == "image":
         target = upload_image(path.read_bytes(), name=name)
         for note in target.notes:
             say(f"{name}: {note}")
@@ -77,6 +71,8 @@ def read_target(name: str) -> Matrix:
 
 
 def _budget(shape: Sequence[int], rank: int | None, budget: int | None) -> int:
+    from lolora_core.blocks.grid import budget_for_rank
+
     if rank is not None and budget is not None:
         raise ValueError("give --rank or --budget, not both")
     return budget_for_rank(shape, 16 if rank is None else rank) if budget is None else budget
@@ -88,7 +84,7 @@ def approximate(
     family: Families = None,
     rank: Rank = None,
     budget: Budget = None,
-    grid: Grid = "8",
+    grid: GridOption = "8",
     output: Annotated[
         Path | None, typer.Option(help="Write the factors of one family to this .safetensors file.")
     ] = None,
@@ -96,15 +92,19 @@ def approximate(
 ) -> None:
     """Approximate a matrix within a budget, by default 16·(m + n), in every family or some.
 
-    Example: python -m lolora_core approximate camera --rank 32 --grid 8
+    Example: lolora approximate camera --rank 32 --grid 8
     """
+    from lolora_core.approximate import decompose
+    from lolora_core.families import FAMILIES
+    from lolora_core.files.writes import whole_file
+
     matrix = read_target(target)
     chosen = family or list(FAMILIES)
     if output is not None and len(chosen) != 1:
         raise ValueError("--output writes one family: name it with --family")
     limit = _budget(matrix.shape, rank, budget)
     svd = decompose(matrix, grid_of(grid))
-    found: list[Approximation] = []
+    found = []
     with progress_bar("approximate") as progress:
         for done, name in enumerate(chosen):
             progress(done, len(chosen), name)
@@ -160,8 +160,11 @@ def sweep_command(
 ) -> None:
     """Sweep every grid, family and budget of a matrix from its singular values.
 
-    Example: python -m lolora_core sweep camera --grid 4 --grid 8 --output sweep.csv
+    Example: lolora sweep camera --grid 4 --grid 8 --output sweep.csv
     """
+    from lolora_core.explore.sweep import sweep
+    from lolora_core.files.writes import whole_file
+
     matrix = read_target(target)
     if output is not None and output.suffix != ".csv":
         raise ValueError(f"--output must end in .csv; it is {output}")
@@ -211,7 +214,7 @@ def advise_command(
 ) -> None:
     """Advise which structure to choose for an error, an energy or a budget.
 
-    Example: python -m lolora_core advise camera --error 0.1
+    Example: lolora advise camera --error 0.1
     """
     from lolora_core.explore.advise import advise
 
@@ -246,6 +249,6 @@ def advise_command(
 
 def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
-    app.command("approximate")(approximate)
-    app.command("sweep")(sweep_command)
-    app.command("advise")(advise_command)
+    app.command("approximate", cls=FamiliesCommand)(approximate)
+    app.command("sweep", cls=FamiliesCommand)(sweep_command)
+    app.command("advise", cls=FamiliesCommand)(advise_command)

@@ -1,44 +1,70 @@
-"""What the commands have in common: errors as sentences, tables, JSON, progress, whole files."""
+"""What the commands have in common: options, errors as sentences, tables, JSON, progress."""
 
 from __future__ import annotations
 
 import functools
 import json
 import math
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+from typer.core import TyperCommand, TyperOption
 
 __all__ = [
     "INTERRUPTED",
     "REFUSED",
     "AsJson",
+    "Budget",
+    "Families",
+    "FamiliesCommand",
+    "FamilyOption",
+    "GridOption",
+    "Grids",
+    "Rank",
     "grid_of",
     "print_json",
     "print_table",
     "progress_bar",
     "say",
     "sentences",
-    "whole_file",
 ]
 
 REFUSED = 2
 INTERRUPTED = 130
 
+_GRID = "K or ROWSxCOLS"
+_FAMILIES = "FAMILIES"
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")]
+Rank = Annotated[int | None, typer.Option(help="Equivalent rank r: r·(m + n) parameters a matrix.")]
+Budget = Annotated[int | None, typer.Option(help="Trainable parameters a matrix.")]
+GridOption = Annotated[str, typer.Option(help=f"{_GRID}.")]
+Grids = Annotated[list[str] | None, typer.Option("--grid", help=f"{_GRID}; repeatable.")]
+FamilyOption = Annotated[str, typer.Option(help=f"{_FAMILIES}.")]
+Families = Annotated[list[str] | None, typer.Option("--family", help=f"{_FAMILIES}; repeatable.")]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class FamiliesCommand(TyperCommand):
+    """A command whose help names the families, which are asked for only when it is shown."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help page."""
+        from lolora_core.families import FAMILIES  # loads torch
+
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption) and parameter.help:
+                parameter.help = parameter.help.replace(_FAMILIES, ", ".join(FAMILIES))
+        super().format_help(ctx, formatter)
 
 
 def sentences(command: Callable[P, R]) -> Callable[P, R]:
@@ -140,20 +166,3 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
             bar.update(task, completed=done, total=total, name=name)
 
         yield report
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; the file takes its place only if nothing fails."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    try:
-        yield Path(draft)
-        # mkstemp makes files that others cannot read; ours should be as any other.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(draft).chmod(0o666 & ~mask)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

@@ -1,19 +1,30 @@
-"""Which device is meant, and whether it is there."""
+"""Which devices are there, and which one is meant."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
-if TYPE_CHECKING:
-    pass
+__all__ = ["available_devices", "resolve_device"]
 
-__all__ = ["resolve_device"]
+
+def available_devices() -> tuple[str, ...]:
+    """Return the types of device that torch can use here, best first.
+
+    Examples
+    --------
+    >>> available_devices()[-1]
+    'cpu'
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    return tuple(name for name, is_there in there.items() if is_there)
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """Return the device of that name; "auto" is cuda, then mps, then cpu.
+    """Return the device of that name; "auto" is the best there is.
 
     Raises
     ------
@@ -25,23 +36,19 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     >>> resolve_device("cpu")
     device(type='cpu')
     """
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
+    available = available_devices()
     if device == "auto":
-        return torch.device(next(name for name, there in available.items() if there))
+        return torch.device(available[0])
     try:
         found = torch.device(device)
     except RuntimeError:
         found = None
-    count = torch.cuda.device_count()
     if (
         found is None
-        or not available.get(found.type, False)
-        or (found.type == "cuda" and (found.index or 0) >= count)
+        or found.type not in available
+        or (found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count())
     ):
-        there = ", ".join(name for name, is_there in available.items() if is_there)
-        raise ValueError(f"device must be auto or one that is there ({there}); it is {device!r}")
+        raise ValueError(
+            f"device must be auto or one that is there ({', '.join(available)}); it is {device!r}"
+        )
     return found

@@ -130,6 +130,7 @@ def _cluster(
 
     None where there are too few rows or columns for that many clusters.
     """
+    # scikit-learn takes seconds to load; nothing else here needs it.
     from sklearn.cluster import SpectralCoclustering
     from sklearn.exceptions import ConvergenceWarning
 

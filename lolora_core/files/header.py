@@ -9,18 +9,50 @@ from typing import Any, NamedTuple
 
 MAX_HEADER = 10_000_000
 MAX_AXES = 8
-#: NumPy dtypes of what can be a matrix; bfloat16 is read as its bits.
-FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
-_BITS = {
-    **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
-    **dict.fromkeys(("F32", "I32", "U32"), 32),
-    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 16),
-    **dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
-    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
-    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
-    "F4": 4,
+class StoredDtype(NamedTuple):
+    """What safetensors' spelling of a dtype means.
+
+    Attributes
+    ----------
+    bits : int
+        Of one value.
+    torch : str
+        Its name in torch; empty where torch has none.
+    numpy : str
+        How NumPy reads one that can be a matrix, bfloat16 as its bits; empty for the others.
+    """
+
+    bits: int
+    torch: str = ""
+    numpy: str = ""
+
+
+#: Every dtype of the format.
+STORED_DTYPES = {
+    "F64": StoredDtype(64, "float64", "<f8"),
+    "F32": StoredDtype(32, "float32", "<f4"),
+    "F16": StoredDtype(16, "float16", "<f2"),
+    "BF16": StoredDtype(16, "bfloat16", "<u2"),
+    "I64": StoredDtype(64, "int64"),
+    "I32": StoredDtype(32, "int32"),
+    "I16": StoredDtype(16, "int16"),
+    "I8": StoredDtype(8, "int8"),
+    "U64": StoredDtype(64, "uint64"),
+    "U32": StoredDtype(32, "uint32"),
+    "U16": StoredDtype(16, "uint16"),
+    "U8": StoredDtype(8, "uint8"),
+    "BOOL": StoredDtype(8, "bool"),
+    "C64": StoredDtype(64, "complex64"),
+    "F8_E4M3": StoredDtype(8, "float8_e4m3fn"),
+    "F8_E5M2": StoredDtype(8, "float8_e5m2"),
+    "F8_E8M0": StoredDtype(8, "float8_e8m0fnu"),
+    "F8_E4M3FNUZ": StoredDtype(8, "float8_e4m3fnuz"),
+    "F8_E5M2FNUZ": StoredDtype(8, "float8_e5m2fnuz"),
+    "F6_E2M3": StoredDtype(6),
+    "F6_E3M2": StoredDtype(6),
+    "F4": StoredDtype(4),
 }
 
 
@@ -136,9 +168,9 @@ def _stored(name: str, value: dict[str, Any], origin: int) -> StoredTensor:
     for number in (*shape, start, end):
         if type(number) is not int or not 0 <= number < 2**63:
             raise TypeError(f"{name} has something else where a size belongs")
-    if dtype not in _BITS:
+    if dtype not in STORED_DTYPES:
         raise ValueError(f"{name} has the unknown dtype {dtype!r}")
-    if math.prod(shape) * _BITS[dtype] != 8 * (end - start):
+    if math.prod(shape) * STORED_DTYPES[dtype].bits != 8 * (end - start):
         raise ValueError(f"{name} has {end - start} bytes, which its shape does not need")
     views, reason = matrix_views(dtype, tuple(shape))
     return StoredTensor(
@@ -154,7 +186,7 @@ def matrix_views(dtype: str, shape: tuple[int, ...]) -> tuple[tuple[View, ...], 
     >>> matrix_views("I64", (2, 2))
     ((), 'it holds integers (I64), and a matrix of floats is needed')
     """
-    if dtype not in FLOATS:
+    if dtype not in STORED_DTYPES or not STORED_DTYPES[dtype].numpy:
         return (), _why_not_float(dtype)
     if 0 in shape:
         return (), f"it is empty, its shape is {shape}"

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lolora_core.files.header import StoredTensor, TensorInfo, matrix_views
+from lolora_core.files.header import STORED_DTYPES, StoredTensor, TensorInfo, matrix_views
 from lolora_core.files.ranges import ByteFile, LocalFile, read_header
 
 __all__ = [
@@ -26,22 +26,11 @@ __all__ = [
 ]
 
 
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-}
-
-
-_SPELLED = {dtype: name for name, dtype in _DTYPES.items()} | {
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-    torch.complex64: "C64",
+# In every torch that is supported but for the newest of the 8-bit floats.
+_SPELLED = {
+    getattr(torch, stored.torch): name
+    for name, stored in STORED_DTYPES.items()
+    if stored.torch and hasattr(torch, stored.torch)
 }
 
 
@@ -126,9 +115,9 @@ class SafetensorsSource:
             Its dtype is not floating point of 16, 32 or 64 bits, or its file has changed.
         """
         file, stored = self._places[name]
-        if stored.info.dtype not in _DTYPES:
+        if not STORED_DTYPES[stored.info.dtype].numpy:
             raise ValueError(f"{name} of {file.label} is {stored.info.dtype}, which is not read")
-        dtype, shape = _DTYPES[stored.info.dtype], stored.info.shape
+        dtype, shape = getattr(torch, STORED_DTYPES[stored.info.dtype].torch), stored.info.shape
         if math.prod(shape) == 0:
             return torch.empty(shape, dtype=dtype)
         return torch.frombuffer(file.read(stored.start, stored.end), dtype=dtype).reshape(shape)

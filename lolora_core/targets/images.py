@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from lolora_core.targets.base import Array, Entry, Target
 
@@ -162,7 +163,7 @@ def to_grey(rgb: Array) -> Array:
     >>> to_grey(np.ones((1, 2, 3))).round(12).tolist()
     [[1.0, 1.0]]
     """
-    from skimage.color import rgb2gray
+    from skimage.color import rgb2gray  # slow to load
 
     grey: Array = rgb2gray(rgb)
     return grey
@@ -181,8 +182,6 @@ def load(url_id: str, *, colour: bool) -> Target:
     >>> load("camera", colour=False).shape
     (512, 512)
     """
-    from PIL import Image
-
     photograph = _BY_ID[url_id]
     entry = photograph.entry
     with Image.open(_data_folder() / photograph.file) as image:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
+from lolora_core.common.names import did_you_mean
 from lolora_core.targets import images, synthetic, weights
 from lolora_core.targets.base import Entry, Target
 
@@ -39,8 +38,7 @@ def entry(id: str) -> Entry:
     found = _ENTRIES.get(id)
     if found is not None:
         return found
-    near = get_close_matches(str(id), _ENTRIES, n=3)
-    advice = f"did you mean {' or '.join(near)}?" if near else "catalogue() lists them all."
+    advice = did_you_mean(id, _ENTRIES, "catalogue() lists them all.")
     raise ValueError(f"There is no target {id!r}; {advice}")
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lolora_core.common.devices import resolve_device
-from lolora_core.common.near_names import near_names
+from lolora_core.common.names import near_names
 from lolora_core.training.methods import Method, resolve_method
 from lolora_core.training.records import DivergedError, Record, Snapshot
 from lolora_core.training.tasks import resolve_task

@@ -18,7 +18,7 @@ from lolora_core.adapters import (
     add_adapters,
     full_gradients,
 )
-from lolora_core.common.near_names import near_names
+from lolora_core.common.names import near_names
 from lolora_core.families import FAMILIES
 from lolora_core.families.global_ import Global
 from lolora_core.families.localized import Localized

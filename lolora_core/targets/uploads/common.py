@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import numpy as np
 
 from lolora_core.common.names import display_name, printable
+from lolora_core.files.kinds import SUFFIXES, FileKind, kind_of
 from lolora_core.files.pickles import refuse_pickle_name
 from lolora_core.targets.base import Array, Target, check_finite, content_hash
 
@@ -19,23 +18,10 @@ MAX_SIDE = 2048
 """Rows and columns that a target from an upload has at most."""
 
 
-UploadKind = Literal["image", "npy", "safetensors"]
-
-
-_KINDS: dict[str, UploadKind] = {
-    ".png": "image",
-    ".jpg": "image",
-    ".jpeg": "image",
-    ".webp": "image",
-    ".npy": "npy",
-    ".safetensors": "safetensors",
-}
-
-
 _lock = threading.Lock()
 
 
-def check_extension(name: str) -> UploadKind:
+def check_extension(name: str) -> FileKind:
     """Return which kind of upload a file name announces: "image", "npy" or "safetensors".
 
     Raises
@@ -54,10 +40,9 @@ def check_extension(name: str) -> UploadKind:
     ValueError: notes.txt is not accepted; upload .png, .jpg, .jpeg, .webp, .npy or .safetensors.
     """
     refuse_pickle_name(name)
-    suffix = re.search(r"\.[^.]*$", name)
-    kind = _KINDS.get(suffix[0].lower()) if suffix else None
+    kind = kind_of(name)
     if kind is None:
-        *first, last = _KINDS
+        *first, last = SUFFIXES
         raise ValueError(
             f"{display_name(name)} is not accepted; upload {', '.join(first)} or {last}."
         )

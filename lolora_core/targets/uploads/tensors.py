@@ -8,8 +8,8 @@ import numpy as np
 
 from lolora_core.common.names import display_name, printable
 from lolora_core.files.header import (
-    FLOATS,
     MAX_HEADER,
+    STORED_DTYPES,
     StoredTensor,
     TensorInfo,
     View,
@@ -18,8 +18,6 @@ from lolora_core.files.header import (
 from lolora_core.files.pickles import refuse_pickle_bytes, refuse_pickle_name
 from lolora_core.targets.base import Array, Target
 from lolora_core.targets.uploads.common import check_bytes, upload_target, window
-
-_FULL_NAMES = {"F16": "float16", "BF16": "bfloat16"}
 
 
 def list_tensors(data: bytes, *, name: str = "the file") -> tuple[TensorInfo, ...]:
@@ -104,13 +102,13 @@ def upload_safetensors(
         raise ValueError(f"{printable(tensor)} of {shown} cannot be used: {info.reason}.")
     chosen = _choose(info, view)
     count = math.prod(info.shape)
-    flat = np.frombuffer(data, FLOATS[info.dtype], count, stored.start)
+    flat = np.frombuffer(data, STORED_DTYPES[info.dtype].numpy, count, stored.start)
     part, notes = window(flat.reshape(chosen.shape), row, col)
     if len(info.shape) > 2:
         axes = "×".join(map(str, info.shape))
         notes = (f"the {axes} tensor is read as {chosen.label}", *notes)
-    if info.dtype in _FULL_NAMES:
-        notes += (f"{_FULL_NAMES[info.dtype]} converted to float32",)
+    if STORED_DTYPES[info.dtype].bits < 32:
+        notes += (f"{STORED_DTYPES[info.dtype].torch} converted to float32",)
     array = _to_float(part, info.dtype)
     return upload_target(
         array, name=name, what="tensor", tensor=tensor, corner=(row, col), notes=notes

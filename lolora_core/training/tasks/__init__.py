@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lolora_core.common.near_names import near_names
+from lolora_core.common.names import near_names
 from lolora_core.training.tasks import (
     digits as digits_tasks,
 )

@@ -82,13 +82,6 @@ def test_the_cache_is_bounded_in_bytes() -> None:
     assert 0 < held <= compute._svds.maxsize == compute.DECOMPOSITION_BYTES
 
 
-def test_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compute, "available_devices", lambda: ("cpu",))
-    assert compute.resolve_device("auto") == "cpu"
-    with pytest.raises(ValueError, match="has no cuda device; it has cpu"):
-        compute.resolve_device("cuda")
-
-
 def test_an_upload_that_is_gone_says_so() -> None:
     choice = compute.UploadChoice("npy")
     with pytest.raises(ValueError, match="no longer held here"):

@@ -141,6 +141,9 @@ def test_a_revision_is_asked_for_and_its_commit_pinned(hub: Hub) -> None:
     hub.asked.clear()
     open_source("me/base", revision="main")
     assert "/resolve/main/" in hub.asked[0][0]
+    assert [path for path, wanted, _ in hub.asked if wanted != "bytes=0-7"] == [
+        "/me/base/resolve/c0ffee/model.safetensors"
+    ]
     with pytest.raises(ValueError, match="revision stands twice"):
         open_source("me/base@a", revision="b")
 

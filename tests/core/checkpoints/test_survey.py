@@ -182,7 +182,9 @@ def test_a_stopped_survey_goes_on_from_its_file(
     output = tmp_path / f"survey{suffix}"
     part = survey(*files, n_jobs=1, output=output, progress=lambda done, total, name: done < 2)
     assert (len(part.rows), part.complete) == (2, False)
-    with output.open("a") as file:
+    kept = rows_module.rows_path(output)
+    assert [path.name for path in tmp_path.glob("survey*")] == [kept.name]
+    with kept.open("a") as file:
         file.write('{"cut off in the mid')
     seen: list[str] = []
     rest = survey(
@@ -245,6 +247,32 @@ def test_the_output_of_another_survey_is_refused(files: tuple[Path, Path], tmp_p
         survey(*files, n_jobs=1, output=tmp_path / "notes.jsonl")
     with pytest.raises(ValueError, match=r"must end in \.jsonl or \.csv"):
         survey(*files, n_jobs=1, output=tmp_path / "survey.txt")
+
+
+def test_a_csv_is_the_frame_and_is_replaced_whole_or_not_at_all(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "survey.csv"
+    # A tied matrix has a row of its own until the survey is complete.
+    base, tuned = pair()
+    base["head.weight"], tuned["head.weight"] = base["embed.weight"], tuned["embed.weight"]
+    found = survey(base, tuned, n_jobs=1, output=output)
+    read = pd.read_csv(output)
+    pd.testing.assert_frame_equal(read, found.frame(), check_exact=True, check_dtype=False)
+    before = output.read_bytes()
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_csv", full)
+        with pytest.raises(OSError, match="No space left"):
+            survey(base, tuned, n_jobs=1, output=output)
+    assert output.read_bytes() == before
+    rows_module.rows_path(output).unlink()
+    with pytest.raises(ValueError, match=r"survey\.csv\.jsonl, the rows it would go on from"):
+        survey(base, tuned, n_jobs=1, output=output)
+    assert output.read_bytes() == before
 
 
 def test_checkpoints_of_different_models_are_refused() -> None:

@@ -24,11 +24,10 @@ from typer.testing import CliRunner
 
 import lolora_core
 from lolora_core import Approximation
-from lolora_core.__main__ import app
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.checkpoints import read_peft
 from lolora_core.commands import experiments
-from lolora_core.commands.shared import whole_file
+from lolora_core.commands.main import app
 
 ROOT = Path(lolora_core.__file__).resolve().parents[1]
 BASE, ROTATED = (f"assets/digits-mlp-{name}.safetensors" for name in ("base", "rotated"))
@@ -59,11 +58,15 @@ def test_the_examples_of_the_readme_run(folder: Path) -> None:
     section = (ROOT / "README.md").read_text().split("## The command line")[1]
     block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert block is not None
-    lines = [line for line in block[1].splitlines() if not line.startswith("#")]
+    lines = [
+        re.sub(r"^(lolora|python -m lolora_core) ", "", line)
+        for line in block[1].splitlines()
+        if not line.startswith("#")
+    ]
     for line in lines:
-        result = run(line.removeprefix("python -m lolora_core "))
+        result = run(line)
         assert result.exit_code == 0, (line, result.output)
-    assert {line.split()[3] for line in lines} == set(COMMANDS[:6])
+    assert {line.split()[0] for line in lines} == set(COMMANDS[:6])
     survey = pd.read_csv(folder / "survey.csv")
     assert sorted(survey["rows"]) == [10, 256, 256]
     assert len(read_peft(folder / "adapter").terms) == 3
@@ -76,7 +79,34 @@ def test_the_examples_of_the_readme_run(folder: Path) -> None:
 def test_help_has_an_example_that_names_the_command(command: str) -> None:
     result = run(f"{command} --help")
     assert result.exit_code == 0
-    assert f"Example: python -m lolora_core {command}" in " ".join(result.output.split())
+    assert f"Example: lolora {command}" in " ".join(result.output.split())
+
+
+def test_the_list_of_commands_is_shown_without_loading_the_library(folder: Path) -> None:
+    script = (
+        "import sys; from lolora_core.commands.main import main; sys.argv[1:] = ['--help']\n"
+        "try: main()\n"
+        "finally: print(*sorted({'torch', 'numpy', 'pandas', 'sklearn'} & {*sys.modules}))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *shown, loaded = ended.stdout.split("\n")[:-1]
+    assert shown[0] == "Usage: lolora [OPTIONS] COMMAND [ARGS]..."
+    assert all(any(line.startswith(f"  {command} ") for line in shown) for command in COMMANDS)
+    assert loaded == ""
+
+
+def test_help_names_the_families_that_are_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    for families in (("global", "hybrid"), ("toy",)):
+        monkeypatch.setattr("lolora_core.families.FAMILIES", dict.fromkeys(families))
+        for command in ("approximate", "sweep", "advise", "extract", "resize"):
+            words = " ".join(run(f"{command} --help").output.split())
+            assert re.search(rf"--family <\S+> {', '.join(families)}[.;]", words), words
 
 
 def test_json_is_all_that_stdout_holds(folder: Path) -> None:
@@ -156,13 +186,6 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_old_file(
     assert (result.exit_code, result.stderr.strip()) == (2, "Error: No space left on device")
     assert sorted(path.name for path in folder.iterdir()) == ["assets", "sweep.csv"]
     assert (folder / "sweep.csv").read_text() == "old"
-
-
-def test_a_whole_file_has_the_rights_of_any_other(folder: Path) -> None:
-    (folder / "plain").write_text("")
-    with whole_file(folder / "whole.txt") as draft:
-        draft.write_text("text")
-    assert (folder / "whole.txt").stat().st_mode == (folder / "plain").stat().st_mode
 
 
 def test_ctrl_c_ends_with_130_and_keeps_the_survey_so_far(folder: Path) -> None:

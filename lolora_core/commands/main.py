@@ -1,0 +1,24 @@
+"""The program ``lolora``: its commands, gathered."""
+
+from __future__ import annotations
+
+import typer
+
+from lolora_core.commands import checkpoints, experiments, matrices
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Low-rank structures of matrices, checkpoints and adapters at a parameter budget.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for part in (matrices, checkpoints, experiments):
+    part.register(app)
+
+
+def main() -> None:
+    """Run the command line; the name is ours however it was started."""
+    app(prog_name="lolora")

@@ -32,8 +32,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             shutil.copy(ROOT / name, sources / name)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, sources]
-    subprocess.run(build, check=True)
+    build: list[str | Path] = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir"]
+    subprocess.run([*build, folder, sources], check=True)
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "env")
     python = folder / "env" / "bin" / "python"
@@ -46,7 +46,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(environment: Path, *command: str) -> str:
     """Run a program of the environment from a folder that is not the checkout."""
-    program = [environment / "bin" / command[0], *command[1:]]
+    program: list[str | Path] = [environment / "bin" / command[0], *command[1:]]
     done = subprocess.run(
         program, cwd=environment, env={}, capture_output=True, text=True, check=False
     )

@@ -1,29 +1,39 @@
-# `make app` opens the app; `make test` runs every check. Both install what they need first.
+# `make app` opens the app; `make test` runs every check; `make quick` those of the inner loop.
+# Each installs what it needs first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two workers: each has a server and a browser of its own, and one thread of torch.
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: app test lint types unit browser bench clean
+.PHONY: app test quick lint types core unit browser bench clean
 
 app: $(VENV)/.app
 	$(BIN)/streamlit run app/main.py
 
 test: lint types unit browser
 
+quick: lint types core
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(VENV)/.test
 	$(BIN)/mypy
 
+core: $(VENV)/.test
+	$(PYTEST) lolora_core tests/core tests/benchmarks tests/test_project.py
+
 unit: $(VENV)/.test
-	$(BIN)/pytest lolora_core app tests/core tests/app
+	$(PYTEST) lolora_core app tests/core tests/app tests/benchmarks tests/test_project.py
 	# The common checks once more, with every shape in every signature checked at each call.
 	$(BIN)/pytest --jaxtyping-packages=lolora_core,beartype.beartype tests/core/families/test_families.py -k test_common
 
 browser: $(VENV)/.browser
-	$(BIN)/pytest tests/browser
+	$(PYTEST) tests/browser
 
 bench: $(VENV)/.browser
 	$(BIN)/python -m benchmarks
@@ -31,7 +41,7 @@ bench: $(VENV)/.browser
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.app: requirements.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.app: requirements.txt pyproject.toml setup.py | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
@@ -45,4 +55,4 @@ $(VENV)/.browser: $(VENV)/.test
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

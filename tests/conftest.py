@@ -1,5 +1,6 @@
 """Settings of the whole suite."""
 
+import os
 from typing import Any
 
 import pytest
@@ -9,6 +10,11 @@ from hypothesis import settings
 # Timing belongs to benchmarks/, so no deadline; the same examples every run.
 settings.register_profile("lolora", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("lolora")
+
+# Beside other workers one core is a worker's share, and that of the programs that its tests start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

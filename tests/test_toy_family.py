@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from app.shared import style
 from lolora_core import FAMILIES, Grid, advise, approximate, budget_for_rank, decompose, sweep
-from lolora_core.__main__ import app as command
 from lolora_core.adapters import AdapterConfig, add_adapters, num_adapter_parameters
 from lolora_core.checkpoints import extract_adapters, survey
+from lolora_core.commands.main import app as command
 from lolora_core.explore.compare import compare, explain
 from tests.app.test_pages import MAIN, figures, text
 from tests.common_checks import CASES, CHECKS, RANKS, make

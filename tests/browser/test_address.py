@@ -47,11 +47,11 @@ def test_each_act_on_compare_is_one_entry(app: App) -> None:
     app.open("?target=MiniLM+layer+0+query&block_row=3&block_col=2")
     count = entries(app.page)
     acts = (
-        (lambda: app.page.get_by_role("button", name="r = 32 ▸").click(), "rank=40"),
-        (lambda: app.page.locator(".st-key-cut_12_1 button").click(), "linked=false"),
+        (lambda: app.page.get_by_role("button", name="r = 40 ▸").click(), "rank=40"),
+        (lambda: app.page.get_by_role("button", name="Cut into 12 heads").click(), "linked=false"),
         (lambda: app.number("rows", 6), "rows=6"),
         (lambda: app.page.locator(".st-key-linked label").first.click(), "cols=6"),
-        (lambda: app.page.locator(".st-key-reset button").click(), "/$"),
+        (lambda: app.page.get_by_role("button", name="Reset").click(), "/$"),
     )
     for act, shown in acts:
         act()

@@ -51,7 +51,12 @@ def test_each_act_on_compare_is_one_entry(app: App) -> None:
         (lambda: app.page.get_by_role("button", name="Cut into 12 heads").click(), "linked=false"),
         (lambda: app.number("rows", 6), "rows=6"),
         (lambda: app.page.locator(".st-key-linked label").first.click(), "cols=6"),
-        (lambda: app.page.get_by_role("button", name="Reset").click(), "/$"),
+        (
+            lambda: (
+                app.page.get_by_test_id("stSidebar").get_by_role("button", name="Reset").click()
+            ),
+            "/$",
+        ),
     )
     for act, shown in acts:
         act()
@@ -61,7 +66,7 @@ def test_each_act_on_compare_is_one_entry(app: App) -> None:
     app.page.go_back()
     expect_rank(app, 40)
     expect_numbers(app, rows=6, cols=6)
-    expect(app.page.get_by_test_id("stSidebar")).to_contain_text("MiniLM")
+    expect(app.page.get_by_test_id("stSidebar")).to_contain_text("Query weights of a sentence")
     app.page.go_back()
     expect_numbers(app, rows=6, cols=1)
     assert entries(app.page) == count

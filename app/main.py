@@ -24,16 +24,21 @@ page = st.navigation(
 )
 st.title(page.title, anchor=False)
 
-# After the heading: this imports torch. Here and not on the pages: what the entry point draws keeps
-# its value from page to page.
-from app.shared import sidebar  # noqa: E402
+# After the heading: this imports torch.
+from app.page_settings import EVERY, OF_PAGE  # noqa: E402
+from app.shared import address, share, sidebar  # noqa: E402
+from app.shared.common import TARGET  # noqa: E402
 from app.views.fine_tune import heartbeat  # noqa: E402
 
-races = page.title == "Fine-tune"
-if not races:
-    # Before the page, which may stop the script; Fine-tune shows its race itself.
+used = OF_PAGE[page.url_path]
+address.travel()
+address.follow(page.url_path, used, EVERY)
+address.write(page.url_path, used)
+heartbeat.reclaim()
+# Fine-tune shows its race itself, and has a sidebar of its own.
+if page.url_path != "fine_tune":
     with st.sidebar:
         heartbeat.draw()
-    sidebar.draw()
+        sidebar.draw(with_target=TARGET in used)
 page.run()
-sidebar.share(sidebar.fine_tune_settings() if races else sidebar.every_setting())
+share.draw(used, EVERY)

@@ -19,6 +19,7 @@ import numpy as np
 import streamlit as st
 
 from app.lens.half import to_half
+from app.shared.settings import widget_value
 
 View = Literal["reconstruction", "signed", "absolute", "blocks"]
 
@@ -169,7 +170,7 @@ def linked_view(*, key: str, on_pick: Callable[[], None], **content: Unpack[Cont
     Parameters
     ----------
     key
-        Key of the component; ``st.session_state[key]["block"]`` holds the pick in ``on_pick``.
+        Key of the component; ``widget_value(key)["block"]`` holds the pick in ``on_pick``.
     on_pick
         Called before the rerun that a pick causes.
     **content
@@ -181,6 +182,6 @@ def linked_view(*, key: str, on_pick: Callable[[], None], **content: Unpack[Cont
         ``.block`` is None or the latest pick, a mapping with ``row``, ``col`` and ``count``. The
         count rises with every pick, so picking the same block again is seen as a change.
     """
-    block = (st.session_state.get(key) or {}).get("block") or {}
+    block = (widget_value(key) or {}).get("block") or {}
     data = pack(content, picks=int(block.get("count", 0)))
     return _COMPONENT(key=key, data=data, default={"block": None}, on_block_change=on_pick)

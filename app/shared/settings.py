@@ -1,31 +1,32 @@
-"""Every setting that a link carries, declared once: key, default, bounds, label, help.
+"""What the app keeps for a visitor: settings, which a link carries, and slots, which it does not.
 
-A setting's key is its widget's key, its name in the URL and its name in the settings file. Widgets
-are bound to the URL by Streamlit; their bounds never change, so that a link means the same
-wherever it is opened.
+Nothing else in the app touches Streamlit's session state. A setting's key is its widget's key, its
+name in the URL and its name in the settings file. Each page declares its own settings; those that
+two pages use are in `app.shared.common`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
 __all__ = [
-    "ALL",
-    "FINE_TUNE",
     "Setting",
+    "Slot",
     "apply_settings",
     "export_settings",
-    "get",
-    "pattern_setting",
-    "rate_setting",
+    "query_of",
     "reset",
-    "set_value",
+    "widget_value",
 ]
+
+T = TypeVar("T")
+#: Of a text in a link; more is cut.
+LONGEST = 2000
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,16 @@ class Setting:
     minimum, maximum, step : int or float, optional
         Bounds of a number, of the type of the default.
     options : tuple of str or int, optional
-        What a choice may be; the target's options come from the catalogue.
+        What a choice may be.
+    titles : mapping, optional
+        What the widget says for an option, where that is not the option itself. Links and files
+        may hold titles too.
+
+    Examples
+    --------
+    >>> rank = Setting("rank", 32, "Rank", "", minimum=1, maximum=256, step=1)
+    >>> rank.read(["7"]), rank.read(["999"]), rank.read([]), rank.write(7)
+    (7, 32, 32, ['7'])
     """
 
     key: str
@@ -54,6 +64,20 @@ class Setting:
     maximum: Any = None
     step: Any = None
     options: tuple[Any, ...] = ()
+    titles: Mapping[Any, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def value(self) -> Any:
+        """What the visitor picked, also before the widget is drawn."""
+        return st.session_state.get(self.key, self.default)
+
+    def set(self, value: Any) -> None:
+        """Set the value, from a callback or before the widget is drawn."""
+        st.session_state[self.key] = value
+
+    def title(self, option: Any) -> str:
+        """Return what the widget says for an option."""
+        return self.titles.get(option, str(option))
 
     def accepts(self, value: Any) -> bool:
         """Return whether `value` has the type and lies within the bounds of the setting."""
@@ -70,446 +94,101 @@ class Setting:
             return True
         return bool(self.minimum <= value <= self.maximum)
 
+    def named(self, value: Any) -> Any:
+        """Return the option that a title names; any other value as it is."""
+        for option, title in self.titles.items():
+            if title == value:
+                return option
+        return value
 
-TARGET = Setting(
-    "target",
-    "camera",
-    "Target",
-    "The matrix W to approximate. Type to search.",
-)
-COLOUR = Setting(
-    "colour",
-    False,
-    "In colour",
-    "A colour image is three matrices. Each is approximated on its own with r·(m + n) parameters, "
-    "so the total is three times that.",
-)
-RANK = Setting(
-    "rank",
-    32,
-    "Budget, as equivalent rank r",
-    "The budget is r·(m + n) trainable parameters: what global LoRA of rank r would have. Every "
-    "family gets the same budget.",
-    minimum=1,
-    maximum=256,
-    step=1,
-)
-ROWS = Setting(
-    "rows",
-    8,
-    "Block rows",
-    "Into how many block rows the grid cuts the matrix.",
-    minimum=1,
-    maximum=64,
-    step=1,
-)
-COLS = Setting(
-    "cols",
-    8,
-    "Block columns",
-    "Into how many block columns the grid cuts the matrix.",
-    minimum=1,
-    maximum=64,
-    step=1,
-)
-LINKED = Setting(
-    "linked",
-    True,
-    "Same number of rows and columns",
-    "Diagonal needs as many block rows as block columns.",
-)
-DEVICE = Setting(
-    "device",
-    "auto",
-    "Device",
-    "Where decompositions run: auto is cuda, then mps, then cpu.",
-    options=("auto", "cpu", "cuda", "mps"),
-)
-VIEW = Setting(
-    "view",
-    "reconstruction",
-    "Show",
-    "Reconstruction Ŵ; signed error W − Ŵ around 0; absolute error |W − Ŵ|; or the error of each "
-    "block as a share of ‖W‖.",
-    options=("reconstruction", "signed error", "absolute error", "per block"),
-)
-SCALE = Setting(
-    "scale",
-    "full",
-    "Error scale",
-    "One scale serves all families. Full covers the largest error of any family; 1/8 ends at an "
-    "eighth of it, and each picture states how much of it lies beyond.",
-    options=("full", "1/4", "1/8", "1/16"),
-)
-GRID_LINES = Setting("lines", False, "Grid lines", "Draw the borders of the blocks.")
-SEARCHED = Setting(
-    "hybrid",
-    False,
-    "Hybrid too",
-    "A global term plus adaptive ranks on what it leaves. How the budget is shared is searched, "
-    "which takes about a second at 512² for each new grid and budget.",
-)
-BLOCK_MARKS = Setting(
-    "marks",
-    False,
-    "Block errors",
-    "A square in each block: its area is the block's squared error, on one scale for all families.",
-)
-LOG_CURVE = Setting(
-    "log",
-    True,
-    "Logarithmic error",
-    "Equal steps up the axis are equal factors; errors of 0 do not appear.",
-)
-BLOCK_ROW = Setting(
-    "block_row",
-    0,
-    "Block row",
-    "Counted from 0 at the top. Or click a block in a picture.",
-    minimum=0,
-    maximum=63,
-    step=1,
-)
-BLOCK_COL = Setting(
-    "block_col",
-    0,
-    "Block column",
-    "Counted from 0 at the left. Or click a block in a picture.",
-    minimum=0,
-    maximum=63,
-    step=1,
-)
-SIDE = Setting(
-    "side",
-    512,
-    "Longest side of an uploaded image",
-    "Larger images are made smaller to this side, in pixels; the note under the target says so.",
-    options=(128, 256, 512, 1024, 2048),
-)
+    def read(self, texts: Sequence[str]) -> Any:
+        """Return the value that the URL holds, or the default where that is not allowed."""
+        if not texts:
+            return self.default
+        if isinstance(self.default, list):
+            # Of an empty choice the URL holds one empty text.
+            value: Any = [self.named(text) for text in dict.fromkeys(texts) if text]
+        else:
+            value = self._parsed(texts[-1])
+        return value if self.accepts(value) else self.default
 
-SWEEP_GRIDS = Setting(
-    "grids",
-    "powers of 2",
-    "Grids",
-    "Powers of 2 up to 32 blocks a side, or every number of blocks up to 32 that cuts the matrix "
-    "into equal blocks. The grid of the sidebar is always among them.",
-    options=("powers of 2", "divisors"),
-)
-LOG_PARAMETERS = Setting(
-    "logx",
-    True,
-    "Logarithmic parameters",
-    "Equal steps across are equal factors of the number of parameters.",
-)
-ACROSS = Setting(
-    "across",
-    "localized",
-    "Family",
-    "Whose error is drawn over block rows × block columns, at the budget of the sidebar.",
-)
-AIM = Setting(
-    "aim",
-    "budget",
-    "Choose by",
-    "The lowest error at the budget of the sidebar, or the fewest parameters that reach a "
-    "relative error or a share of the energy.",
-    options=("budget", "error", "energy"),
-)
-AIM_ERROR = Setting(
-    "aim_error",
-    0.1,
-    "Relative error to reach",
-    "‖W − Ŵ‖_F/‖W‖_F, no unit; 0 is exact, 1 is the zero matrix.",
-    minimum=0.0,
-    maximum=1.0,
-    step=0.01,
-)
-AIM_ENERGY = Setting(
-    "aim_energy",
-    0.9,
-    "Share of the energy to capture",
-    "1 − error²: 0.9 means that 90 % of Σσ² is kept, an error of 0.316.",
-    minimum=0.0,
-    maximum=1.0,
-    step=0.01,
-)
-PAINT = Setting(
-    "paint",
-    "",
-    "Rank map as text",
-    "Rows are joined by _, ranks by a dot; 5x3 is three blocks of rank 5. Empty is the map of "
-    "localized.",
-)
-BRUSH = Setting(
-    "brush",
-    "block",
-    "Brush",
-    "What a click on a block paints.",
-    options=("block", "row", "column", "diagonal", "border", "all"),
-)
-BRUSH_RANK = Setting(
-    "brush_rank",
-    8,
-    "Rank of the brush",
-    "What the painted blocks get; never more than a block's full rank.",
-    minimum=0,
-    maximum=256,
-    step=1,
-)
-REORDER = Setting(
-    "reorder",
-    False,
-    "Reorder rows and columns",
-    "Looks for an order of rows and columns that gathers structure into the blocks of the grid. "
-    "Any order of channels is free at inference: it is folded into the layers before and after.",
-)
+    def _parsed(self, text: str) -> Any:
+        if isinstance(self.default, str):
+            return self.named(text[:LONGEST])
+        kind = type(self.minimum if self.default is None else self.default)
+        if kind is bool:
+            return {"true": True, "false": False}.get(text.lower())
+        try:
+            return self.named(text) if text in self.titles.values() else kind(text)
+        except ValueError:
+            return self.default
 
-PAIR = Setting(
-    "pair",
-    "digits transformer",
-    "Base and tuned",
-    "The weights before and after fine-tuning; what is surveyed is their difference ΔW.",
-    options=("digits transformer", "digits MLP", "own upload", "from the Hub"),
-)
-HUB_BASE = Setting(
-    "hub_base",
-    "",
-    "Model id of the base",
-    "On the Hugging Face Hub: owner/name, or owner/name@revision.",
-)
-HUB_TUNED = Setting(
-    "hub_tuned",
-    "",
-    "Model id of tuned",
-    "A fine-tuned model of the same shapes, or a LoRA or GraLoRA adapter of the base.",
-)
-MATRIX = Setting(
-    "matrix",
-    "",
-    "Matrix",
-    "The one to look at; or click its cell above. First stands the one with the largest ‖ΔW‖_F.",
-)
-KEEP = Setting(
-    "keep",
-    "global",
-    "Family",
-    "The structure of the adapter. On the grid of the sidebar, where it has blocks.",
-)
-SPEND = Setting(
-    "spend",
-    "each matrix",
-    "Budget",
-    "The equivalent rank of the sidebar for each matrix; the sum of that over all matrices, "
-    "shared, so that rank goes where it pays; or whatever keeps a share of each ‖ΔW‖².",
-    options=("each matrix", "shared", "energy"),
-)
-KEEP_ENERGY = Setting(
-    "keep_energy",
-    0.9,
-    "Share of the energy to keep",
-    "Of each matrix, 1 − error²: 0.9 keeps 90 % of ‖ΔW‖²_F, an error of 0.316.",
-    minimum=0.05,
-    maximum=0.99,
-    step=0.01,
-)
-STORED = Setting(
-    "stored",
-    "float32",
-    "Stored as",
-    "The type of the numbers in the file; errors are measured after rounding to it.",
-    options=("float32", "float16", "bfloat16"),
-)
-FORMAT = Setting(
-    "format",
-    "PEFT",
-    "Format",
-    "A folder that PEFT opens, exact; one truncated to a LoRA of the rank of the sidebar; or the "
-    "folder of this library, which stores blocks as they are.",
-    options=("PEFT", "PEFT, truncated", "lolora_core"),
-)
-
-ALL: tuple[Setting, ...] = (
-    TARGET,
-    COLOUR,
-    RANK,
-    ROWS,
-    COLS,
-    LINKED,
-    DEVICE,
-    VIEW,
-    SCALE,
-    GRID_LINES,
-    BLOCK_MARKS,
-    SEARCHED,
-    LOG_CURVE,
-    BLOCK_ROW,
-    BLOCK_COL,
-    SIDE,
-    SWEEP_GRIDS,
-    LOG_PARAMETERS,
-    ACROSS,
-    AIM,
-    AIM_ERROR,
-    AIM_ENERGY,
-    PAINT,
-    BRUSH,
-    BRUSH_RANK,
-    REORDER,
-    PAIR,
-    HUB_BASE,
-    HUB_TUNED,
-    MATRIX,
-    KEEP,
-    SPEND,
-    KEEP_ENERGY,
-    STORED,
-    FORMAT,
-)
+    def write(self, value: Any) -> list[str]:
+        """Return what the URL holds for a value."""
+        if isinstance(value, list):
+            return [str(v) for v in value] or [""]
+        return [str(value).lower() if isinstance(value, bool) else str(value)]
 
 
-FT_TASK = Setting(
-    "ft_task",
-    "digits-rotated",
-    "Task",
-    "A pretrained base, what it has to learn, and how success is measured.",
-)
-FT_METHODS = Setting(
-    "ft_methods",
-    ["global", "diagonal", "localized", "full"],
-    "Methods",
-    "All train on the same examples in the same order. The families' adapters share one budget; "
-    "full trains every weight, frozen only the head; peft- are the layers of the PEFT package.",
-)
-FT_RANK = Setting(
-    "ft_rank",
-    8,
-    "Budget, as equivalent rank r",
-    "Each adapted m×n matrix gets r·(m + n) trainable parameters, whatever the family.",
-    minimum=1,
-    maximum=64,
-    step=1,
-)
-FT_GRID = Setting(
-    "ft_grid",
-    4,
-    "Grid, blocks a side",
-    "Each adapted matrix is cut into K×K blocks, for the families that have blocks.",
-    minimum=1,
-    maximum=16,
-    step=1,
-)
-FT_STEPS = Setting(
-    "ft_steps",
-    None,
-    "Steps",
-    "Updates of each method; left empty, the task's own number.",
-    minimum=1,
-    maximum=5000,
-    step=1,
-)
-FT_SEED = Setting(
-    "ft_seed",
-    0,
-    "Seed",
-    "Draws the training examples, their order and the factors at the start. On the CPU the same "
-    "seed gives the same numbers.",
-    minimum=0,
-    maximum=1_000_000,
-    step=1,
-)
-FT_SEEDS = Setting(
-    "ft_seeds",
-    1,
-    "Number of seeds",
-    "The race is run once with each seed from the first on; with two or more, the page says "
-    "whether a difference is larger than the spread.",
-    minimum=1,
-    maximum=10,
-    step=1,
-)
-FT_CURVE = Setting(
-    "ft_curve",
-    "validation",
-    "Loss on",
-    "Validation: examples that are not trained on, at every evaluation. Training: the batch of "
-    "each step, before its update.",
-    options=("validation", "training"),
-)
-FT_LOG = Setting("ft_log", True, "Logarithmic loss", "Equal steps up the axis are equal factors.")
-FT_SCALE = Setting(
-    "ft_scale",
-    "1/4",
-    "Scale of ΔW",
-    "One scale serves all methods and steps. Full covers the largest |ΔW|; 1/4 ends at a quarter "
-    "of it, and each picture states how much of it lies beyond.",
-    options=("full", "1/2", "1/4", "1/8"),
-)
+class Slot(Generic[T]):
+    """A value that the app keeps for each visitor, in no link: declared once, at a module's top.
 
-#: Of the page Fine-tune, apart from the learning rates.
-FINE_TUNE: tuple[Setting, ...] = (
-    FT_TASK,
-    FT_METHODS,
-    FT_RANK,
-    FT_GRID,
-    FT_STEPS,
-    FT_SEED,
-    FT_SEEDS,
-    FT_CURVE,
-    FT_LOG,
-    FT_SCALE,
-)
+    Parameters
+    ----------
+    key : str
+    default : object
+        Until it is set; never changed in place.
+    """
+
+    def __init__(self, key: str, default: T) -> None:
+        self.key, self.default = key, default
+
+    @property
+    def value(self) -> T:
+        """What is kept."""
+        kept: T = st.session_state.get(self.key, self.default)
+        return kept
+
+    def set(self, value: T) -> None:
+        """Keep another value."""
+        st.session_state[self.key] = value
+
+    def take(self) -> T:
+        """Return what is kept and forget it."""
+        kept: T = st.session_state.pop(self.key, self.default)
+        return kept
 
 
-def rate_setting(method: str) -> Setting:
-    """Return the setting of a method's peak learning rate; None is the library's own."""
-    return Setting(
-        f"ft_lr.{method}",
-        None,
-        method,
-        f"Peak learning rate of AdamW for {method}; left empty, the library's own for this task. "
-        "Very large ones make the run diverge; the page then says at which step.",
-        minimum=1e-6,
-        maximum=1e12,
-        step=1e-3,
-    )
+def widget_value(key: str) -> Any:
+    """Return what a widget without a setting holds: a figure, an editor, a file; for callbacks."""
+    return st.session_state.get(key)
 
 
-def pattern_setting(entry: Any, parameter: Any) -> Setting:
-    """Return the setting of one slider of a synthetic pattern; its key names the pattern."""
-    return Setting(
-        f"{entry.id}.{parameter.name}",
-        parameter.default,
-        parameter.label,
-        parameter.help,
-        minimum=parameter.minimum,
-        maximum=parameter.maximum,
-        step=parameter.step,
-    )
+def seed(settings: Iterable[Setting], read: Callable[[Setting], Any]) -> None:
+    """Give a value to every setting that has none yet."""
+    for setting in settings:
+        if setting.key not in st.session_state:
+            setting.set(read(setting))
 
 
-def get(setting: Setting) -> Any:
-    """Return what the visitor picked, or the default before the widget was drawn."""
-    return st.session_state.get(setting.key, setting.default)
-
-
-def set_value(setting: Setting, value: Any) -> None:
-    """Set a setting from a callback; Streamlit allows it nowhere else."""
-    st.session_state[setting.key] = value
-
-
-def reset(settings: Sequence[Setting]) -> None:
+def reset(settings: Iterable[Setting]) -> None:
     """Put settings back to their defaults; a callback."""
     for setting in settings:
-        set_value(setting, setting.default)
+        setting.set(setting.default)
 
 
-def export_settings(settings: Sequence[Setting]) -> str:
+def query_of(settings: Iterable[Setting]) -> dict[str, list[str]]:
+    """Return the query of a link: every setting that is not at its default."""
+    return {s.key: s.write(s.value) for s in settings if s.value != s.default}
+
+
+def export_settings(settings: Iterable[Setting]) -> str:
     """Return all settings as JSON text that `apply_settings` reads."""
-    return json.dumps({setting.key: get(setting) for setting in settings}, indent=2)
+    return json.dumps({setting.key: setting.value for setting in settings}, indent=2)
 
 
 def apply_settings(
-    text: bytes, settings: Sequence[Setting], write: Callable[[Setting, Any], None] = set_value
+    text: bytes, settings: Sequence[Setting], write: Callable[[Setting, Any], None] = Setting.set
 ) -> list[str]:
     """Set what a settings file holds; return a sentence for everything that was not taken.
 
@@ -529,8 +208,10 @@ def apply_settings(
     for key, value in found.items():
         if key not in known:
             problems.append(f"“{key}” is not a setting of this version; it was left out.")
-        elif not known[key].accepts(value):
-            problems.append(f"“{key}” cannot be {value!r}; it was left as it is.")
+            continue
+        meant = known[key].named(value)
+        if known[key].accepts(meant):
+            write(known[key], meant)
         else:
-            write(known[key], value)
+            problems.append(f"“{key}” cannot be {value!r}; it was left as it is.")
     return problems

@@ -1,4 +1,4 @@
-"""Settings → widgets: each kind of widget is written once, bound to the URL."""
+"""Settings → widgets: each kind of widget is written once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ __all__ = ["choice", "number", "pills", "segments", "slider", "text", "toggle"]
 
 
 def _shared(setting: Setting) -> dict[str, Any]:
+    # The value is there before the widget is: see `app.shared.address.follow`.
     return {
         "label": setting.label,
         "help": setting.help,
         "key": setting.key,
-        "bind": "query-params",
+        "persist_state": "session",
     }
 
 
@@ -26,7 +27,6 @@ def _bounded(setting: Setting) -> dict[str, Any]:
         **_shared(setting),
         "min_value": setting.minimum,
         "max_value": setting.maximum,
-        "value": setting.default,
         "step": setting.step,
     }
 
@@ -38,46 +38,46 @@ def slider(setting: Setting) -> Any:
 
 def number(setting: Setting, **options: Any) -> Any:
     """Draw a number as a box; return its value."""
+    if setting.default is None:
+        options["value"] = None
     return st.number_input(**_bounded(setting), **options)
 
 
 def toggle(setting: Setting, **options: Any) -> bool:
     """Draw a switch; return whether it is on."""
-    return bool(st.toggle(value=setting.default, **_shared(setting), **options))
+    return bool(st.toggle(**_shared(setting), **options))
 
 
-def segments(setting: Setting, **options: Any) -> str:
+def segments(setting: Setting, **options: Any) -> Any:
     """Draw a choice of a few words; return the one picked."""
-    return str(
-        st.segmented_control(
-            options=setting.options,
-            default=setting.default,
-            required=True,
-            **_shared(setting),
-            **options,
-        )
+    return st.segmented_control(
+        options=setting.options,
+        required=True,
+        format_func=setting.title,
+        **_shared(setting),
+        **options,
     )
 
 
-def choice(setting: Setting, options: Sequence[str] | None = None, **more: Any) -> Any:
+def choice(setting: Setting, options: Sequence[Any] | None = None, **more: Any) -> Any:
     """Draw a choice of many as a list to search; return the one picked."""
     offered = list(setting.options if options is None else options)
-    index = offered.index(setting.default)
-    return st.selectbox(options=offered, index=index, **_shared(setting), **more)
+    if setting.value not in offered:
+        # Of a link: a matrix of another pair, a device of another machine.
+        setting.set(setting.default)
+    return st.selectbox(
+        options=offered, **{"format_func": setting.title, **_shared(setting), **more}
+    )
 
 
 def pills(setting: Setting, **options: Any) -> list[str]:
     """Draw a choice of several; return those picked, in the order of the options."""
     picked = st.pills(
-        options=setting.options,
-        selection_mode="multi",
-        default=setting.default,
-        **_shared(setting),
-        **options,
+        options=setting.options, selection_mode="multi", **_shared(setting), **options
     )
     return [option for option in setting.options if option in picked]
 
 
 def text(setting: Setting, **options: Any) -> str:
     """Draw a line of text; return it."""
-    return str(st.text_input(value=setting.default, **_shared(setting), **options))
+    return str(st.text_input(**_shared(setting), **options))

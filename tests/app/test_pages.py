@@ -131,3 +131,13 @@ def test_figures_do_not_import_streamlit() -> None:
 def test_pages_are_short() -> None:
     for page in (Path(MAIN).parent / "views").glob("*/page.py"):
         assert len(page.read_text().splitlines()) <= 200
+
+
+def test_only_settings_touch_the_session_state() -> None:
+    app = Path(MAIN).parent
+    found = {
+        str(path.relative_to(app))
+        for path in app.rglob("*.py")
+        if "session_state" in path.read_text(encoding="utf-8")
+    }
+    assert found == {"shared/settings.py"}

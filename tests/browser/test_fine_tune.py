@@ -112,8 +112,7 @@ def test_stop_keeps_what_was_trained_and_it_opens_in_compare(app: App) -> None:
     open_page(app, ENDLESS)
     press(app, "Start")
     expect(app.main.get_by_text(re.compile(r"[Rr]unning: .*step [\d,]+ of 5,000"))).to_be_visible()
-    press(app, "Start")
-    expect(app.main).to_contain_text("A race is still running.")
+    expect(button(app, "Start")).to_be_disabled()
     press(app, "Stop")
     expect(app.main.get_by_text(re.compile("[Ss]topped")).first).to_be_visible()
     with app.page.expect_download() as download:
@@ -156,3 +155,26 @@ def test_a_link_repeats_a_race_and_rewind_shows_its_snapshots(app: App, browser:
         pd.testing.assert_frame_equal(records(app)[same], records(other)[same], check_exact=True)
     press(app, "New seed")
     expect(app.page).to_have_url(re.compile(r"ft_seed=4\b"))
+
+
+def test_a_reload_finds_the_race_again_and_a_stranger_does_not(app: App, browser: Browser) -> None:
+    open_page(app, "?ft_steps=4000&ft_methods=global")
+    press(app, "Start")
+    # The first race of the server imports what trains.
+    expect(app.main.get_by_text(re.compile(r"step [\d,]+ of 4,000")).first).to_be_visible(
+        timeout=60_000
+    )
+    press(app, "Pause")
+    expect(app.main.get_by_text(re.compile("[Pp]aused")).first).to_be_visible()
+    held = step(app)
+    app.page.reload()
+    expect(app.main.get_by_text(f"step {held:,} of 4,000").first).to_be_visible()
+    expect(button(app, "Start")).to_be_disabled()
+    with browser.new_context() as context:
+        other = App(context.new_page(), app.url)
+        open_page(other, app.page.url.partition("fine_tune")[2])
+        expect(other.main).to_contain_text("Choose a task and methods in the sidebar")
+        assert other.main.get_by_text(re.compile(r"step [\d,]+ of")).count() == 0
+    press(app, "Stop")
+    expect(app.main.get_by_text(re.compile("[Ss]topped")).first).to_be_visible()
+    expect(button(app, "Start")).to_be_enabled()

@@ -7,76 +7,60 @@ from typing import Any
 
 import streamlit as st
 
-from app.lens.view import View, linked_view
+from app.lens.view import linked_view
+from app.shared import progress, sidebar
 from app.shared import scene as compute
-from app.shared import settings as state
-from app.shared import sidebar
 from app.shared import widgets as controls
+from app.shared.common import BLOCK_COL, BLOCK_ROW
+from app.shared.settings import Slot, widget_value
 from app.shared.style import LUTS
 from app.views.compare import parts as details
 from app.views.compare import sentences as prose
 from app.views.compare.compute import comparison, pictures, rank_needed
+from app.views.compare.settings import BLOCK_MARKS, GRID_LINES, SCALE, SEARCHED, VIEW
 from lolora_core.explore.compare import explain
 from lolora_core.families import REFERENCE
 
 _PICKED = "pictures"
-_VIEWS: dict[str, View] = {
-    "reconstruction": "reconstruction",
-    "signed error": "signed",
-    "absolute error": "absolute",
-    "per block": "blocks",
-}
+#: Work that takes less, in seconds, has no bar.
+_QUICK = 0.5
+#: What is shown as long as new work is stopped.
+_SHOWN: Slot[tuple[Any, ...] | None] = Slot("shown", None)
 
 
 def _controls() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        view = controls.segments(state.VIEW)
-        controls.segments(state.SCALE, disabled=view == "reconstruction")
-        controls.toggle(state.GRID_LINES)
-        controls.toggle(state.BLOCK_MARKS)
-        controls.toggle(state.SEARCHED)
+        view = controls.segments(VIEW)
+        controls.segments(SCALE, disabled=view == "reconstruction")
+        controls.toggle(GRID_LINES)
+        controls.toggle(BLOCK_MARKS)
+        controls.toggle(SEARCHED)
 
 
 def _pick() -> None:
-    block = (st.session_state.get(_PICKED) or {}).get("block")
+    block = (widget_value(_PICKED) or {}).get("block")
     if block:
-        state.set_value(state.BLOCK_ROW, int(block["row"]))
-        state.set_value(state.BLOCK_COL, int(block["col"]))
+        BLOCK_ROW.set(int(block["row"]))
+        BLOCK_COL.set(int(block["col"]))
 
 
-def _mark_stopped(key: Any) -> None:
-    st.session_state["stopped"] = key
+def _decomposed(scene: compute.Scene) -> compute.Scene:
+    """Decompose what is new and return the scene; after a Stop, the last one that was shown."""
+    if sum(compute.missing_seconds(scene)) > _QUICK:
+        words = "Stopped. What was decomposed so far is kept."
+        if progress.stopped("work", scene.key, words):
+            last = _SHOWN.value
+            if last is None:
+                st.stop()
+            return compute.Scene(compute.recall(last[0]), *last[1:])
 
-
-def _decomposed(scene: Any) -> Any:
-    """Decompose what is new and return the scene; after a Stop, the last one that was shown.
-
-    A bar with the time left and a Stop button appear if it takes more than a moment.
-    """
-    seconds = sum(compute.missing_seconds(scene))
-    place = st.empty()
-    if seconds > 0.5 and st.session_state.get("stopped") == scene.key:
-        with place.container(horizontal=True, vertical_alignment="center"):
-            st.info("Stopped. What was decomposed so far is kept.")
-            st.button("Continue", on_click=_mark_stopped, args=(None,), key="continue_work")
-        last = st.session_state.get("shown")
-        if last is None:
-            st.stop()
-        return compute.Scene(compute.recall(last[0]), *last[1:])
-    if seconds > 0.5:
-        with place.container(horizontal=True, vertical_alignment="center"):
-            bar = st.progress(0.0, "Decomposing …")
-            st.button("Stop", on_click=_mark_stopped, args=(scene.key,), key="stop_work")
-
-        def show(done: int, steps: int) -> None:
-            left = max(1, round(seconds * (1 - done / steps)))
-            bar.progress(
-                done / steps, f"Decomposing, part {done + 1} of {steps}: about {left} s left"
+        def run(show: progress.Progress) -> None:
+            compute.decompositions(
+                scene, lambda done, steps: show(done / steps, f"part {done + 1} of {steps}")
             )
 
-        compute.decompositions(scene, show)
-    place.empty()
-    st.session_state["shown"] = scene.key
+        progress.with_stop("work", scene.key, "Decomposing", run)
+    _SHOWN.set(scene.key)
     return scene
 
 
@@ -92,9 +76,11 @@ def _pictures_first() -> None:
 
 def page() -> None:
     """Draw the page."""
-    answer = st.empty()
+    # Above the answer: nothing that is drawn later moves the button.
+    work, answer = st.container(), st.empty()
     scene, rank = sidebar.looked_at()
-    scene = _decomposed(replace(scene, searched=state.get(state.SEARCHED)))
+    with work:
+        scene = _decomposed(replace(scene, searched=SEARCHED.value))
     with (
         st.spinner("Sharing the budget between the terms of hybrid …", show_time=True)
         if (scene.searched)
@@ -114,8 +100,8 @@ def page() -> None:
     _controls()
     target, grid = scene.target, scene.grid
     shown = pictures(scene, rank)
-    view, selected = _VIEWS[state.get(state.VIEW)], details.selected_block(grid)
-    part = int(state.get(state.SCALE).removeprefix("full").removeprefix("1/") or 1)
+    view, selected = VIEW.value, details.selected_block(grid)
+    part = SCALE.value
     linked_view(
         key=_PICKED,
         on_pick=_pick,
@@ -127,8 +113,8 @@ def page() -> None:
         block_limit=shown.peak("blocks") / part,
         row_edges=grid.row_edges,
         col_edges=grid.col_edges,
-        show_grid=state.get(state.GRID_LINES),
-        show_block_errors=state.get(state.BLOCK_MARKS),
+        show_grid=GRID_LINES.value,
+        show_block_errors=BLOCK_MARKS.value,
         selected=selected,
         image=target.value_range is not None,
         luts=LUTS,

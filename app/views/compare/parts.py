@@ -10,8 +10,8 @@ import streamlit as st
 
 from app.lens.view import Panel
 from app.shared import charts, style, words
-from app.shared import settings as state
 from app.shared import widgets as controls
+from app.shared.common import BLOCK_COL, BLOCK_ROW, LOG_CURVE, RANK
 from app.shared.scene import Scene, decompositions
 from app.views.compare import compute, figures
 from app.views.compare import sentences as prose
@@ -47,7 +47,7 @@ _BEST = {
 
 def selected_block(grid: Grid) -> tuple[int, int]:
     """Return the block that was picked, held inside the grid."""
-    row, col = state.get(state.BLOCK_ROW), state.get(state.BLOCK_COL)
+    row, col = BLOCK_ROW.value, BLOCK_COL.value
     return min(row, grid.blocks[0] - 1), min(col, grid.blocks[1] - 1)
 
 
@@ -88,13 +88,13 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
 def _largest_rank(scene: Scene, found: Comparison) -> int:
     """Return where the curve ends: at as many parameters as entries, or at the slider's end."""
     m, n = scene.grid.shape
-    return max(found.rank, min(state.RANK.maximum, m * n // (m + n)), 1)
+    return max(found.rank, min(RANK.maximum, m * n // (m + n)), 1)
 
 
 def curve(scene: Scene, found: Comparison) -> None:
     """Draw error against budget for every family, with the same facts as text."""
     st.subheader("Error against budget", anchor=False)
-    logarithmic = controls.toggle(state.LOG_CURVE)
+    logarithmic = controls.toggle(LOG_CURVE)
     largest = _largest_rank(scene, found)
     frame = compute.curves(scene, largest)
     points = {name: r.relative_error for name, r in found.results.items() if name not in frame}
@@ -111,11 +111,11 @@ def block(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
     grid = scene.grid
     st.subheader("One block", anchor=False)
     left, right = st.columns(2)
-    for column, setting in ((left, state.BLOCK_ROW), (right, state.BLOCK_COL)):
+    for column, setting in ((left, BLOCK_ROW), (right, BLOCK_COL)):
         with column:
             controls.number(setting)
     row, col = selected_block(grid)
-    asked = state.get(state.BLOCK_ROW), state.get(state.BLOCK_COL)
+    asked = BLOCK_ROW.value, BLOCK_COL.value
     if (row, col) != asked:
         st.caption(prose.beyond_grid(grid.label, asked, (row, col)))
     spectra = [c.on(grid).spectra.values[row, col] for c in decompositions(scene)]

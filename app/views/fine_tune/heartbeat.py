@@ -1,29 +1,50 @@
-"""On the other pages: tells a race that its visitor is still here, and shows its state."""
+"""The race of a visitor: found again after a reload, kept alive and shown on other pages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import streamlit as st
 
-if TYPE_CHECKING:
-    from app.views.fine_tune.jobs import Race
+from app.shared.settings import Slot, widget_value
+from app.views.fine_tune import jobs
+from app.views.fine_tune import sentences as prose
+from app.views.fine_tune.jobs import Race
 
-__all__ = ["POLL", "current", "draw"]
+__all__ = ["LOST", "POLL", "RACE", "draw", "reclaim"]
 
 #: Seconds between two looks at a race; at 0.25 training was measured three times slower.
 POLL = 1.0
-RACE = "race"
+RACE: Slot[Race | None] = Slot("race", None)
+#: The race that this tab remembers is not held any more.
+LOST: Slot[bool] = Slot("race_lost", False)
+
+_KEY = "reclaim"
+_COMPONENT = st.components.v2.component(
+    "reclaim", js=(Path(__file__).parent / "reclaim.js").read_text(encoding="utf-8")
+)
 
 
-def current() -> Race | None:
-    """Return this visitor's race."""
-    return st.session_state.get(RACE)
+def _found() -> None:
+    key = (widget_value(_KEY) or {}).get("race")
+    if key and RACE.value is None:
+        RACE.set(jobs.held(str(key)))
+        LOST.set(RACE.value is None)
+
+
+def reclaim() -> None:
+    """Let the tab remember its race; after a reload, take it up again."""
+    race = RACE.value
+    _COMPONENT(
+        key=_KEY,
+        data={"race": race.key if race else "", "forget": LOST.value},
+        on_race_change=_found,
+    )
 
 
 def draw() -> None:
     """Draw the state of the race, if there is one, and look again every second while it runs."""
-    race = current()
+    race = RACE.value
     if race is None:
         return
     active = not race.ended
@@ -31,8 +52,6 @@ def draw() -> None:
 
 
 def _look(race: Race, active: bool) -> None:
-    from app.views.fine_tune import sentences as prose
-
     race.beat()
     if race.ended:
         if active:

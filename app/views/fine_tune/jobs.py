@@ -6,19 +6,20 @@ Nothing here calls Streamlit. A race lives as long as somebody sends heartbeats:
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Literal
+from weakref import WeakValueDictionary
 
 import torch
 
+from app.views.fine_tune.adapter_file import adapter_zip
 from app.views.fine_tune.film import Film, Frame, hold
 from app.views.fine_tune.lanes import LINE, Lane, Line, Outcome, Plan
-from app.views.fine_tune.race_files import adapter_zip
 from lolora_core.common.metrics import numerical_rank, relative_error
 from lolora_core.training import DivergedError, Method, fine_tune
 
@@ -33,6 +34,7 @@ __all__ = [
     "Plan",
     "Race",
     "explain",
+    "held",
     "start",
     "warm_up",
 ]
@@ -81,13 +83,13 @@ class Race:
     film : Film
         ΔW of the first seed.
     key : str
-        Of this race alone.
+        Of this race alone, and not to be guessed: who knows it may take the race up.
     """
 
     def __init__(
         self, plan: Plan, *, line: Line = LINE, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.plan, self.num_steps, self.key = plan, plan.num_steps, uuid.uuid4().hex
+        self.plan, self.num_steps, self.key = plan, plan.num_steps, secrets.token_hex(16)
         self.film = Film(self.num_steps)
         self.lanes: list[Lane] = []
         self.state: State = "queued"
@@ -390,5 +392,15 @@ def start(plan: Plan, running: Race | None, *, replace: bool = False) -> Race:
             )
         running.stop()
     race = Race(plan)
+    _held[race.key] = race
     race.start()
     return race
+
+
+#: Races that run or that a visitor looks at, by key; they go with the last of their visitors.
+_held: WeakValueDictionary[str, Race] = WeakValueDictionary()
+
+
+def held(key: str) -> Race | None:
+    """Return the race of a key, as long as it is held."""
+    return _held.get(key)

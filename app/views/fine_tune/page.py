@@ -2,8 +2,10 @@
 
 import streamlit as st
 
+from app.shared import address
 from app.views.fine_tune import heartbeat, jobs, parts, race_end
 from app.views.fine_tune.jobs import Race
+from app.views.fine_tune.settings import SETTINGS
 
 _INTRODUCTION = (
     "Choose a task and methods in the sidebar, then Start: all methods learn from the same "
@@ -16,6 +18,8 @@ def _live(race: Race, active: bool) -> None:
     race.beat()
     if active and race.ended:
         st.rerun()
+    # What is picked in here runs this function alone.
+    address.write("fine_tune", SETTINGS, key="address_of_race")
     # One place, however many sentences: what comes after is not drawn anew.
     with st.container():
         parts.status(race)
@@ -31,7 +35,7 @@ def page() -> None:
     with st.sidebar:
         parts.settings()
     parts.buttons()
-    race = heartbeat.current()
+    race = heartbeat.RACE.value
     if race is None:
         answer.markdown(_INTRODUCTION)
     else:

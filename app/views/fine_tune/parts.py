@@ -6,52 +6,61 @@ import numpy as np
 import streamlit as st
 
 from app.shared import scene as compute
-from app.shared import settings as state
 from app.shared import sidebar
 from app.shared import widgets as controls
+from app.shared.common import DEVICE
+from app.shared.settings import Slot
 from app.views.fine_tune import figures as figures_training
 from app.views.fine_tune import jobs
 from app.views.fine_tune import sentences as words
 from app.views.fine_tune.film import Frame
-from app.views.fine_tune.heartbeat import RACE, current
+from app.views.fine_tune.heartbeat import LOST, RACE
 from app.views.fine_tune.jobs import Race
 from app.views.fine_tune.lanes import Plan
-from lolora_core.training import METHODS, TASKS, Method
+from app.views.fine_tune.settings import (
+    CURVE,
+    GRID,
+    LOG,
+    PICKED,
+    RANK,
+    SCALE,
+    SEED,
+    SEEDS,
+    STEPS,
+    TASK,
+    rate_setting,
+)
+from lolora_core.training import TASKS, Method
 
 __all__ = ["buttons", "curves", "deltas", "plan_of_settings", "settings", "status"]
 
-_PROBLEM = "race_problem"
+_PROBLEM: Slot[str] = Slot("race_problem", "")
 # Pixels on the screen: a tall ΔW must not fill a page.
 _NARROWEST, _WIDEST, _HIGHEST = 128, 240, 320
 
 
-def _settings() -> dict[str, state.Setting]:
-    return {setting.key: setting for setting in sidebar.fine_tune_settings()}
-
-
 def settings() -> None:
     """Draw everything that a race is made from, in the sidebar."""
-    known = _settings()
-    task = TASKS[controls.choice(known["ft_task"], format_func=lambda name: TASKS[name].title)]
+    task = TASKS[controls.choice(TASK)]
     st.caption(task.description)
     missing = task.requires()
     if missing:
         st.warning(f"{missing}.")
     with st.popover("Source", width="stretch"):
         st.markdown(task.source)
-    picked = controls.pills(known["ft_methods"])
-    rank, grid = controls.slider(state.FT_RANK), controls.number(state.FT_GRID)
+    picked = controls.pills(PICKED)
+    rank, grid = controls.slider(RANK), controls.number(GRID)
     left, right = st.columns(2)
     with left:
-        controls.number(state.FT_SEED)
+        controls.number(SEED)
     with right:
-        controls.number(state.FT_SEEDS)
-    controls.number(state.FT_STEPS, placeholder=f"{task.steps}, the task's own")
+        controls.number(SEEDS)
+    controls.number(STEPS, placeholder=f"{task.steps}, the task's own")
     with st.expander("Learning rates"):
         st.caption("Peak rate of each method; an empty box takes the library's own.")
         for name in picked:
             own = _library_rate(name, rank, grid, task.name)
-            controls.number(state.rate_setting(name), placeholder=own, format="%g")
+            controls.number(rate_setting(name), placeholder=own, format="%g")
     sidebar.device()
 
 
@@ -64,26 +73,27 @@ def _library_rate(name: str, rank: int, grid: int, task: str) -> str:
 
 def plan_of_settings() -> Plan:
     """Return what the settings ask for."""
-    picked = [name for name in METHODS if name in state.get(state.FT_METHODS)]
-    first = state.get(state.FT_SEED)
+    picked = [name for name in PICKED.options if name in PICKED.value]
+    first = SEED.value
     return Plan(
-        task=state.get(state.FT_TASK),
+        task=TASK.value,
         methods=tuple(picked),
-        rates=tuple(state.get(state.rate_setting(name)) for name in picked),
-        rank=state.get(state.FT_RANK),
-        grid=state.get(state.FT_GRID),
-        seeds=tuple(range(first, first + state.get(state.FT_SEEDS))),
-        steps=state.get(state.FT_STEPS),
-        device=state.get(state.DEVICE),
+        rates=tuple(rate_setting(name).value for name in picked),
+        rank=RANK.value,
+        grid=GRID.value,
+        seeds=tuple(range(first, first + SEEDS.value)),
+        steps=STEPS.value,
+        device=DEVICE.value,
     )
 
 
 def _begin(plan: Plan, *, in_place: bool) -> None:
-    st.session_state.pop(_PROBLEM, None)
+    _PROBLEM.set("")
     try:
-        st.session_state[RACE] = jobs.start(plan, current(), replace=in_place)
+        RACE.set(jobs.start(plan, RACE.value, replace=in_place))
+        LOST.set(False)
     except (ValueError, ImportError, jobs.BusyError) as problem:
-        st.session_state[_PROBLEM] = str(problem)
+        _PROBLEM.set(str(problem))
 
 
 def _start() -> None:
@@ -91,25 +101,26 @@ def _start() -> None:
 
 
 def _again() -> None:
-    race = current()
+    race = RACE.value
     assert race is not None
     _begin(race.plan, in_place=True)
 
 
 def _new_seed() -> None:
-    race = current()
-    last = race.plan.seeds[-1] if race else state.get(state.FT_SEED)
-    state.set_value(state.FT_SEED, (last + 1) % state.FT_SEED.maximum)
+    race = RACE.value
+    last = race.plan.seeds[-1] if race else SEED.value
+    SEED.set((last + 1) % SEED.maximum)
     _begin(plan_of_settings(), in_place=True)
 
 
 def buttons() -> None:
     """Draw what starts, holds and ends a race."""
-    race = current()
+    race = RACE.value
     runs = race is not None and not race.ended
     holds = race is not None and race.pausing
     with st.container(horizontal=True, gap="small"):
-        st.button("Start", on_click=_start, key="ft_start", type="primary",
+        st.button("Start", on_click=_start, key="ft_start", disabled=runs,
+                  type="secondary" if runs else "primary",
                   help="Train the chosen methods side by side, from step 0.")  # fmt: skip
         for label, act, key, enabled, text in (
             ("Pause", Race.pause, "ft_pause", runs and not holds, "Hold after the present step."),
@@ -117,15 +128,26 @@ def buttons() -> None:
             ("Resume", Race.resume, "ft_resume", runs and holds, "Go on training."),
             ("Stop", Race.stop, "ft_stop", runs, "End the race; what was trained is kept."),
         ):
-            st.button(label, on_click=act, args=(race,), key=key, disabled=not enabled, help=text)
+            st.button(
+                label,
+                on_click=act,
+                args=(race,),
+                key=key,
+                disabled=not enabled,
+                help=text,
+                type="primary" if runs and label == "Stop" else "secondary",
+            )
         st.button("Reset, same seed", on_click=_again, key="ft_again", disabled=race is None,
                   help="Train the same plan once more from step 0; on the CPU the numbers are the "
                   "same.")  # fmt: skip
         st.button("New seed", on_click=_new_seed, key="ft_new_seed",
                   help="Train from step 0 with the next seed that was not used.")  # fmt: skip
-    if _PROBLEM in st.session_state:
-        # Said once: it no longer holds when the race has ended or a setting has changed.
-        st.error(st.session_state.pop(_PROBLEM))
+    # Said once: it no longer holds when the race has ended or a setting has changed.
+    problem = _PROBLEM.take()
+    if problem:
+        st.error(problem)
+    if LOST.value:
+        st.info("The race of this tab is no longer held here: it ended, and its page was away.")
     if race is not None and race.plan != plan_of_settings():
         st.info("The settings have changed since this race began; Start takes the new ones.")
 
@@ -165,8 +187,8 @@ def curves(race: Race) -> None:
     """Draw loss and metric of all methods over the steps."""
     task = TASKS[race.plan.task]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        split = controls.segments(state.FT_CURVE)
-        logarithmic = controls.toggle(state.FT_LOG)
+        split = controls.segments(CURVE)
+        logarithmic = controls.toggle(LOG)
     trained = split == "training"
     shown = (
         ("train_loss" if trained else "eval_loss", f"{split} loss", True, logarithmic),
@@ -202,7 +224,7 @@ def _frame(race: Race) -> tuple[Frame | None, str]:
             "Adapted matrix", modules, key="ft_module", help="Whose update ΔW is shown."
         )
     with middle:
-        controls.segments(state.FT_SCALE)
+        controls.segments(SCALE)
     with right:
         step = st.slider(
             "Rewind to step", 0, race.num_steps, race.num_steps, key="ft_rewind",
@@ -220,7 +242,7 @@ def deltas(race: Race) -> None:
         return
     names = race.plan.methods
     dense = {name: frame.deltas[name][module].dense() for name in names if name in frame.deltas}
-    part = int(state.get(state.FT_SCALE).removeprefix("full").removeprefix("1/") or 1)
+    part: int = SCALE.value
     limit = race.film.limit(names, module) / part
     with st.container(horizontal=True, gap="small"):
         for name in names:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app.shared import sidebar
+from app.shared.uploads import look_at
 from app.shared.words import three_digits
 from app.views.fine_tune import race_files
 from app.views.fine_tune import sentences as words
@@ -160,11 +160,10 @@ def open_in_compare(race: Race) -> None:
         "Adapted matrix", list(lane.deltas), key="ft_open_module", help="Whose update ΔW it is."
     )
     target = _target(race, lane, module)
-    if st.button(
-        "Open in Compare", on_click=sidebar.look_at, args=(target,), key="ft_open", width="stretch"
-    ):
-        # Without query_params Streamlit clears the link, which bound widgets forbid.
-        st.switch_page("views/compare/page.py", query_params={})
+    st.button(
+        "Open in Compare", on_click=look_at, args=(target, "views/compare/page.py"), key="ft_open",
+        width="stretch",
+    )  # fmt: skip
     st.caption(
         "Compare asks how well each family can copy a ΔW that is known already. There the order is "
         "often the other way round: what trains best need not copy best."

@@ -1,61 +1,44 @@
 """What if: every grid and every budget at once; own rank maps; the adviser."""
 
-from typing import Any
-
 import streamlit as st
 
-from app.shared import settings as state
-from app.shared import sidebar
+from app.shared import progress, sidebar
 from app.shared.scene import Scene
 from app.views.what_if import compute as compute_sweep
 from app.views.what_if import paint_box
 from app.views.what_if import parts as sweep_parts
+from app.views.what_if.settings import SWEEP_GRIDS
 from lolora_core import Grid, Sweep
 
-
-def _mark_stopped(key: Any) -> None:
-    st.session_state["stopped_sweep"] = key
+#: Work that takes less, in seconds, has no bar.
+_QUICK = 0.5
 
 
 def _swept(scene: Scene, grids: tuple[Grid, ...], name: str) -> Sweep | None:
     """Sweep what is new with a bar and a Stop button; after a Stop, what is finished."""
     target = scene.target
-    seconds = compute_sweep.missing_seconds(target, grids)
-    key = (target.sha256, grids)
-    place = st.empty()
-    if seconds > 0.5 and st.session_state.get("stopped_sweep") == key:
-        done = compute_sweep.finished(target, grids)
-        with place.container(horizontal=True, vertical_alignment="center"):
-            st.info(f"Stopped: {len(done)} of {len(grids)} grids are done and shown.")
-            st.button("Continue", on_click=_mark_stopped, args=(None,), key=f"continue_{name}")
-        return compute_sweep.swept(target, done) if done else None
-    if seconds <= 0.5:
+    if compute_sweep.missing_seconds(target, grids) <= _QUICK:
         return compute_sweep.swept(target, grids)
-    with place.container(horizontal=True, vertical_alignment="center"):
-        bar = st.progress(0.0, "Sweeping …")
-        st.button("Stop", on_click=_mark_stopped, args=(key,), key=f"stop_{name}")
+    key, done = (target.sha256, grids), compute_sweep.finished(target, grids)
+    words = f"Stopped: {len(done)} of {len(grids)} grids are done and shown."
+    if progress.stopped(name, key, words):
+        return compute_sweep.swept(target, done) if done else None
 
-    def show(done: int, total: int) -> None:
-        left = max(1, round(seconds * (1 - done / total)))
-        bar.progress(done / total, f"Sweeping, grid {done + 1} of {total}: about {left} s left")
+    def run(show: progress.Progress) -> Sweep:
+        return compute_sweep.swept(
+            target, grids, lambda at, total: show(at / total, f"grid {at + 1} of {total}")
+        )
 
-    found = compute_sweep.swept(target, grids, show)
-    place.empty()
-    return found
+    return progress.with_stop(name, key, "Sweeping", run)
 
 
 def page() -> None:
     """Draw the page."""
-    if st.session_state.pop("go_compare", False):
-        # Without query_params Streamlit clears the link, which bound widgets forbid.
-        st.switch_page("views/compare/page.py", query_params={})
-    place = st.container()
+    # The bar stands above: nothing that is drawn later moves its button.
+    status, controls_row = st.container(), st.container()
     scene, rank = sidebar.looked_at()
-    with place:
-        controls_row = st.container()
-        status = st.container()
     with status:
-        found = _swept(scene, compute_sweep.grids_of(scene, state.get(state.SWEEP_GRIDS)), "all")
+        found = _swept(scene, compute_sweep.grids_of(scene, SWEEP_GRIDS.value), "all")
     if found is None:
         st.info("No grid is finished yet: press Continue.")
     else:

@@ -10,43 +10,51 @@ import pandas as pd
 import streamlit as st
 
 from app.shared import scene as compute
-from app.shared import settings as state
 from app.shared import widgets as controls
+from app.shared.picking import PICTURE, picked_cell
 from app.shared.scene import Scene
+from app.shared.settings import Slot, widget_value
 from app.views.what_if import figures as figures_sweep
 from app.views.what_if import paint
 from app.views.what_if import sentences as prose_sweep
-from app.views.what_if.parts import PICTURE, picked_cell
+from app.views.what_if.settings import BRUSH, BRUSH_RANK, PAINT
 from lolora_core import FAMILIES, Grid
 from lolora_core.blocks.grid import budget_for_rank
 
 __all__ = ["draw"]
 
 LARGEST = 16
-_NOW = "painted"
+#: The map as it is drawn, and the full rank of each block.
+_NOW: Slot[tuple[np.ndarray, np.ndarray] | None] = Slot("painted", None)
+
+
+def _now() -> tuple[np.ndarray, np.ndarray]:
+    painted = _NOW.value
+    assert painted is not None, "strokes come from a map that was drawn"
+    return painted
 
 
 def _write(ranks: np.ndarray) -> None:
-    state.set_value(state.PAINT, paint.to_text(ranks))
+    PAINT.set(paint.to_text(ranks))
 
 
 def _stroke() -> None:
     cell = picked_cell("paint_map")
     if cell:
-        ranks, limits = st.session_state[_NOW]
-        kind, rank = state.get(state.BRUSH), state.get(state.BRUSH_RANK)
+        ranks, limits = _now()
+        kind, rank = BRUSH.value, BRUSH_RANK.value
         _write(paint.brush(ranks, kind, (int(cell[0]), int(cell[1])), rank, limits))
 
 
 def _everywhere() -> None:
-    ranks, limits = st.session_state[_NOW]
+    ranks, limits = _now()
     _write(paint.brush(ranks, "all", (0, 0), 0, limits))
 
 
 def _edited(key: str) -> None:
-    ranks, limits = st.session_state[_NOW]
+    ranks, limits = _now()
     ranks = ranks.copy()
-    for row, cells in st.session_state[key]["edited_rows"].items():
+    for row, cells in widget_value(key)["edited_rows"].items():
         for column, value in cells.items():
             i, j = int(row), int(column)
             ranks[i, j] = min(max(int(value or 0), 0), limits[i, j])
@@ -83,10 +91,10 @@ def draw(scene: Scene, rank: int) -> None:
     }
     left, right = st.columns([3, 2], gap="large")
     with right:
-        text = controls.text(state.PAINT, max_chars=2000)
+        text = controls.text(PAINT, max_chars=2000)
         ranks = _current(text, grid, maps["localized"])
         _brushes(maps)
-    st.session_state[_NOW] = (ranks, grid.max_ranks)
+    _NOW.set((ranks, grid.max_ranks))
     errors = {name: spectra.relative_error(found) for name, found in maps.items()}
     best = errors.pop("adaptive")
     with left:
@@ -125,8 +133,8 @@ def draw(scene: Scene, rank: int) -> None:
 
 
 def _brushes(maps: dict[str, np.ndarray]) -> None:
-    controls.segments(state.BRUSH)
-    controls.number(state.BRUSH_RANK)
+    controls.segments(BRUSH)
+    controls.number(BRUSH_RANK)
     with st.container(horizontal=True):
         st.button("Clear", on_click=_everywhere, key="paint_clear", help="Rank 0 everywhere.")
         for name, found in maps.items():

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.shared import charts
-from app.shared import settings as state
+from app.shared import address, charts, progress
 from app.shared import widgets as controls
+from app.shared.common import BLOCK_COL, BLOCK_ROW, COLS, LINKED, LOG_CURVE, RANK, ROWS
+from app.shared.picking import PICTURE, picked_cell
 from app.shared.scene import Scene
+from app.shared.settings import reset
 from app.shared.words import dense_storage
 from app.views.what_if import (
     compute as compute_sweep,
@@ -24,6 +25,15 @@ from app.views.what_if import (
 )
 from app.views.what_if import (
     sentences as prose_sweep,
+)
+from app.views.what_if.settings import (
+    ACROSS,
+    AIM,
+    AIM_ENERGY,
+    AIM_ERROR,
+    LOG_PARAMETERS,
+    REORDER,
+    SWEEP_GRIDS,
 )
 from lolora_core import FAMILIES, Grid, Sweep
 from lolora_core.explore.advise import DENSE, Advice
@@ -40,41 +50,29 @@ __all__ = [
     "winner_map",
 ]
 
-#: Only the button that saves a picture.
-PICTURE = {
-    "displaylogo": False,
-    "modeBarButtons": [["toImage"]],
-    "toImageButtonOptions": {"format": "png", "scale": 2},
-}
 _LONG = 4.0
 
 
 def open_in_compare(rows: int, cols: int, rank: int) -> None:
     """Set grid and budget and go to Compare; a callback."""
-    state.set_value(state.LINKED, rows == cols)
-    state.set_value(state.ROWS, rows)
-    state.set_value(state.COLS, cols)
-    state.set_value(state.RANK, min(max(rank, state.RANK.minimum), state.RANK.maximum))
-    state.reset((state.BLOCK_ROW, state.BLOCK_COL))
-    st.session_state["go_compare"] = True
-
-
-def picked_cell(key: str) -> list[Any] | None:
-    """Return what the clicked cell of a figure carries; for callbacks."""
-    points = (st.session_state.get(key) or {}).get("selection", {}).get("points", [])
-    return list(points[0]["customdata"]) if points and "customdata" in points[0] else None
+    LINKED.set(rows == cols)
+    ROWS.set(rows)
+    COLS.set(cols)
+    RANK.set(min(max(rank, RANK.minimum), RANK.maximum))
+    reset((BLOCK_ROW, BLOCK_COL))
+    address.go_to("views/compare/page.py")
 
 
 def adviser(scene: Scene, rank: int, found: Sweep) -> None:
     """Say which structure to choose, with one button that applies it."""
     sentence = st.empty()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        aim = controls.segments(state.AIM)
+        aim = controls.segments(AIM)
         value: float = compute_sweep.budget_of(scene.target, rank)
         if aim == "error":
-            value = controls.number(state.AIM_ERROR, width=220)
+            value = controls.number(AIM_ERROR, width=220)
         elif aim == "energy":
-            value = controls.number(state.AIM_ENERGY, width=220)
+            value = controls.number(AIM_ENERGY, width=220)
         button = st.empty()
     advice = compute_sweep.advice(scene.target, found, aim, value)
     sentence.markdown(
@@ -103,10 +101,10 @@ def _apply(scene: Scene, rank: int, advice: Advice, place: DeltaGenerator) -> No
         args=(best.grid_rows, best.grid_cols, needed),
         key="apply_advice",
         type="primary",
-        disabled=needed > state.RANK.maximum,
+        disabled=needed > RANK.maximum,
     )
-    if needed > state.RANK.maximum:
-        st.caption(prose_sweep.beyond_slider(needed, state.RANK.maximum))
+    if needed > RANK.maximum:
+        st.caption(prose_sweep.beyond_slider(needed, RANK.maximum))
 
 
 def _other_tools(scene: Scene, advice: Advice) -> None:
@@ -150,7 +148,7 @@ def winner_map(scene: Scene, rank: int, found: Sweep) -> None:
     """Draw who wins on each grid at each budget; a click opens Compare there."""
     st.subheader("Who wins where", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        controls.segments(state.SWEEP_GRIDS)
+        controls.segments(SWEEP_GRIDS)
         rows, cols = scene.grid.blocks
         st.button(
             f"Open {scene.grid.label}, r = {rank} in Compare",
@@ -159,7 +157,7 @@ def winner_map(scene: Scene, rank: int, found: Sweep) -> None:
             key="open_current",
             help="The grid and budget of the sidebar, framed in the map.",
         )
-    ranks = compute_sweep.drawn_ranks(scene.target, rank, state.RANK.maximum)
+    ranks = compute_sweep.drawn_ranks(scene.target, rank, RANK.maximum)
     cells = compute_sweep.winner_cells(found, scene.target, ranks)
     st.plotly_chart(
         figures_sweep.winner_map_figure(cells, (scene.grid.blocks, rank)),
@@ -180,8 +178,8 @@ def curves(scene: Scene, rank: int, found: Sweep) -> None:
     """Draw every family on every grid against parameters, and the Pareto front."""
     st.subheader("Every curve, and the Pareto front", anchor=False)
     with st.container(horizontal=True):
-        log_error = controls.toggle(state.LOG_CURVE)
-        log_parameters = controls.toggle(state.LOG_PARAMETERS)
+        log_error = controls.toggle(LOG_CURVE)
+        log_parameters = controls.toggle(LOG_PARAMETERS)
     frame = compute_sweep.curve_rows(found, scene.target, rank)
     front = found.pareto()
     st.plotly_chart(
@@ -214,13 +212,13 @@ def wanted(scene: Scene, grids: tuple[Grid, ...]) -> bool:
         return True
     return st.button(
         f"Sweep {len(grids)} grids, about {round(seconds)} s", key="sweep_pairs"
-    ) or st.session_state.get("stopped_sweep") == (scene.target.sha256, grids)
+    ) or progress.stopped("pairs", (scene.target.sha256, grids))
 
 
 def _go_to_pair() -> None:
     cell = picked_cell("rectangles")
     if cell:
-        open_in_compare(int(cell[0]), int(cell[1]), state.get(state.RANK))
+        open_in_compare(int(cell[0]), int(cell[1]), RANK.value)
 
 
 def rows_by_columns(
@@ -228,7 +226,7 @@ def rows_by_columns(
 ) -> None:
     """Draw the error of one family over block rows × block columns."""
     names = [name for name in found.families if not FAMILIES[name].spans_whole]
-    name = controls.choice(state.ACROSS, names)
+    name = controls.choice(ACROSS, names)
     budget = compute_sweep.budget_of(scene.target, rank)
     errors = np.array(
         [
@@ -267,7 +265,7 @@ def rows_by_columns(
 def reorder(scene: Scene, rank: int) -> None:
     """Show the matrix before and after its rows and columns are put in order."""
     st.subheader("Reordered", anchor=False)
-    if not controls.toggle(state.REORDER):
+    if not controls.toggle(REORDER):
         st.caption(
             "Blocks see only what lies side by side. Switch on to look for a better order of rows "
             "and columns, found by spectral co-clustering."

@@ -6,29 +6,36 @@ from typing import Any
 
 import streamlit as st
 
-from app.shared import settings as state
 from app.shared import widgets as controls
 from app.shared.scene import MEGABYTE
-from app.shared.sidebar import MAX_UPLOAD_MB
+from app.shared.settings import Slot
+from app.shared.uploads import MAX_UPLOAD_MB
 from app.views.your_weights import pairs as checkpoint_pairs
 from app.views.your_weights.pairs import Pair
+from app.views.your_weights.settings import HUB_BASE, HUB_TUNED, PAIR
 
 __all__ = ["chosen"]
 
 _UPLOAD, _HUB = "own upload", "from the Hub"
 
+#: Digest of each uploaded file, by the browser's id; those of the two in use; the last good pair.
+_DIGESTS: Slot[dict[str, str]] = Slot("pair_digests", {})
+_FILES: Slot[tuple[str, ...]] = Slot("pair_files", ())
+_LAST: Slot[tuple[str, ...]] = Slot("last_pair", (PAIR.default,))
+
 
 def _digest(file: Any) -> str:
     """Keep an uploaded file; it is hashed once."""
-    known = st.session_state.setdefault("pair_digests", {})
+    known = _DIGESTS.value
     if file.file_id not in known:
         if file.size > MAX_UPLOAD_MB * MEGABYTE:
             raise ValueError(
                 f"{file.name} is larger than {MAX_UPLOAD_MB} MB. Survey larger checkpoints on your "
                 "machine: python -m lolora_core survey --help."
             )
-        known[file.file_id] = checkpoint_pairs.hold_file(file.name, file.getvalue())
-    return str(known[file.file_id])
+        known = known | {file.file_id: checkpoint_pairs.hold_file(file.name, file.getvalue())}
+        _DIGESTS.set(known)
+    return known[file.file_id]
 
 
 def _uploaded() -> Pair | None:
@@ -50,14 +57,14 @@ def _uploaded() -> Pair | None:
         )
     digests = [_digest(file) for file in files if file is not None]
     if len(digests) == 2:
-        st.session_state["pair_files"] = tuple(digests)
+        _FILES.set(tuple(digests))
     elif digests:
         st.info("Upload the other of the two files as well.")
         return None
-    elif "pair_files" not in st.session_state:
+    elif not _FILES.value:
         st.info("Upload the weights before and after fine-tuning. An upload is not part of a link.")
         return None
-    return checkpoint_pairs.uploaded_pair(*st.session_state["pair_files"])
+    return checkpoint_pairs.uploaded_pair(*_FILES.value)
 
 
 def _from_hub() -> Pair | None:
@@ -69,9 +76,9 @@ def _from_hub() -> Pair | None:
         return None
     left, right = st.columns(2)
     with left:
-        base = controls.text(state.HUB_BASE, placeholder="owner/name").strip()
+        base = controls.text(HUB_BASE, placeholder="owner/name").strip()
     with right:
-        tuned = controls.text(state.HUB_TUNED, placeholder="owner/name").strip()
+        tuned = controls.text(HUB_TUNED, placeholder="owner/name").strip()
     if not (base and tuned):
         st.info("Give both model ids.")
         return None
@@ -81,11 +88,11 @@ def _from_hub() -> Pair | None:
 
 def _recall() -> Pair:
     """Return the last pair that could be shown, or the default one where it is gone."""
-    last = st.session_state.get("last_pair", (state.PAIR.default,))
+    last = _LAST.value
     try:
         return _open(last)
     except (ValueError, OSError):
-        return _open((state.PAIR.default,))
+        return _open((PAIR.default,))
 
 
 def _open(recipe: tuple[str, ...]) -> Pair:
@@ -99,16 +106,16 @@ def _open(recipe: tuple[str, ...]) -> Pair:
 
 def chosen() -> Pair:
     """Draw the choice; return the pair, after a bad one the last good one with the reason."""
-    picked = controls.segments(state.PAIR)
+    picked = controls.segments(PAIR)
     pair: Pair | None = None
     recipe: tuple[str, ...] = (picked,)
     try:
         if picked == _UPLOAD:
             pair = _uploaded()
-            recipe = (picked, *st.session_state.get("pair_files", ()))
+            recipe = (picked, *_FILES.value)
         elif picked == _HUB:
             pair = _from_hub()
-            recipe = (picked, str(state.get(state.HUB_BASE)), str(state.get(state.HUB_TUNED)))
+            recipe = (picked, HUB_BASE.value, HUB_TUNED.value)
         else:
             pair = checkpoint_pairs.bundled_pair(picked)
     except (ValueError, OSError) as problem:
@@ -117,5 +124,5 @@ def chosen() -> Pair:
         pair = _recall()
         st.caption(f"Until then you see: {pair.title}.")
     else:
-        st.session_state["last_pair"] = recipe
+        _LAST.set(recipe)
     return pair

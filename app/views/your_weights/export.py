@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.shared import settings as state
+from app.shared import progress
 from app.shared import widgets as controls
 from app.shared.words import format_error
 from app.views.your_weights import compute as compute_weights
@@ -13,7 +13,7 @@ from app.views.your_weights import sentences as prose_weights
 from app.views.your_weights.archive import archive, folder_name
 from app.views.your_weights.compute import Kept, Plan
 from app.views.your_weights.pairs import Pair
-from app.views.your_weights.parts import stopped, with_stop
+from app.views.your_weights.settings import FORMAT, KEEP, KEEP_ENERGY, SPEND, STORED
 from lolora_core import FAMILIES
 from lolora_core.checkpoints import Extraction
 
@@ -26,14 +26,14 @@ def _plan(rank: int, blocks: tuple[int, int]) -> tuple[Plan, str]:
     """Draw all choices, also the format: drawn before the work they stay in the link."""
     left, right = st.columns([1, 2], gap="large")
     with left:
-        family = controls.choice(state.KEEP, list(FAMILIES))
+        family = controls.choice(KEEP, list(FAMILIES))
     with right, st.container(horizontal=True, vertical_alignment="bottom"):
-        spend = controls.segments(state.SPEND)
+        spend = controls.segments(SPEND)
         energy = 0.0
         if spend == "energy":
-            energy = controls.number(state.KEEP_ENERGY, width=220)
-        stored = controls.segments(state.STORED)
-        form = controls.segments(state.FORMAT)
+            energy = controls.number(KEEP_ENERGY, width=220)
+        stored = controls.segments(STORED)
+        form = controls.segments(FORMAT)
     return Plan(family, blocks, spend, rank, energy, stored), form
 
 
@@ -42,17 +42,13 @@ def _extracted(pair: Pair, plan: Plan) -> Kept | None:
     key = (pair.key, plan.key)
     if seconds == 0:
         return compute_weights.extracted(pair, plan)
-    if stopped("extract", key, "Stopped: no adapter was made."):
+    if progress.stopped("extract", key, "Stopped: no adapter was made."):
         return None
     if seconds > _LONG and not st.button(f"Make it, about {round(seconds)} s", key="extract"):
         return None
-    kept: Kept = with_stop(
-        "extract",
-        key,
-        "Extracting",
-        lambda progress: compute_weights.extracted(pair, plan, progress),
+    return progress.with_stop(
+        "extract", key, "Extracting", lambda show: compute_weights.extracted(pair, plan, show)
     )
-    return kept
 
 
 def _sizes(pair: Pair, plan: Plan, kept: Kept) -> None:

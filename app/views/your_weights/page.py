@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.shared import sidebar
+from app.shared.common import COLS, RANK, ROWS
 from app.views.your_weights import (
     choice as weights_pair,
 )
@@ -19,11 +19,12 @@ from app.views.your_weights import (
 
 def page() -> None:
     """Draw the page."""
-    answer = st.container()
-    scene, rank = sidebar.looked_at()
-    blocks = scene.grid.blocks
+    # The bar stands above: nothing that is drawn later moves its button.
+    work, answer = st.container(), st.container()
+    rank, blocks = RANK.value, (ROWS.value, COLS.value)
     pair = weights_pair.chosen()
-    found = weights_parts.surveyed(pair, rank, blocks)
+    with work:
+        found = weights_parts.surveyed(pair, rank, blocks)
     if found is None or not found.rows:
         st.info("No matrix is surveyed yet.")
         return
@@ -33,7 +34,7 @@ def page() -> None:
         weights_parts.answer(found, moved, rank, blocks)
     st.caption(
         f"{pair.title}: {len(frame)} matrices at r = {rank} on {blocks[0]}×{blocks[1]} blocks; "
-        "budget and grid are those of the sidebar, its target plays no part here."
+        "budget and grid are those of the sidebar."
     )
     if moved.empty:
         weights_parts.downloads(found, frame)

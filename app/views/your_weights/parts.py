@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from app.shared import settings as state
-from app.shared import sidebar
+from app.shared import progress
 from app.shared import widgets as controls
-from app.views.what_if.parts import PICTURE, picked_cell
+from app.shared.picking import PICTURE, picked_cell
+from app.shared.uploads import look_at
 from app.views.your_weights import (
     compute as compute_weights,
 )
@@ -27,45 +24,13 @@ from app.views.your_weights import (
     sentences as prose_weights,
 )
 from app.views.your_weights.pairs import Pair
+from app.views.your_weights.settings import MATRIX
 from lolora_core.checkpoints import Survey
 from lolora_core.checkpoints.survey import ENERGY_RANKS
 
-__all__ = ["answer", "downloads", "maps", "open_picked", "surveyed", "table", "with_stop"]
+__all__ = ["answer", "downloads", "maps", "open_picked", "surveyed", "table"]
 
 Blocks = tuple[int, int]
-
-
-def _mark_stopped(name: str, key: Any) -> None:
-    st.session_state[f"stopped_{name}"] = key
-
-
-def with_stop(name: str, key: Any, words: str, run: Callable[..., Any]) -> Any:
-    """Run ``run(progress)`` with a bar, the time left and a Stop button."""
-    place = st.empty()
-    with place.container(horizontal=True, vertical_alignment="center"):
-        bar = st.progress(0.0, f"{words} …")
-        st.button("Stop", on_click=_mark_stopped, args=(name, key), key=f"stop_{name}")
-    started = time.perf_counter()
-
-    def show(share: float, done: str) -> None:
-        passed = time.perf_counter() - started
-        left = f": about {max(1, round(passed / share - passed))} s left" if share > 0.05 else ""
-        bar.progress(share, f"{words}, {done}{left}")
-
-    try:
-        return run(show)
-    finally:
-        place.empty()
-
-
-def stopped(name: str, key: Any, words: str) -> bool:
-    """Return whether this work was stopped; then offer to go on."""
-    if st.session_state.get(f"stopped_{name}") != key:
-        return False
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(words)
-        st.button("Continue", on_click=_mark_stopped, args=(name, None), key=f"continue_{name}")
-    return True
 
 
 def surveyed(pair: Pair, rank: int, blocks: Blocks) -> Survey | None:
@@ -75,19 +40,19 @@ def surveyed(pair: Pair, rank: int, blocks: Blocks) -> Survey | None:
     if known is not None and known.complete:
         return known
     done = len(known.rows) if known else 0
-    if stopped("survey", key, f"Stopped: {done} of {len(pair.names)} matrices are done and shown."):
+    words = f"Stopped: {done} of {len(pair.names)} matrices are done and shown."
+    if progress.stopped("survey", key, words):
         return known
     try:
-        found: Survey = with_stop(
+        return progress.with_stop(
             "survey",
             key,
             "Surveying",
-            lambda progress: compute_weights.surveyed(pair, rank, blocks, progress),
+            lambda show: compute_weights.surveyed(pair, rank, blocks, show),
         )
     except (ValueError, OSError) as problem:
         st.error(f"{problem}".rstrip(".") + ".")
         return known
-    return found
 
 
 def answer(found: Survey, moved: pd.DataFrame, rank: int, blocks: Blocks) -> None:
@@ -109,7 +74,7 @@ def answer(found: Survey, moved: pd.DataFrame, rank: int, blocks: Blocks) -> Non
 def _pick(figure: str) -> None:
     cell = picked_cell(figure)
     if cell:
-        state.set_value(state.MATRIX, str(cell[0]))
+        MATRIX.set(str(cell[0]))
 
 
 def maps(frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
@@ -151,10 +116,9 @@ def matrix_choice(moved: pd.DataFrame) -> str:
     names = [str(name) for name in moved["name"]]
 
     def words(name: str) -> str:
-        # The link holds these words, so only the default has words of its own.
         return name or f"{names[0]} (largest ‖ΔW‖)"
 
-    picked = controls.choice(state.MATRIX, ["", *names], format_func=words)
+    picked = controls.choice(MATRIX, ["", *names], format_func=words)
     return picked or names[0]
 
 
@@ -164,15 +128,13 @@ def open_picked(pair: Pair, frame: pd.DataFrame, name: str) -> None:
     target = checkpoint_pairs.update_target(pair, name)
     with st.container(horizontal=True):
         for page, title in (("compare", "Compare"), ("what_if", "What if")):
-            if st.button(
+            st.button(
                 f"Open in {title}",
-                on_click=sidebar.look_at,
-                args=(target,),
+                on_click=look_at,
+                args=(target, f"views/{page}/page.py"),
                 key=f"open_{page}",
                 type="primary" if page == "compare" else "secondary",
-            ):
-                # Without query_params Streamlit clears the link, which bound widgets forbid.
-                st.switch_page(f"views/{page}/page.py", query_params={})
+            )
     st.caption(prose_weights.picked(row))
 
 

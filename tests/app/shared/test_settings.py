@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 
-from app.shared import settings as state
-from app.shared import sidebar
-
-SETTINGS = sidebar.every_setting()
+from app.page_settings import EVERY as SETTINGS
+from app.shared.common import TARGET
+from app.shared.settings import apply_settings, export_settings
 
 
 def apply(text: bytes) -> tuple[dict[str, Any], list[str]]:
     written: dict[str, Any] = {}
-    problems = state.apply_settings(
+    problems = apply_settings(
         text, SETTINGS, lambda setting, value: written.update({setting.key: value})
     )
     return written, problems
@@ -31,14 +30,14 @@ def test_patterns_bring_their_own_settings() -> None:
 
 
 def test_titles_name_one_target_each() -> None:
-    titles = [sidebar._title(option) for option in SETTINGS[0].options]
+    titles = [TARGET.title(option) for option in TARGET.options]
     assert len(titles) == len(set(titles))
 
 
 def test_what_is_exported_is_taken_back() -> None:
     defaults = {setting.key: setting.default for setting in SETTINGS}
-    assert json.loads(state.export_settings(SETTINGS)) == defaults
-    changed = defaults | {"rank": 7, "target": "brick", "lines": True, "scale": "1/8"}
+    assert json.loads(export_settings(SETTINGS)) == defaults
+    changed = defaults | {"rank": 7, "target": "brick", "lines": True, "scale": 8}
     assert apply(json.dumps(changed).encode()) == (changed, [])
 
 

@@ -1,0 +1,68 @@
+"""Share and Reset: a link to the view, all settings as a file, and back to the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from app.shared.settings import (
+    Setting,
+    Slot,
+    apply_settings,
+    export_settings,
+    query_of,
+    reset,
+    widget_value,
+)
+
+__all__ = ["draw"]
+
+_PROBLEMS: Slot[tuple[str, ...]] = Slot("settings_problems", ())
+
+
+def _load_settings(every: Sequence[Setting]) -> None:
+    file = widget_value("settings_file")
+    if file is None:
+        return
+    try:
+        problems = apply_settings(file.getvalue(), every)
+    except ValueError as problem:
+        problems = [str(problem)]
+    _PROBLEMS.set(tuple(problems))
+
+
+def _link(used: Sequence[Setting]) -> str:
+    query = urlencode(query_of(used), doseq=True)
+    address = (st.context.url or "").split("?")[0].rstrip("/")
+    return f"{address}/{'?' if query else ''}{query}"
+
+
+def draw(used: Sequence[Setting], every: Sequence[Setting]) -> None:
+    """Draw Share and Reset in the sidebar.
+
+    Link and Reset concern what this page uses; the file always holds all.
+    """
+    left, right = st.sidebar.columns(2)
+    with left.popover("Share", width="stretch"):
+        st.caption("This link restores the view anywhere; an upload is not part of it.")
+        st.code(_link(used), language=None, wrap_lines=True)
+        st.download_button(
+            "Settings as JSON",
+            export_settings(every),
+            "settings.json",
+            "application/json",
+            on_click="ignore",
+            width="stretch",
+        )
+        st.file_uploader(
+            "Load settings",
+            type="json",
+            key="settings_file",
+            on_change=_load_settings,
+            args=(every,),
+        )
+        for sentence in _PROBLEMS.value:
+            st.warning(sentence)
+    right.button("Reset", on_click=reset, args=(used,), key="reset", width="stretch")

@@ -1,0 +1,76 @@
+"""Every setting of every page with another value than its default, and what its link needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.page_settings import OF_PAGE
+from app.shared.settings import Setting
+
+__all__ = ["CASES", "IDS", "Case", "around", "other_value"]
+
+#: Path of a page and one of its settings.
+Case = tuple[str, Setting]
+#: What else the link holds, so that the setting is drawn and changes what is seen.
+CONTEXT: dict[str, dict[str, object]] = {
+    "rows": {"linked": False},
+    "cols": {"linked": False},
+    "colour": {"target": "astronaut"},
+    "scale": {"view": "signed"},
+    "aim_error": {"aim": "error"},
+    "aim_energy": {"aim": "energy"},
+    "keep_energy": {"spend": "energy"},
+    "hub_base": {"pair": "from the Hub"},
+    "hub_tuned": {"pair": "from the Hub"},
+}
+#: Another value than the default, where the first that differs would not do.
+VALUES = {
+    "target": "brick",
+    "paint": "0x8_" * 7 + "0x8",
+    "matrix": "blocks.1.query.weight",
+    "ft_task": "planted-blocks",
+    "ft_lr": 0.25,
+}
+#: Of an upload, of a race, or a device that this machine may lack: no widget without them.
+WITHOUT = {"side", "ft_curve", "ft_log", "ft_scale", "device"}
+
+
+def other_value(setting: Setting) -> object:
+    """Return an allowed value that is not the default."""
+    if setting.key in VALUES or setting.key.startswith("ft_lr."):
+        return VALUES.get(setting.key, VALUES["ft_lr"])
+    if isinstance(setting.default, bool):
+        return not setting.default
+    if setting.options:
+        if isinstance(setting.default, list):
+            return [setting.default[1]]
+        return next(option for option in setting.options if option != setting.default)
+    if isinstance(setting.default, str):
+        return "owner/name"
+    start = setting.minimum if setting.default is None else setting.default
+    return start + setting.step if start + setting.step <= setting.maximum else setting.minimum
+
+
+def around(setting: Setting) -> dict[str, object]:
+    """Return what else must be set for the widget to be there and to matter."""
+    family, dot, name = setting.key.partition(".")
+    if not dot:
+        return dict(CONTEXT.get(setting.key, {}))
+    return {"ft_methods": [name]} if family == "ft_lr" else {"target": family}
+
+
+def _cases() -> Iterator[Case]:
+    seen: set[str] = set()
+    for path, settings in OF_PAGE.items():
+        for setting in settings:
+            # Sliders of patterns are one kind of setting; two patterns stand for all.
+            pattern = "." in setting.key and not setting.key.startswith("ft_lr.")
+            if pattern and not setting.key.startswith(("planted-blocks.", "power-law.")):
+                continue
+            if setting.key not in seen | WITHOUT:
+                seen.add(setting.key)
+                yield path, setting
+
+
+CASES = list(_cases())
+IDS = [f"{path or 'compare'}-{setting.key}" for path, setting in CASES]

@@ -1,0 +1,62 @@
+"""A link shows at the first run what a visitor sees after setting the same by hand."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Block
+
+from app.page_settings import EVERY
+from app.shared.settings import Setting
+from tests.app.link_cases import CASES, IDS, around, other_value
+from tests.app.test_pages import MAIN
+
+BY_KEY = {setting.key: setting for setting in EVERY}
+
+
+def opened(path: str) -> AppTest:
+    at = AppTest.from_file(MAIN, default_timeout=60)
+    return at.switch_page(f"views/{path or 'compare'}/page.py")
+
+
+def put(at: AppTest, key: str, value: object) -> None:
+    kinds: tuple[Any, ...] = (
+        at.selectbox, at.slider, at.number_input, at.toggle, at.button_group,
+        at.text_input, at.pills,
+    )  # fmt: skip
+    (widget,) = (w for kind in kinds for w in kind if w.key == key)
+    widget.set_value(value).run()
+
+
+def view(at: AppTest) -> list[str]:
+    """Return everything on the page, apart from how the server tells a widget its value."""
+    seen = []
+    for element in (*at.main, *at.sidebar):
+        # Containers hold no words, and places that were emptied stay in the tree.
+        if isinstance(element, Block) or element.type in ("code", "download_button", "empty"):
+            continue
+        if hasattr(element, "key") and hasattr(element, "value"):
+            greyed = getattr(element, "disabled", False)
+            seen.append(f"{element.key} {element.value} {greyed}")
+            continue
+        proto = re.sub(r"\$\$ID[^\"\n]*|mock-session[^\"\n]*", "", str(element.proto))
+        seen.append(f"{element.type} {proto}")
+    return seen
+
+
+@pytest.mark.parametrize(("path", "setting"), CASES, ids=IDS)
+def test_the_first_run_of_a_link_is_the_view_set_by_hand(path: str, setting: Setting) -> None:
+    wanted = {**around(setting), setting.key: other_value(setting)}
+    link, hand = opened(path), opened(path).run()
+    for key, value in wanted.items():
+        link.query_params[key] = BY_KEY[key].write(value)
+        put(hand, key, value)
+    link.run()
+    assert not link.exception
+    assert not hand.exception
+    before = view(opened(path).run())
+    assert view(link) == view(hand)
+    assert view(link) != before

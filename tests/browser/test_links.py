@@ -1,0 +1,70 @@
+"""What a link holds stands in the widgets of a fresh browser; `tests/app` compares whole views."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import TimeoutError, expect
+
+from app.page_settings import EVERY
+from app.shared.settings import Setting
+from tests.app.link_cases import CASES, around, other_value
+from tests.browser.conftest import App
+
+BY_KEY = {setting.key: setting for setting in EVERY}
+#: Whether a widget shows a value; what is typed as a number may be written in another way.
+SHOWS = """([place, wanted]) => {
+  const e = document.querySelector(place);
+  if (e === null) return false;
+  const picked = [...e.querySelectorAll('button[aria-checked=true], button[aria-pressed=true]')];
+  const box = e.querySelector('input');
+  if (picked.length) return picked.map(button => button.innerText).join(', ') === wanted;
+  if (box === null) return false;
+  if (box.type === 'checkbox') return String(box.checked) === wanted;
+  return box.value === wanted || (wanted !== '' && Number(box.value) === Number(wanted));
+}"""
+
+
+def together() -> list[tuple[str, dict[str, object]]]:
+    """Return links that hold as many settings as go with each other, with their pages."""
+    links: list[tuple[str, dict[str, object]]] = []
+    for path, setting in CASES:
+        wanted = {**around(setting), setting.key: other_value(setting)}
+        for page, link in links:
+            if page == path and all(link.get(key, value) == value for key, value in wanted.items()):
+                link.update(wanted)
+                break
+        else:
+            links.append((path, wanted))
+    return links
+
+
+LINKS = together()
+
+
+def expected(setting: Setting, value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(map(setting.title, value)) if isinstance(value, list) else setting.title(value)
+
+
+@pytest.mark.parametrize(
+    ("path", "link"), LINKS, ids=[f"{path or 'compare'}-{'+'.join(link)}" for path, link in LINKS]
+)
+def test_a_link_fills_its_widgets(app: App, path: str, link: dict[str, object]) -> None:
+    query = urlencode({key: BY_KEY[key].write(value) for key, value in link.items()}, doseq=True)
+    app.page.goto(f"{app.url}/{path}?{query}")
+    for key, value in link.items():
+        place = f".st-key-{re.sub(r'[^a-zA-Z0-9_-]', '-', key)}"
+        if key == "across":
+            expect(app.page.locator(f"{place}, .st-key-sweep_pairs button").first).to_be_visible()
+            asked = app.page.locator(".st-key-sweep_pairs button")
+            if asked.count():  # Where the machine is slow.
+                asked.click()
+        wanted = expected(BY_KEY[key], value)
+        try:
+            app.page.wait_for_function(SHOWS, arg=[place, wanted])
+        except TimeoutError:
+            pytest.fail(f"{key} does not show {wanted!r}")

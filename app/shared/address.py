@@ -30,6 +30,8 @@ _SHOWN: Slot[tuple[str, str] | None] = Slot("address_shown", None)
 _QUERY: Slot[dict[str, list[str]]] = Slot("address_query", {})
 _ORDER: Slot[dict[str, Any]] = Slot("address_order", _NOTHING)
 _NEXT: Slot[str] = Slot("next_page", "")
+#: The number that the last act changed, and nothing else.
+_MOVING: Slot[str] = Slot("address_moving", "")
 
 
 def go_to(path: str) -> None:
@@ -70,6 +72,7 @@ def follow(page: str, used: Sequence[Setting], every: Sequence[Setting]) -> None
         return
     _QUERY.set(asked)
     _SHOWN.set((page, _text(used)))
+    _MOVING.set("")
 
 
 def _text(used: Sequence[Setting]) -> str:
@@ -91,7 +94,13 @@ def write(page: str, used: Sequence[Setting], key: str = "address") -> None:
     shown = (page, _text(used))
     before = _SHOWN.value
     if before is not None and shown != before:
-        _ORDER.set({"id": uuid.uuid4().hex, "query": shown[1], "push": page == before[0]})
-        _QUERY.set(query_of(used))
+        now, last = query_of(used), _QUERY.value
+        changed = [s for s in used if now.get(s.key) != last.get(s.key)]
+        # A slider on its way is one act, however often it reports.
+        moving = changed[0].key if len(changed) == 1 and changed[0].is_number else ""
+        push = page == before[0] and not (moving and moving == _MOVING.value)
+        _MOVING.set(moving)
+        _ORDER.set({"id": uuid.uuid4().hex, "query": shown[1], "push": push})
+        _QUERY.set(now)
         _SHOWN.set(shown)
     _COMPONENT(key=key, data=_ORDER.value)

@@ -37,8 +37,10 @@ def with_stop(name: str, key: Any, words: str, run: Callable[[Progress], T]) -> 
     """
     place = st.empty()
     with place.container(horizontal=True, vertical_alignment="center"):
-        bar = st.progress(0.0, f"{words} …")
+        # The button first: words and bar find their width while they are drawn, and a button
+        # that they push aside between press and release is not clicked.
         st.button("Stop", on_click=_of(name).set, args=(key,), key=f"stop_{name}")
+        bar = st.progress(0.0, f"{words} …")
     started = time.perf_counter()
 
     def show(share: float, done: str) -> None:
@@ -57,6 +59,6 @@ def stopped(name: str, key: Any, words: str = "") -> bool:
         return False
     if words:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.info(words)
             st.button("Continue", on_click=_of(name).set, args=(None,), key=f"continue_{name}")
+            st.info(words)
     return True

@@ -94,6 +94,11 @@ class Setting:
             return True
         return bool(self.minimum <= value <= self.maximum)
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it is set by sliding or counting."""
+        return self.minimum is not None
+
     def named(self, value: Any) -> Any:
         """Return the option that a title names; any other value as it is."""
         for option, title in self.titles.items():

@@ -43,6 +43,17 @@ def test_a_cell_of_the_winner_map_is_one_entry(app: App) -> None:
     assert entries(app.page) == before + 1
 
 
+def test_a_slider_on_its_way_is_one_entry(app: App) -> None:
+    app.open("?rank=24")
+    before = entries(app.page)
+    for step in range(1, 4):
+        app.slide("rank", 1)
+        expect(app.page).to_have_url(f"{app.url}/?rank={24 + step}")
+    assert entries(app.page) == before + 1
+    app.page.go_back()
+    expect_rank(app, 24)
+
+
 def test_each_act_on_compare_is_one_entry(app: App) -> None:
     app.open("?target=MiniLM+layer+0+query&block_row=3&block_col=2")
     count = entries(app.page)

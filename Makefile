@@ -28,7 +28,7 @@ core: $(VENV)/.test
 	$(PYTEST) lolora_core tests/core tests/benchmarks tests/test_project.py
 
 unit: $(VENV)/.test
-	$(PYTEST) lolora_core app tests/core tests/app tests/benchmarks tests/test_project.py
+	$(PYTEST) lolora_core app tests --ignore tests/browser
 	# The common checks once more, with every shape in every signature checked at each call.
 	$(BIN)/pytest --jaxtyping-packages=lolora_core,beartype.beartype tests/core/families/test_families.py -k test_common
 

@@ -20,6 +20,7 @@ CONTEXT: dict[str, dict[str, object]] = {
     "aim_error": {"aim": "error"},
     "aim_energy": {"aim": "energy"},
     "keep_energy": {"spend": "energy"},
+    "matrix": {"pair": "digits transformer"},
     "hub_base": {"pair": "from the Hub"},
     "hub_tuned": {"pair": "from the Hub"},
 }

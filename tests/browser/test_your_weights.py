@@ -76,7 +76,7 @@ def test_the_default_pair_from_survey_to_download(app: App, tmp_path: Path) -> N
         f"error {found.relative_error:#.3g} on these and", use_inner_text=True
     )
     inner = take(app, tmp_path)
-    assert inner.name == "digits-transformer-rotated-global-r16"
+    assert inner.name == "digits-transformer-rotated-global-r16-float32-peft"
     x = torch.rand(7, 64)
     theirs = PeftModel.from_pretrained(base_model(), str(inner)).eval()(x)
     ours = found.adapters.install(base_model()).eval()(x)

@@ -20,6 +20,9 @@ from lolora_core.adapters.layout import BlockLayout
 from lolora_core.adapters.peft_format import PEFT_CONFIG, PEFT_TENSORS, unpack_gralora
 from lolora_core.adapters.sets import AdapterSet, BlockTerm, make_term
 from lolora_core.blocks.grid import Grid
+from lolora_core.families.global_ import Global
+from lolora_core.families.hybrid import Hybrid
+from lolora_core.families.localized import Localized
 from lolora_core.files.header import TensorInfo, matrix_views
 from lolora_core.files.pickles import refuse_pickle_name
 from lolora_core.files.ranges import LocalFile
@@ -169,7 +172,7 @@ def _targets(config: Mapping[str, Any], parts: Mapping[str, object]) -> dict[str
 
 def _read_lora(config: Mapping[str, Any], parts: Mapping[str, dict[str, Tensor]]) -> AdapterSet:
     rank, alpha = config["r"], config["lora_alpha"]
-    settings = AdapterConfig(family="global", rank=rank, alpha=alpha, **_targets(config, parts))
+    settings = AdapterConfig(family=Global.name, rank=rank, alpha=alpha, **_targets(config, parts))
     terms: dict[str, tuple[BlockFactors, ...]] = {}
     for module, held in parts.items():
         a, b = held["lora_A"], held["lora_B"]
@@ -188,7 +191,7 @@ def _read_gralora(config: Mapping[str, Any], parts: Mapping[str, dict[str, Tenso
     if left or not each:
         raise ValueError(f"r {rank} is not a multiple of gralora_k {blocks}")
     settings = AdapterConfig(
-        family="hybrid" if extra else "localized",
+        family=Hybrid.name if extra else Localized.name,
         rank=rank + extra,
         grid=blocks,
         alpha=config["alpha"],

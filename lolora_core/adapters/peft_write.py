@@ -45,15 +45,15 @@ class PeftChoice:
         Entries of all factors.
     nbytes : int
         Their bytes in the file.
-    summary : str
-        What it is, in a sentence.
+    structure : str
+        What it is, in words: "LoRA of rank 4".
     """
 
     kind: PeftKind
     relative_error: float
     num_parameters: int
     nbytes: int
-    summary: str
+    structure: str
     _config: dict[str, Any] = field(repr=False)
     _tensors: dict[str, Tensor] = field(repr=False)
 
@@ -61,6 +61,13 @@ class PeftChoice:
     def exact(self) -> bool:
         """Whether the updates are the same up to rounding."""
         return self.relative_error == 0
+
+    @property
+    def summary(self) -> str:
+        """The structure, how near it comes, and its size, in a sentence."""
+        near = "exact" if self.exact else f"truncated, relative error {self.relative_error:.3g}"
+        size = f"{self.num_parameters:,} parameters, {self.nbytes:,} bytes"
+        return f"{self.structure}, {near}: {size}"
 
 
 def _spans(term: BlockFactors) -> bool:
@@ -153,8 +160,7 @@ def _as_lora(adapters: AdapterSet, rank: int | None, dtype: torch.dtype) -> Peft
     error = math.sqrt(left / total) if total else 0.0
     low, high = min(ranks.values()), max(ranks.values())
     words = f"rank {low}" if low == high else f"ranks {low} to {high}"
-    state = "exact" if error == 0 else f"truncated, relative error {error:.3g}"
-    return _choice("lora", config, tensors, error, f"LoRA of {words}, {state}")
+    return _choice("lora", config, tensors, error, f"LoRA of {words}")
 
 
 class _GraloraSizes(NamedTuple):
@@ -209,16 +215,15 @@ def _as_gralora(adapters: AdapterSet, dtype: torch.dtype) -> PeftChoice | str:
         for part, value in parts.items():
             tensors[f"base_model.model.{name}.{part}"] = value.to(dtype).contiguous()
     also = f" and hybrid_r {extra}" if extra else ""
-    return _choice("gralora", config, tensors, 0.0, f"GraLoRA of r {rank}, K {k}{also}, exact")
+    return _choice("gralora", config, tensors, 0.0, f"GraLoRA of r {rank}, K {k}{also}")
 
 
 def _choice(
-    kind: PeftKind, config: dict[str, Any], tensors: dict[str, Tensor], error: float, words: str
+    kind: PeftKind, config: dict[str, Any], tensors: dict[str, Tensor], error: float, structure: str
 ) -> PeftChoice:
     count = sum(value.numel() for value in tensors.values())
     size = sum(value.numel() * value.element_size() for value in tensors.values())
-    summary = f"{words}: {count:,} parameters, {size:,} bytes"
-    return PeftChoice(kind, error, count, size, summary, config, tensors)
+    return PeftChoice(kind, error, count, size, structure, config, tensors)
 
 
 def _as_set(adapters: nn.Module | AdapterSet) -> AdapterSet:

@@ -30,14 +30,14 @@ from lolora_core.common.checks import check_budget
 from lolora_core.common.metrics import effective_rank
 from lolora_core.common.threads import one_thread
 from lolora_core.explore.sweep import sweep
-from lolora_core.families import FAMILIES, resolve_family
+from lolora_core.families import FAMILIES, REFERENCE, resolve_family
 from lolora_core.files.tensors import TensorSource
 from lolora_core.files.writes import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ENERGY_RANKS", "Survey", "survey"]
+__all__ = ["ENERGY_RANKS", "Survey", "error_columns", "survey"]
 
 #: Ranks at which the share of the energy in the leading singular values is stated.
 ENERGY_RANKS = (1, 2, 4, 8, 16, 32, 64)
@@ -55,6 +55,24 @@ class _Settings:
 
     def budget_of(self, shape: tuple[int, int]) -> int:
         return budget_for_rank(shape, self.rank) if self.rank is not None else self.budget or 0
+
+
+def error_columns(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the columns that hold errors, each with its family.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> error_columns(pd.DataFrame(columns=["name", "error_global", "error_adaptive_8x8"]))
+    {'error_global': 'global', 'error_adaptive_8x8': 'adaptive'}
+    """
+    starts = {f"error_{name}": name for name in FAMILIES}
+    return {
+        column: name
+        for column in map(str, frame)
+        for start, name in starts.items()
+        if column == start or column.startswith(f"{start}_")
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +147,7 @@ def _check(
         found.append(Grid.resolve(grid, (2**16, 2**16)).blocks)
     if not found:
         raise ValueError("grids must hold at least one grid; it is empty")
-    names = tuple(dict.fromkeys(["global", *spectral]))
+    names = tuple(dict.fromkeys([REFERENCE.name, *spectral]))
     return _Settings(
         names,
         tuple(dict.fromkeys(found)),
@@ -154,7 +172,7 @@ def survey_row(
         budget = settings.budget_of((m, n))
         found = sweep(update, fit, settings.families, [budget])
         layer, kind = layer_and_kind(name)
-        whole = found.curves["global", fit[0]].spectra
+        whole = found.curves[REFERENCE.name, fit[0]].spectra
         tails, total = whole.tails[0, 0], whole.total
         row: Row = {
             "name": name,
@@ -182,7 +200,7 @@ def survey_row(
                 row[f"error_{label}"] = float("nan") if at is None else float(at[0])
         best = found.best(budget) if moved else None
         on = (1, 1) if best and resolve_family(best.family).spans_whole else best and best[1:3]
-        lora = float(found.errors["global", fit[0]][0])
+        lora = float(found.errors[REFERENCE.name, fit[0]][0])
         row |= {
             "best_family": best.family if best else None,
             "best_grid": f"{on[0]}x{on[1]}" if on else None,

@@ -17,6 +17,8 @@ from app.views.compare import compute, figures
 from app.views.compare import sentences as prose
 from lolora_core import FAMILIES, Grid
 from lolora_core.explore.compare import TIE, Comparison
+from lolora_core.families.adaptive import Adaptive
+from lolora_core.families.localized import Localized
 
 __all__ = ["block", "curve", "downloads", "panels", "rank_map", "selected_block", "table"]
 
@@ -207,7 +209,7 @@ def table(scene: Scene, found: Comparison) -> None:
 def rank_map(scene: Scene, found: Comparison, selected: tuple[int, int]) -> None:
     """Draw the ranks that `adaptive` chose."""
     st.subheader("Ranks that adaptive chose", anchor=False)
-    ranks = found.results["adaptive"].rank_maps
+    ranks = found.results[Adaptive.name].rank_maps
     channel = 0
     if len(ranks) > 1:
         names = ("red", "green", "blue")
@@ -223,7 +225,7 @@ def rank_map(scene: Scene, found: Comparison, selected: tuple[int, int]) -> None
     st.plotly_chart(
         figures.rank_map_figure(chosen, selected), key="rank_map", config={"displayModeBar": False}
     )
-    st.caption(prose.chosen_ranks(chosen, int(found.results["localized"].rank_maps.max())))
+    st.caption(prose.chosen_ranks(chosen, int(found.results[Localized.name].rank_maps.max())))
 
 
 def _npy(array: np.ndarray) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from app.views.fine_tune.lanes import Plan
+from app.views.fine_tune.lanes import RacePlan
 from lolora_core import FAMILIES
 from lolora_core.adapters import save_adapters
 from lolora_core.training import Run
@@ -19,7 +19,7 @@ from lolora_core.training import Run
 __all__ = ["adapter_zip"]
 
 
-def adapter_zip(run: Run, plan: Plan) -> bytes:
+def adapter_zip(run: Run, plan: RacePlan) -> bytes:
     """Return a ZIP of what a run has trained, with the plan.
 
     A family's adapter is the folder that `load_adapters` opens; of every other method, ΔW of each

@@ -12,7 +12,15 @@ import plotly.graph_objects as go
 from app.shared.charts import error_png, finish
 from app.shared.style import METHOD_LINES, fade
 
-__all__ = ["Curve", "curves_figure", "delta_png", "gather", "inline", "scale_png", "spectra_figure"]
+__all__ = [
+    "LossCurve",
+    "curves_figure",
+    "delta_png",
+    "gather",
+    "inline",
+    "scale_png",
+    "spectra_figure",
+]
 
 #: More points of a curve than this are not told apart on a screen.
 MAX_POINTS = 500
@@ -21,7 +29,7 @@ PICTURE_SIDE = 384
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class LossCurve:
     """One method's values over steps.
 
     Attributes
@@ -43,7 +51,7 @@ class Curve:
     running: tuple[np.ndarray, np.ndarray] | None = None
 
 
-def gather(method: str, runs: Sequence[tuple[Sequence[int], Sequence[float], bool]]) -> Curve:
+def gather(method: str, runs: Sequence[tuple[Sequence[int], Sequence[float], bool]]) -> LossCurve:
     """Gather one method's runs, each as steps, values and whether it is whole.
 
     Examples
@@ -62,7 +70,7 @@ def gather(method: str, runs: Sequence[tuple[Sequence[int], Sequence[float], boo
     if done and not runs[-1][2]:
         own = _thin(len(runs[-1][0]))
         running = (np.asarray(runs[-1][0])[own], np.asarray(runs[-1][1], dtype=np.float64)[own])
-    return Curve(
+    return LossCurve(
         method,
         np.asarray(shown[0][0][:length])[chosen],
         values.mean(axis=0),
@@ -80,7 +88,7 @@ def _thin(length: int) -> np.ndarray:
 
 
 def curves_figure(
-    curves: Sequence[Curve], title: str, steps: int, *, logarithmic: bool = False
+    curves: Sequence[LossCurve], title: str, steps: int, *, logarithmic: bool = False
 ) -> go.Figure:
     """Draw one quantity of all methods over the steps, with a band over the seeds."""
     figure = go.Figure()

@@ -19,7 +19,7 @@ import torch
 
 from app.views.fine_tune.adapter_file import adapter_zip
 from app.views.fine_tune.film import Film, Frame, hold
-from app.views.fine_tune.lanes import LINE, Lane, Line, Outcome, Plan
+from app.views.fine_tune.lanes import QUEUE, Lane, Outcome, Queue, RacePlan
 from lolora_core.common.metrics import numerical_rank, relative_error
 from lolora_core.training import DivergedError, Method, fine_tune
 
@@ -27,12 +27,12 @@ __all__ = [
     "AWAY",
     "ENDED",
     "GONE",
-    "LINE",
+    "QUEUE",
     "BusyError",
     "Lane",
-    "Line",
-    "Plan",
+    "Queue",
     "Race",
+    "RacePlan",
     "explain",
     "held",
     "start",
@@ -66,8 +66,8 @@ class Race:
 
     Parameters
     ----------
-    plan : Plan
-    line : Line, optional
+    plan : RacePlan
+    line : Queue, optional
     clock : callable, optional
         Seconds; for tests.
 
@@ -87,7 +87,7 @@ class Race:
     """
 
     def __init__(
-        self, plan: Plan, *, line: Line = LINE, clock: Callable[[], float] = time.monotonic
+        self, plan: RacePlan, *, line: Queue = QUEUE, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.plan, self.num_steps, self.key = plan, plan.num_steps, secrets.token_hex(16)
         self.film = Film(self.num_steps)
@@ -372,7 +372,7 @@ def warm_up() -> None:
     threading.Thread(target=imports, name="warm-up", daemon=True).start()
 
 
-def start(plan: Plan, running: Race | None, *, replace: bool = False) -> Race:
+def start(plan: RacePlan, running: Race | None, *, replace: bool = False) -> Race:
     """Start a race, unless one still runs; with `replace` that one is stopped.
 
     Raises

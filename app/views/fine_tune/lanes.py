@@ -10,11 +10,11 @@ import numpy as np
 
 from lolora_core.training import Record, Run, resolve_task
 
-__all__ = ["LINE", "Lane", "Line", "Outcome", "Plan"]
+__all__ = ["QUEUE", "Lane", "Outcome", "Queue", "RacePlan"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class RacePlan:
     """All that a race is made from; equal plans give equal numbers on the CPU.
 
     Attributes
@@ -99,7 +99,7 @@ class Lane:
         return [record for record in self.records if record.eval_loss is not None]
 
 
-class Line:
+class Queue:
     """Who may train now, first come, first served; `places` at a time, in the whole process."""
 
     def __init__(self, places: int) -> None:
@@ -122,4 +122,4 @@ class Line:
 
 
 #: One core is left for the pages.
-LINE = Line(max(1, (os.cpu_count() or 1) - 1))
+QUEUE = Queue(max(1, (os.cpu_count() or 1) - 1))

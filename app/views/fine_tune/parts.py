@@ -16,7 +16,7 @@ from app.views.fine_tune import sentences as words
 from app.views.fine_tune.film import Frame
 from app.views.fine_tune.heartbeat import LOST, RACE
 from app.views.fine_tune.jobs import Race
-from app.views.fine_tune.lanes import Plan
+from app.views.fine_tune.lanes import RacePlan
 from app.views.fine_tune.settings import (
     CURVE,
     GRID,
@@ -71,11 +71,11 @@ def _library_rate(name: str, rank: int, grid: int, task: str) -> str:
         return str(problem)
 
 
-def plan_of_settings() -> Plan:
+def plan_of_settings() -> RacePlan:
     """Return what the settings ask for."""
     picked = [name for name in PICKED.options if name in PICKED.value]
     first = SEED.value
-    return Plan(
+    return RacePlan(
         task=TASK.value,
         methods=tuple(picked),
         rates=tuple(rate_setting(name).value for name in picked),
@@ -87,7 +87,7 @@ def plan_of_settings() -> Plan:
     )
 
 
-def _begin(plan: Plan, *, in_place: bool) -> None:
+def _begin(plan: RacePlan, *, in_place: bool) -> None:
     _PROBLEM.set("")
     try:
         RACE.set(jobs.start(plan, RACE.value, replace=in_place))
@@ -165,7 +165,7 @@ def status(race: Race) -> None:
         st.warning(sentence)
 
 
-def _gathered(race: Race, field: str) -> list[figures_training.Curve]:
+def _gathered(race: Race, field: str) -> list[figures_training.LossCurve]:
     made = []
     for method in race.plan.methods:
         runs: list[tuple[tuple[int, ...], tuple[float, ...], bool]] = []
@@ -208,7 +208,7 @@ def curves(race: Race) -> None:
                 st.caption(words.curve_caption(race, first, latest, least=least))
 
 
-def _newest(curve: figures_training.Curve) -> float:
+def _newest(curve: figures_training.LossCurve) -> float:
     return (curve.running[1] if curve.running else curve.mean)[-1]
 
 

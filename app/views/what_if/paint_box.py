@@ -20,6 +20,8 @@ from app.views.what_if import sentences as prose_sweep
 from app.views.what_if.settings import BRUSH, BRUSH_RANK, PAINT
 from lolora_core import FAMILIES, Grid
 from lolora_core.blocks.grid import budget_for_rank
+from lolora_core.families.adaptive import Adaptive
+from lolora_core.families.localized import Localized
 
 __all__ = ["draw"]
 
@@ -92,14 +94,14 @@ def draw(scene: Scene, rank: int) -> None:
     left, right = st.columns([3, 2], gap="large")
     with right:
         text = controls.text(PAINT, max_chars=2000)
-        ranks = _current(text, grid, maps["localized"])
+        ranks = _current(text, grid, maps[Localized.name])
         _brushes(maps)
     _NOW.set((ranks, grid.max_ranks))
     errors = {name: spectra.relative_error(found) for name, found in maps.items()}
-    best = errors.pop("adaptive")
+    best = errors.pop(Adaptive.name)
     with left:
         st.plotly_chart(
-            figures_sweep.paint_figure(ranks, int(max(ranks.max(), maps["adaptive"].max()))),
+            figures_sweep.paint_figure(ranks, int(max(ranks.max(), maps[Adaptive.name].max()))),
             key="paint_map",
             on_select=_stroke,
             selection_mode="points",
@@ -154,7 +156,7 @@ def _score(used: int, budget: int, error: float, errors: dict[str, float], best:
         help="adaptive takes the singular values with the greatest energy per parameter. Where "
         "all blocks cost the same, no map of this budget does better.",
     )
-    rivals: dict[str, Any] = {**errors, **({"adaptive": best} if shown else {})}
+    rivals: dict[str, Any] = {**errors, **({Adaptive.name: best} if shown else {})}
     st.progress(min(1.0, used / budget) if budget else 0.0)
     sentence = prose_sweep.painted(used, budget, error, rivals)
     if used > budget:

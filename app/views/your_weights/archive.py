@@ -16,7 +16,7 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.shared.scene import MEGABYTE
-from app.views.your_weights.compute import Plan, extracted
+from app.views.your_weights.compute import AdapterPlan, extracted
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.sentences import holds, readme
 from lolora_core import FAMILIES
@@ -46,7 +46,7 @@ class Archive:
     num_parameters: int
 
 
-def _archive_key(pair: Pair, plan: Plan, form: str) -> object:
+def _archive_key(pair: Pair, plan: AdapterPlan, form: str) -> object:
     return hashkey(pair.key, plan.key, form)
 
 
@@ -57,13 +57,13 @@ _archives: LRUCache[object, Archive] = LRUCache(
 
 
 @cached(_archives, key=_archive_key, condition=threading.Condition())
-def archive(pair: Pair, plan: Plan, form: str) -> Archive:
+def archive(pair: Pair, plan: AdapterPlan, form: str) -> Archive:
     """Return the file of a plan in one format.
 
     Parameters
     ----------
     pair : Pair
-    plan : Plan
+    plan : AdapterPlan
     form : str
         "PEFT", "PEFT, truncated" or "lolora_core".
 
@@ -113,7 +113,7 @@ def _measured(
     return tuple(made)
 
 
-def folder_name(pair: Pair, plan: Plan, form: str) -> str:
+def folder_name(pair: Pair, plan: AdapterPlan, form: str) -> str:
     """Return a name for the folder, of plain characters; different plans and formats differ."""
     stem = re.sub(r"[^\w-]+", "-", pair.tuned.label.removesuffix(".safetensors")).strip("-")
     grid = "" if FAMILIES[plan.family].spans_whole else f"-{plan.blocks[0]}x{plan.blocks[1]}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import re
 import shutil
 import tempfile
 import threading
@@ -31,10 +30,11 @@ from lolora_core.checkpoints import (
     survey,
 )
 from lolora_core.checkpoints.single import DTYPES
+from lolora_core.checkpoints.survey import error_columns
 
 __all__ = [
+    "AdapterPlan",
     "Kept",
-    "Plan",
     "changed",
     "extracted",
     "extraction_seconds",
@@ -165,12 +165,11 @@ def pooled_errors(frame: pd.DataFrame) -> dict[str, float]:
     """
     energy = frame["update_norm"].to_numpy() ** 2
     found = {}
-    for column in frame:
-        named = re.fullmatch(r"error_([a-z]+)(_\d+x\d+)?", str(column))
-        if named is None or frame[column].isna().all():
+    for column, family in error_columns(frame).items():
+        if frame[column].isna().all():
             continue
         errors = frame[column].fillna(frame["error_global"]).to_numpy()
-        found[named[1]] = float(np.sqrt((errors**2 * energy).sum() / (energy.sum() or 1.0)))
+        found[family] = float(np.sqrt((errors**2 * energy).sum() / (energy.sum() or 1.0)))
     return dict(
         sorted(
             found.items(), key=lambda item: (round(item[1], 7), not FAMILIES[item[0]].spans_whole)
@@ -179,7 +178,7 @@ def pooled_errors(frame: pd.DataFrame) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AdapterPlan:
     """Which adapter to make.
 
     Attributes
@@ -240,7 +239,7 @@ def whole_error(rows: Sequence[dict[str, Any]], moved: pd.DataFrame) -> float:
     return float(np.sqrt(max(0.0, 1 - kept / total))) if total else 0.0
 
 
-def extraction_seconds(pair: Pair, plan: Plan) -> float:
+def extraction_seconds(pair: Pair, plan: AdapterPlan) -> float:
     """Return about how long `extracted` will take; 0 if it is held."""
     if hashkey(pair.key, plan.key) in _kept:
         return 0.0
@@ -253,12 +252,12 @@ def extraction_seconds(pair: Pair, plan: Plan) -> float:
 _kept: LRUCache[object, Kept] = LRUCache(256 * MEGABYTE, getsizeof=lambda kept: kept.nbytes)
 
 
-def _kept_key(pair: Pair, plan: Plan, *progress: Progress | None) -> object:
+def _kept_key(pair: Pair, plan: AdapterPlan, *progress: Progress | None) -> object:
     return hashkey(pair.key, plan.key)
 
 
 @cached(_kept, key=_kept_key, condition=threading.Condition())
-def extracted(pair: Pair, plan: Plan, progress: Progress | None = None) -> Kept:
+def extracted(pair: Pair, plan: AdapterPlan, progress: Progress | None = None) -> Kept:
     """Extract the adapter of a plan, and size every way to write it.
 
     Raises

@@ -11,7 +11,7 @@ from app.shared.words import format_error
 from app.views.your_weights import compute as compute_weights
 from app.views.your_weights import sentences as prose_weights
 from app.views.your_weights.archive import archive, folder_name
-from app.views.your_weights.compute import Kept, Plan
+from app.views.your_weights.compute import AdapterPlan, Kept
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.settings import FORMAT, KEEP, KEEP_ENERGY, SPEND, STORED
 from lolora_core import FAMILIES
@@ -22,7 +22,7 @@ __all__ = ["draw"]
 _LONG = 4.0
 
 
-def _plan(rank: int, blocks: tuple[int, int]) -> tuple[Plan, str]:
+def _plan(rank: int, blocks: tuple[int, int]) -> tuple[AdapterPlan, str]:
     """Draw all choices, also the format: drawn before the work they stay in the link."""
     left, right = st.columns([1, 2], gap="large")
     with left:
@@ -34,10 +34,10 @@ def _plan(rank: int, blocks: tuple[int, int]) -> tuple[Plan, str]:
             energy = controls.number(KEEP_ENERGY, width=220)
         stored = controls.segments(STORED)
         form = controls.segments(FORMAT)
-    return Plan(family, blocks, spend, rank, energy, stored), form
+    return AdapterPlan(family, blocks, spend, rank, energy, stored), form
 
 
-def _extracted(pair: Pair, plan: Plan) -> Kept | None:
+def _extracted(pair: Pair, plan: AdapterPlan) -> Kept | None:
     seconds = compute_weights.extraction_seconds(pair, plan)
     key = (pair.key, plan.key)
     if seconds == 0:
@@ -51,7 +51,7 @@ def _extracted(pair: Pair, plan: Plan) -> Kept | None:
     )
 
 
-def _sizes(pair: Pair, plan: Plan, kept: Kept) -> None:
+def _sizes(pair: Pair, plan: AdapterPlan, kept: Kept) -> None:
     formats = (
         ("PEFT", prose_weights.holds(kept.exact), kept.exact.num_parameters, kept.exact.nbytes,
          kept.exact.relative_error),

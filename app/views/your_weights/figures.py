@@ -11,7 +11,9 @@ import plotly.graph_objects as go
 from app.shared.cells import cell_axes, cell_targets, frame_cell
 from app.shared.style import FAMILY_LINES, GREY, RATIOS, fade
 from lolora_core import FAMILIES
+from lolora_core.checkpoints.survey import error_columns
 from lolora_core.explore.compare import TIE
+from lolora_core.families import REFERENCE
 
 __all__ = ["marked", "ratio_figure", "structure_figure"]
 
@@ -36,15 +38,18 @@ def marked(frame: pd.DataFrame) -> pd.DataFrame:
     >>> found[["mark", "other", "ratio"]].values.tolist()
     [['adaptive', 'adaptive', 0.5]]
     """
-    columns = [c for c in map(str, frame) if re.fullmatch(r"error_[a-z]+_\d+x\d+", c)]
+    named = error_columns(frame)
+    columns = [c for c, family in named.items() if not FAMILIES[family].spans_whole]
     errors = frame[columns].to_numpy(dtype=float).reshape(len(frame), len(columns))
     lora = frame["error_global"].to_numpy(dtype=float)
     padded = np.column_stack([errors, np.full(len(frame), np.inf)])
     padded = np.where(np.isnan(padded), np.inf, padded)
     at = padded.argmin(1)
-    other = np.array([*(c.split("_")[1] for c in columns), "none fits"])[at]
+    other = np.array([*(named[c] for c in columns), "none fits"])[at]
     lowest = padded.min(1)
-    mark = np.where(np.abs(lowest - lora) <= TIE, "tie", np.where(lowest < lora, other, "global"))
+    mark = np.where(
+        np.abs(lowest - lora) <= TIE, "tie", np.where(lowest < lora, other, REFERENCE.name)
+    )
     mark = np.where(frame["update_norm"].to_numpy() > 0, mark, "unchanged")
     known = np.isfinite(lowest) & (lora > TIE)
     ratio = np.divide(lowest, lora, out=np.full(len(frame), np.nan), where=known)

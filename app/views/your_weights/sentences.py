@@ -296,7 +296,7 @@ def holds(choice: PeftChoice) -> str:
     >>> [holds(choice) for choice in peft_choices(found.adapters, rank=2)]
     ['GraLoRA of r 4, K 2, exact', 'LoRA of rank 4, exact', 'LoRA of rank 2, truncated']
     """
-    return choice.summary.split(":")[0].split(", relative error")[0]
+    return f"{choice.structure}, {'exact' if choice.exact else 'truncated'}"
 
 
 def adapter(

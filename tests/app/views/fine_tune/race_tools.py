@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from app.views.fine_tune.jobs import Lane, Line, Plan, Race
+from app.views.fine_tune.jobs import Lane, Queue, Race, RacePlan
 
 __all__ = ["Clock", "Make", "finished", "make", "numbers", "plan", "wait"]
 
@@ -42,8 +42,10 @@ def make() -> Iterator[Make]:
     """Make races that are stopped when the test ends, however it ends."""
     made: list[Race] = []
 
-    def new(plan: Plan, line: Line | None = None, clock: Callable[[], float] | None = None) -> Race:
-        race = Race(plan, line=line or Line(1), clock=clock or Clock())
+    def new(
+        plan: RacePlan, line: Queue | None = None, clock: Callable[[], float] | None = None
+    ) -> Race:
+        race = Race(plan, line=line or Queue(1), clock=clock or Clock())
         made.append(race)
         return race
 
@@ -60,7 +62,7 @@ def make() -> Iterator[Make]:
 
 def plan(
     *methods: str, steps: int = 3, rates: tuple[float | None, ...] | None = None, **changes: Any
-) -> Plan:
+) -> RacePlan:
     """Return a plan that is trained in a fraction of a second."""
     names = methods or ("global", "localized")
     fields: dict[str, Any] = {
@@ -69,7 +71,7 @@ def plan(
         "grid": 4,
         "seeds": (0,),
     } | changes
-    return Plan(methods=names, rates=rates or (None,) * len(names), steps=steps, **fields)
+    return RacePlan(methods=names, rates=rates or (None,) * len(names), steps=steps, **fields)
 
 
 def finished(race: Race) -> Race:

@@ -11,7 +11,7 @@ import torch
 
 from app.views.fine_tune import jobs
 from app.views.fine_tune import sentences as prose
-from app.views.fine_tune.jobs import Line, Plan, Race
+from app.views.fine_tune.jobs import Queue, Race, RacePlan
 from lolora_core.training import Record, Run, fine_tune
 from tests.app.views.fine_tune.race_tools import (
     LONG,
@@ -177,18 +177,18 @@ def test_a_paused_step_is_the_step_of_a_race_without_pauses(make: Make) -> None:
 
 
 def test_the_line_is_first_come_first_served() -> None:
-    line = Line(2)
+    line = Queue(2)
     assert [line.enter(who) for who in "abcd"] == [0, 0, 1, 2]
     assert [line.enter(who) for who in "dcba"] == [2, 1, 0, 0]
     line.leave("a")
     assert [line.enter(who) for who in "bcd"] == [0, 0, 1]
     line.leave("nobody")
     assert line.enter("a") == 2
-    assert jobs.LINE.places >= 1
+    assert jobs.QUEUE.places >= 1
 
 
 def test_the_second_waits_for_the_first(make: Make) -> None:
-    line = Line(1)
+    line = Queue(1)
     first, second = make(plan(steps=LONG), line), make(plan(), line)
     first.start()
     wait(lambda: first.state == "running")
@@ -203,7 +203,7 @@ def test_the_second_waits_for_the_first(make: Make) -> None:
 
 
 def test_a_paused_race_gives_its_place_away(make: Make) -> None:
-    line = Line(1)
+    line = Queue(1)
     first, second = make(plan(steps=LONG), line), make(plan(steps=LONG), line)
     first.start()
     wait(lambda: first.state == "running")
@@ -237,7 +237,7 @@ def test_one_race_at_a_time() -> None:
 
 
 def test_a_plan_without_methods_or_of_no_task() -> None:
-    empty = Plan("planted-blocks", (), (), 4, 4, (0,), 3)
+    empty = RacePlan("planted-blocks", (), (), 4, 4, (0,), 3)
     with pytest.raises(ValueError, match=r"Choose at least one method\."):
         jobs.start(empty, None)
     with pytest.raises(ValueError, match="there is no task 'planted-block'; did you mean"):
@@ -334,7 +334,7 @@ def test_a_fault_of_the_program_is_called_one(make: Make, monkeypatch: pytest.Mo
 def test_an_adapter_that_cannot_be_kept_costs_nothing_else(
     make: Make, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(run: Run, plan: Plan) -> bytes:
+    def fail(run: Run, plan: RacePlan) -> bytes:
         raise error
 
     monkeypatch.setattr(jobs, "adapter_zip", fail)

@@ -30,7 +30,7 @@ from app.views.your_weights import (
     sentences as prose_weights,
 )
 from app.views.your_weights.archive import archive, folder_name
-from app.views.your_weights.compute import Plan
+from app.views.your_weights.compute import AdapterPlan
 from lolora_core import FAMILIES, approximate, budget_for_rank
 from lolora_core.adapters import load_adapters
 from lolora_core.checkpoints import extract_adapters, read_adapters, survey
@@ -56,7 +56,7 @@ def hold(tensors: Weights, name: str = "model.safetensors") -> str:
     return checkpoint_pairs.hold_file(name, save(tensors))
 
 
-def plan(family: str = "global", **changes: Any) -> Plan:
+def plan(family: str = "global", **changes: Any) -> AdapterPlan:
     settings: dict[str, Any] = {
         "family": family,
         "blocks": (2, 2),
@@ -65,7 +65,7 @@ def plan(family: str = "global", **changes: Any) -> Plan:
         "energy": 0.9,
         "dtype": "float32",
     }
-    return Plan(**settings | changes)
+    return AdapterPlan(**settings | changes)
 
 
 def test_the_page_says_what_the_library_says() -> None:

@@ -30,7 +30,7 @@ core: $(VENV)/.test
 unit: $(VENV)/.test
 	$(PYTEST) lolora_core app tests --ignore tests/browser
 	# The common checks once more, with every shape in every signature checked at each call.
-	$(BIN)/pytest --jaxtyping-packages=lolora_core,beartype.beartype tests/core/families/test_families.py -k test_common
+	$(PYTEST) --jaxtyping-packages=lolora_core,beartype.beartype tests/core/families/test_families.py -k test_common
 
 browser: $(VENV)/.browser
 	$(PYTEST) tests/browser

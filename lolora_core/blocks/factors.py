@@ -13,7 +13,10 @@ from torch import Tensor
 from lolora_core.blocks.grid import BlockGroup, Grid
 from lolora_core.blocks.svd import BlockSVD
 
-__all__ = ["GlobalTerm", "Part", "parts_of_factors", "parts_of_svd", "whole_part"]
+__all__ = ["GlobalTerm", "Part", "leading_term", "parts_of_factors", "parts_of_svd", "whole_part"]
+
+# Columns of a sketch beyond the rank.
+_OVERSAMPLING = 8
 
 
 class GlobalTerm(NamedTuple):
@@ -38,6 +41,28 @@ class GlobalTerm(NamedTuple):
     def dense(self) -> Float[Tensor, "m n"]:
         """Return G."""
         return (self.u * self.s) @ self.vh
+
+
+def leading_term(matrix: Float[Tensor, "m n"], rank: int, start: GlobalTerm) -> GlobalTerm:
+    """Return the best rank-r term by one step of subspace iteration from `start`.
+
+    At equal rank it is never a worse fit than that.
+
+    Examples
+    --------
+    >>> start = GlobalTerm(torch.zeros(2, 0), torch.zeros(0), torch.zeros(0, 2))
+    >>> leading_term(torch.diag(torch.tensor([3.0, 1.0])), 1, start).s.round(decimals=4)
+    tensor([3.])
+    """
+    n = matrix.shape[1]
+    generator = torch.Generator(device=matrix.device).manual_seed(0)
+    extra = max(rank - start.rank, 0) + _OVERSAMPLING
+    fresh = torch.randn(n, extra, dtype=matrix.dtype, device=matrix.device, generator=generator)
+    basis = torch.cat([start.vh.mT, fresh / n**0.5], dim=1)
+    basis = torch.linalg.qr(matrix @ basis).Q
+    basis = torch.linalg.qr(matrix.mT @ basis).Q
+    u, s, vh = torch.linalg.svd(matrix @ basis, full_matrices=False)
+    return GlobalTerm(u[:, :rank], s[:rank], vh[:rank] @ basis.mT)
 
 
 class Part(NamedTuple):

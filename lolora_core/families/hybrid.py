@@ -13,7 +13,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from lolora_core.blocks.approximation import Approximation
-from lolora_core.blocks.factors import GlobalTerm
+from lolora_core.blocks.factors import GlobalTerm, leading_term
 from lolora_core.blocks.gather import gather_blocks, scatter_blocks
 from lolora_core.blocks.grid import BlockGroup, Grid, budget_for_rank
 from lolora_core.blocks.rank_maps import RankMap
@@ -36,7 +36,6 @@ TOLERANCE = 0.005
 REFITS = 20
 # Within a refit the column spaces of the blocks stay while coefficients and global term change.
 _INNER = 3
-_OVERSAMPLING = 8
 # Eigenvectors of a block followed beyond the largest rank in use.
 _MARGIN = 4
 
@@ -315,25 +314,12 @@ class HybridFit:
                     (blocks @ basis) @ basis.mT if _tall(group) else basis @ (basis.mT @ blocks)
                 )
                 scatter_blocks(left, group, target - fitted)
-            term = _leading(left, rank, term)
+            term = leading_term(left, rank, term)
         return term
 
 
 def _tall(group: BlockGroup) -> bool:
     return group.height > group.width
-
-
-def _leading(matrix: Float[Tensor, "m n"], rank: int, start: GlobalTerm) -> GlobalTerm:
-    """One step of subspace iteration from `start`: never a worse fit than that at equal rank."""
-    n = matrix.shape[1]
-    generator = torch.Generator(device=matrix.device).manual_seed(0)
-    extra = max(rank - start.rank, 0) + _OVERSAMPLING
-    fresh = torch.randn(n, extra, dtype=matrix.dtype, device=matrix.device, generator=generator)
-    basis = torch.cat([start.vh.mT, fresh / n**0.5], dim=1)
-    basis = torch.linalg.qr(matrix @ basis).Q
-    basis = torch.linalg.qr(matrix.mT @ basis).Q
-    u, s, vh = torch.linalg.svd(matrix @ basis, full_matrices=False)
-    return GlobalTerm(u[:, :rank], s[:rank], vh[:rank] @ basis.mT)
 
 
 class Hybrid(Family):

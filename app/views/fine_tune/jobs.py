@@ -20,6 +20,7 @@ import torch
 from app.views.fine_tune.adapter_file import adapter_zip
 from app.views.fine_tune.film import Film, Frame, hold
 from app.views.fine_tune.lanes import QUEUE, Lane, Outcome, Queue, RacePlan
+from app.views.fine_tune.troubles import explain, reason
 from lolora_core.common.metrics import numerical_rank, relative_error
 from lolora_core.training import DivergedError, Method, fine_tune
 
@@ -33,7 +34,6 @@ __all__ = [
     "Queue",
     "Race",
     "RacePlan",
-    "explain",
     "held",
     "start",
     "warm_up",
@@ -242,7 +242,7 @@ class Race:
                 # The device is gone, or there is no room left.
                 except (MemoryError, RuntimeError, OSError) as error:
                     lane.problem = lane.problem or (
-                        f"{lane.method}: its adapter cannot be offered: {_reason(error)}."
+                        f"{lane.method}: its adapter cannot be offered: {reason(error)}."
                     )
 
     def _train(self, seed: int) -> None:
@@ -335,29 +335,6 @@ class Race:
 
 def _flat(deltas: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.cat([delta.flatten() for delta in deltas.values()])
-
-
-def explain(error: BaseException) -> str:
-    """Return a sentence on an error that ended a race.
-
-    Examples
-    --------
-    >>> explain(MemoryError("cuda ran out of memory at step 3"))
-    'The race ended: cuda ran out of memory at step 3. What was trained until then is kept. Try \
-fewer methods, a smaller rank or another device.'
-    """
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        advice = "Try fewer methods, a smaller rank or another device."
-    else:
-        advice = "If the device is gone, choose another one and start again."
-    kept = "What was trained until then is kept."
-    return f"The race ended: {_reason(error)}. {kept} {advice}"
-
-
-def _reason(error: BaseException) -> str:
-    first = str(error).partition("\n")[0].rstrip(".")
-    unnamed = "memory ran out" if isinstance(error, MemoryError) else type(error).__name__
-    return first or unnamed
 
 
 @cache

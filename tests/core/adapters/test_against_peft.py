@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import peft
 import pytest
 import torch
 from torch import Tensor, nn
 
 from lolora_core.adapters import AdapterConfig, AdapterLinear, add_adapters
-
-peft = pytest.importorskip("peft")
 
 
 def pair(config: Any, ours: AdapterConfig, shape: tuple[int, int]) -> tuple[Any, AdapterLinear]:

@@ -162,7 +162,8 @@ def test_threads_processes_and_any_order_give_the_same_bits(files: tuple[Path, P
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_dask_workers_give_the_same_bits(files: tuple[Path, Path]) -> None:
-    distributed = pytest.importorskip("distributed")
+    import distributed  # slow to load
+
     alone = survey(*files, n_jobs=1).rows
     with (
         distributed.LocalCluster(

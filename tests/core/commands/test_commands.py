@@ -189,6 +189,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_old_file(
 
 #: The command line, whose survey says when two matrices are done and then waits for a signal.
 HELD = """
+import signal
 import threading
 
 import lolora_core.checkpoints as checkpoints
@@ -208,6 +209,8 @@ def held(*arguments, progress, **settings):
 
 
 checkpoints.survey = held
+# A shell that starts the tests in the background has its children ignore the signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 app()
 """
 

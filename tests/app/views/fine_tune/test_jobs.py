@@ -12,6 +12,7 @@ import torch
 from app.views.fine_tune import jobs
 from app.views.fine_tune import sentences as prose
 from app.views.fine_tune.jobs import Queue, Race, RacePlan
+from app.views.fine_tune.troubles import explain
 from lolora_core.training import Record, Run, fine_tune
 from tests.app.views.fine_tune.race_tools import (
     LONG,
@@ -347,9 +348,9 @@ def test_an_adapter_that_cannot_be_kept_costs_nothing_else(
 
 
 def test_explain_needs_no_message() -> None:
-    assert jobs.explain(MemoryError()).startswith("The race ended: memory ran out. What was")
-    assert jobs.explain(RuntimeError()).startswith("The race ended: RuntimeError. What was")
-    assert "smaller rank" in jobs.explain(torch.OutOfMemoryError("CUDA out of memory."))
+    assert explain(MemoryError()).startswith("The race ended: memory ran out. What was")
+    assert explain(RuntimeError()).startswith("The race ended: RuntimeError. What was")
+    assert "smaller rank" in explain(torch.OutOfMemoryError("CUDA out of memory."))
 
 
 def test_progress_does_not_jump_while_a_seed_is_prepared(

@@ -1,0 +1,31 @@
+"""Errors that end a race, as sentences."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["explain", "reason"]
+
+
+def explain(error: BaseException) -> str:
+    """Return a sentence on an error that ended a race.
+
+    Examples
+    --------
+    >>> explain(MemoryError("cuda ran out of memory at step 3"))
+    'The race ended: cuda ran out of memory at step 3. What was trained until then is kept. Try \
+fewer methods, a smaller rank or another device.'
+    """
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        advice = "Try fewer methods, a smaller rank or another device."
+    else:
+        advice = "If the device is gone, choose another one and start again."
+    kept = "What was trained until then is kept."
+    return f"The race ended: {reason(error)}. {kept} {advice}"
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of an error, or its kind where it has no words."""
+    first = str(error).partition("\n")[0].rstrip(".")
+    unnamed = "memory ran out" if isinstance(error, MemoryError) else type(error).__name__
+    return first or unnamed

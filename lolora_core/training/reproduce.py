@@ -1,17 +1,12 @@
 """The experiment: where localized trains better than global and diagonal, and by how much.
 
-Run ``python -m lolora_core.training.reproduce`` in the repository root: it writes
-docs/does-it-train-better.json and .md.
+``lolora reproduce`` in the repository root writes docs/does-it-train-better.json and .md.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from lolora_core.families import FAMILIES
@@ -179,8 +174,8 @@ def table(found: dict[str, Any]) -> str:
     lines = [
         "# Does it train better?",
         "",
-        "Written by `python -m lolora_core.training.reproduce`; the same figures with the loss of "
-        "every seed lie in [does-it-train-better.json](does-it-train-better.json).",
+        "Written by `lolora reproduce`; the same figures with the loss of every seed lie in "
+        "[does-it-train-better.json](does-it-train-better.json).",
         "",
         f"At one equivalent rank r every family has the same number of trainable parameters, on a "
         f"{found['grid']}×{found['grid']} grid; the head, where there is one, is trained besides. "
@@ -258,29 +253,3 @@ def _winners(results: Sequence[dict[str, Any]]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return f" ({', '.join(names)})" if names else ""
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the experiment and write both files."""
-    parser = argparse.ArgumentParser(prog="python -m lolora_core.training.reproduce")
-    parser.add_argument("--folder", type=Path, default=Path("docs"))
-    parser.add_argument("--jobs", type=int, default=2, help="processes, one torch thread each")
-    parser.add_argument("--json", action="store_true", help="print the results, write no file")
-    chosen = parser.parse_args(arguments)
-
-    def progress(done: int, total: int) -> None:
-        if done % 50 == 0 or done == total:
-            print(f"{done} of {total} runs", file=sys.stderr, flush=True)
-
-    found = reproduce(n_jobs=chosen.jobs, progress=progress)
-    text = json.dumps(found, indent=1)
-    if chosen.json:
-        print(text)
-        return
-    stem = chosen.folder / "does-it-train-better"
-    stem.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
-    stem.with_suffix(".md").write_text(table(found), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from app.shared.sentences import LINK
 from app.shared.settings import (
     Setting,
     Slot,
@@ -46,7 +47,7 @@ def draw(used: Sequence[Setting], every: Sequence[Setting]) -> None:
     """
     left, right = st.sidebar.columns(2)
     with left.popover("Share", width="stretch"):
-        st.caption("This link restores the view anywhere; an upload is not part of it.")
+        st.caption(LINK)
         st.code(_link(used), language=None, wrap_lines=True)
         st.download_button(
             "Settings as JSON",

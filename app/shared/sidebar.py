@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app.shared import scene as compute
+from app.shared import sentences
 from app.shared import widgets as controls
 from app.shared.common import (
     BLOCK_COL,
@@ -62,16 +63,14 @@ def _target() -> Target:
         st.error(f"{problem}")
     if target is None:
         target = compute.recall(_LAST_GOOD.value)
-        st.caption(f"Until then you see: {target.title}.")
+        st.caption(sentences.until_then(target.title))
     _LAST_GOOD.set(compute.remember(target))
     return target
 
 
 def _about(target: Target) -> None:
     st.image(compute.preview(target), output_format="PNG", width=160)
-    m, n = target.shape
-    three = ", three channels" if len(target.channels) > 1 else ""
-    st.caption(f"{target.description.rstrip('.')}. Shape: {m:,} × {n:,}{three}.")
+    st.caption(sentences.about_target(target.description, target.shape, len(target.channels)))
     for note in target.notes:
         st.caption(note)
     with st.popover("Source and licence", width="stretch"):
@@ -82,13 +81,7 @@ def _budget(target: Target, grid: Grid) -> int:
     rank = controls.slider(RANK)
     m, n = target.shape
     total = budget_for_rank((m, n), rank)
-    if len(target.channels) > 1:
-        st.caption(
-            f"{total * len(target.channels):,} parameters, {total:,} for each of the three channels"
-        )
-    else:
-        share = total / (m * n)
-        st.caption(f"{total:,} parameters, {share:.3g} of the {m * n:,} entries of the matrix")
+    st.caption(sentences.budget_share(total, m * n, len(target.channels)))
     step = matched_step(grid)
     below, above = (rank - 1) // step * step, (rank // step + 1) * step
     if step <= RANK.maximum:
@@ -112,7 +105,7 @@ def _budget(target: Target, grid: Grid) -> int:
             width="stretch",
             help="The next larger budget that localized uses to the last parameter.",
         )
-        st.caption(f"The arrows go to budgets that match exactly: multiples of {step}.")
+        st.caption(sentences.matched(step))
     return rank
 
 
@@ -155,7 +148,7 @@ def _grid(target: Target) -> Grid:
         return Grid.regular(target.shape, rows, cols)
     except ValueError as problem:
         fit = Grid.regular(target.shape, min(rows, target.shape[0]), min(cols, target.shape[1]))
-        st.error(f"{str(problem).capitalize()}. Until you change it you see {fit.label}.")
+        st.error(sentences.grid_too_fine(str(problem), fit.label))
         st.button(
             f"Use {fit.label}", on_click=_set_cut, args=fit.blocks, key="fit_grid", width="stretch"
         )
@@ -172,7 +165,7 @@ def draw(*, with_target: bool) -> None:
     """Draw the sidebar; with a target `looked_at` then says what was picked."""
     if not with_target:
         rank = controls.slider(RANK)
-        st.caption(f"{rank}·(m + n) parameters for each m×n matrix")
+        st.caption(sentences.budget_of_matrices(rank))
         _blocks()
         device()
         return

@@ -10,6 +10,7 @@ from app.shared import address
 from app.shared import scene as compute
 from app.shared import widgets as controls
 from app.shared.common import COLOUR, SIDE, TARGET, UPLOAD
+from app.shared.sentences import WINDOW
 from app.shared.settings import Slot
 from lolora_core.targets import Target, check_extension, list_tensors
 
@@ -44,7 +45,7 @@ def _choose_reading(name: str, data: bytes) -> compute.UploadChoice:
         if len(views) > 1:
             view = st.selectbox("Read as a matrix", views, help="The order of the values stays.")
     with st.expander("Window of a larger matrix"):
-        st.caption("Matrices above 2,048 a side are shown through a window; this is its corner.")
+        st.caption(WINDOW)
         row = st.number_input("First row", min_value=0, value=0, step=1)
         col = st.number_input("First column", min_value=0, value=0, step=1)
     return compute.UploadChoice(kind, tensor=tensor, view=view, row=row, col=col)

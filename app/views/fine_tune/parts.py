@@ -57,7 +57,7 @@ def settings() -> None:
         controls.number(SEEDS)
     controls.number(STEPS, placeholder=f"{task.steps}, the task's own")
     with st.expander("Learning rates"):
-        st.caption("Peak rate of each method; an empty box takes the library's own.")
+        st.caption(words.RATES)
         for name in picked:
             own = _library_rate(name, rank, grid, task.name)
             controls.number(rate_setting(name), placeholder=own, format="%g")
@@ -147,9 +147,9 @@ def buttons() -> None:
     if problem:
         st.error(problem)
     if LOST.value:
-        st.info("The race of this tab is no longer held here: it ended, and its page was away.")
+        st.info(words.NO_LONGER_HELD)
     if race is not None and race.plan != plan_of_settings():
-        st.info("The settings have changed since this race began; Start takes the new ones.")
+        st.info(words.SETTINGS_CHANGED)
 
 
 def status(race: Race) -> None:
@@ -238,7 +238,7 @@ def deltas(race: Race) -> None:
     st.subheader("Learned ΔW", anchor=False)
     frame, module = _frame(race)
     if frame is None:
-        st.caption("Appears with the first step.")
+        st.caption(words.FIRST_STEP)
         return
     names = race.plan.methods
     dense = {name: frame.deltas[name][module].dense() for name in names if name in frame.deltas}
@@ -250,12 +250,10 @@ def deltas(race: Race) -> None:
     shape = next(iter(dense.values())).shape if dense else (0, 0)
     _scale(limit)
     kept = [f.step for f in race.film.frames]
+    seed = race.plan.seeds[0]
     st.caption(
-        f"ΔW of {module}, {shape[0]}×{shape[1]}, seed {race.plan.seeds[0]}, after step "
-        f"{frame.step:,}. One colour scale for all methods and steps, from −{limit:.3g} over 0 to "
-        f"{limit:.3g}: {'the' if part == 1 else f'1/{part} of the'} largest |ΔW| so far; what lies "
-        f"beyond has the end's colour. {len(kept)} snapshots are held, of steps {kept[0]:,} to "
-        f"{kept[-1]:,}."
+        f"{words.update(module, shape, seed, frame.step)} {words.one_scale(limit, part)} "
+        f"{words.snapshots(kept)}"
     )
     spectra = {
         name: compute.spectrum(matrix, race.key, frame.step, name, module)
@@ -266,10 +264,7 @@ def deltas(race: Race) -> None:
         key="ft_spectra",
         config={"displayModeBar": False},
     )
-    st.caption(
-        f"Singular values of the same ΔW, largest first, down to a thousandth of the largest. "
-        f"{words.spectrum_facts(spectra)}"
-    )
+    st.caption(f"{words.SPECTRA} {words.spectrum_facts(spectra)}")
 
 
 def _picture(name: str, delta: np.ndarray | None, limit: float) -> None:
@@ -277,7 +272,7 @@ def _picture(name: str, delta: np.ndarray | None, limit: float) -> None:
     width = min(_WIDEST, max(24, _HIGHEST * cols // rows))
     with st.container(width=max(width, _NARROWEST)):
         if delta is None:
-            st.caption(f"{name}: ΔW is not finite, or there is none.")
+            st.caption(words.no_picture(name))
             return
         with st.container(width=width):
             png = figures_training.delta_png(delta, limit)

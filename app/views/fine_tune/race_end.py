@@ -148,7 +148,7 @@ def open_in_compare(race: Race) -> None:
         if any(delta.any() and np.isfinite(delta).all() for delta in lane.deltas.values())
     }
     if not usable:
-        st.caption("No method has learned a ΔW other than 0.")
+        st.caption(words.NOTHING_LEARNED)
         return
     names = list(usable)
     name = st.selectbox(

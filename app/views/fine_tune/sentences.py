@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from app.views.fine_tune.jobs import Race
 
 __all__ = [
+    "FIRST_STEP",
+    "NOTHING_LEARNED",
+    "NO_LONGER_HELD",
+    "RATES",
+    "SETTINGS_CHANGED",
+    "SPECTRA",
     "curve_caption",
     "duration",
     "no_verdict",
@@ -24,6 +30,13 @@ __all__ = [
     "spectrum_facts",
     "state",
 ]
+
+SPECTRA = "Singular values of the same ΔW, largest first, down to a thousandth of the largest."
+NO_LONGER_HELD = "The race of this tab is no longer held here: it ended, and its page was away."
+SETTINGS_CHANGED = "The settings have changed since this race began; Start takes the new ones."
+RATES = "Peak rate of each method; an empty box takes the library's own."
+FIRST_STEP = "Appears with the first step."
+NOTHING_LEARNED = "No method has learned a ΔW other than 0."
 
 
 def duration(seconds: float) -> str:
@@ -195,6 +208,36 @@ def spectrum_facts(spectra: Mapping[str, np.ndarray]) -> str:
     if zero:
         text.append(f"ΔW is 0 for {join_words(zero)}")
     return f"{'; '.join(text)}."
+
+
+def update(module: str, shape: tuple[int, ...], seed: int, step: int) -> str:
+    """Say whose ΔW is shown.
+
+    Examples
+    --------
+    >>> update("fc1", (64, 32), 0, 1200)
+    'ΔW of fc1, 64×32, seed 0, after step 1,200.'
+    """
+    return f"ΔW of {module}, {'×'.join(map(str, shape))}, seed {seed}, after step {step:,}."
+
+
+def one_scale(limit: float, part: int) -> str:
+    """Say where the colour scale of ΔW ends."""
+    share = "the" if part == 1 else f"1/{part} of the"
+    return (
+        f"One colour scale for all methods and steps, from −{limit:.3g} over 0 to {limit:.3g}: "
+        f"{share} largest |ΔW| so far; what lies beyond has the end's colour."
+    )
+
+
+def snapshots(steps: Sequence[int]) -> str:
+    """Say which steps the rewind slider holds."""
+    return f"{len(steps)} snapshots are held, of steps {steps[0]:,} to {steps[-1]:,}."
+
+
+def no_picture(name: str) -> str:
+    """Say that a method's ΔW cannot be drawn."""
+    return f"{name}: ΔW is not finite, or there is none."
 
 
 def curve_caption(race: Race, quantity: str, latest: Mapping[str, float], *, least: bool) -> str:

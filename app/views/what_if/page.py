@@ -5,7 +5,7 @@ import streamlit as st
 from app.shared import progress, sidebar
 from app.shared.scene import Scene
 from app.views.what_if import compute as compute_sweep
-from app.views.what_if import paint_box
+from app.views.what_if import paint_box, sentences
 from app.views.what_if import parts as sweep_parts
 from app.views.what_if.settings import SWEEP_GRIDS
 from lolora_core import Grid, Sweep
@@ -40,7 +40,7 @@ def page() -> None:
     with status:
         found = _swept(scene, compute_sweep.grids_of(scene, SWEEP_GRIDS.value), "all")
     if found is None:
-        st.info("No grid is finished yet: press Continue.")
+        st.info(sentences.NO_GRID)
     else:
         with controls_row:
             sweep_parts.adviser(scene, rank, found)

@@ -78,7 +78,7 @@ def draw(scene: Scene, rank: int) -> None:
     st.subheader("Paint your own rank map", anchor=False)
     grid = scene.grid
     if len(scene.target.channels) > 1:
-        st.info("A colour image is three matrices; switch the colour off to paint one rank map.")
+        st.info(prose_sweep.COLOUR_PAINT)
         return
     if max(grid.blocks) > LARGEST:
         st.info(prose_sweep.too_fine(grid.label, LARGEST))

@@ -110,7 +110,7 @@ def _apply(scene: Scene, rank: int, advice: Advice, place: DeltaGenerator) -> No
 def _other_tools(scene: Scene, advice: Advice) -> None:
     with st.expander(f"The same choice in other tools: LoRA of rank {advice.global_rank}"):
         if len(scene.target.channels) > 1:
-            st.info("A colour image is three matrices; switch the colour off to read this table.")
+            st.info(prose_sweep.COLOUR_TABLE)
             return
         rows = [
             {"tool": "PEFT", "setting": name, "value": str(value), "what it means": meaning}
@@ -273,7 +273,7 @@ def reorder(scene: Scene, rank: int) -> None:
         return
     target, grid = scene.target, scene.grid
     if len(target.channels) > 1:
-        st.info("Only one matrix can be reordered; switch the colour off.")
+        st.info(prose_sweep.COLOUR_REORDER)
         return
     with st.spinner("Looking for an order …"):
         found = compute_sweep.reordered(target, grid, rank)

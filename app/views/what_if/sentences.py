@@ -9,6 +9,10 @@ from app.shared.words import format_apart, format_error, join_words, percent, th
 from lolora_core.explore.compare import TIE
 
 __all__ = [
+    "COLOUR_PAINT",
+    "COLOUR_REORDER",
+    "COLOUR_TABLE",
+    "NO_GRID",
     "OPTIMUM",
     "beyond_slider",
     "grid_errors",
@@ -23,6 +27,11 @@ __all__ = [
     "unreadable_map",
     "winner_map",
 ]
+
+NO_GRID = "No grid is finished yet: press Continue."
+COLOUR_TABLE = "A colour image is three matrices; switch the colour off to read this table."
+COLOUR_REORDER = "Only one matrix can be reordered; switch the colour off."
+COLOUR_PAINT = "A colour image is three matrices; switch the colour off to paint one rank map."
 
 OPTIMUM = "As good as adaptive: you found the optimum."
 

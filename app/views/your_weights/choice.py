@@ -8,9 +8,11 @@ import streamlit as st
 
 from app.shared import widgets as controls
 from app.shared.scene import MEGABYTE
+from app.shared.sentences import until_then
 from app.shared.settings import Slot
 from app.shared.uploads import MAX_UPLOAD_MB
 from app.views.your_weights import pairs as checkpoint_pairs
+from app.views.your_weights import sentences
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.settings import HUB_BASE, HUB_TUNED, PAIR
 
@@ -59,20 +61,17 @@ def _uploaded() -> Pair | None:
     if len(digests) == 2:
         _FILES.set(tuple(digests))
     elif digests:
-        st.info("Upload the other of the two files as well.")
+        st.info(sentences.OTHER_FILE)
         return None
     elif not _FILES.value:
-        st.info("Upload the weights before and after fine-tuning. An upload is not part of a link.")
+        st.info(sentences.TWO_FILES)
         return None
     return checkpoint_pairs.uploaded_pair(*_FILES.value)
 
 
 def _from_hub() -> Pair | None:
     if not checkpoint_pairs.hub_allowed():
-        st.info(
-            "This host does not read models from the Hugging Face Hub. Whoever runs it can allow "
-            "it: start the app with LOLORA_ALLOW_HUB=1. Or upload two files."
-        )
+        st.info(sentences.NO_HUB)
         return None
     left, right = st.columns(2)
     with left:
@@ -80,7 +79,7 @@ def _from_hub() -> Pair | None:
     with right:
         tuned = controls.text(HUB_TUNED, placeholder="owner/name").strip()
     if not (base and tuned):
-        st.info("Give both model ids.")
+        st.info(sentences.TWO_IDS)
         return None
     with st.spinner("Reading the headers …"):
         return checkpoint_pairs.hub_pair(base, tuned)
@@ -122,7 +121,7 @@ def chosen() -> Pair:
         st.error(f"{problem}".rstrip(".") + ".")
     if pair is None:
         pair = _recall()
-        st.caption(f"Until then you see: {pair.title}.")
+        st.caption(until_then(pair.title))
     else:
         _LAST.set(recipe)
     return pair

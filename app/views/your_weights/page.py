@@ -15,6 +15,7 @@ from app.views.your_weights import (
 from app.views.your_weights import (
     parts as weights_parts,
 )
+from app.views.your_weights import sentences
 
 
 def page() -> None:
@@ -26,7 +27,7 @@ def page() -> None:
     with work:
         found = weights_parts.surveyed(pair, rank, blocks)
     if found is None or not found.rows:
-        st.info("No matrix is surveyed yet.")
+        st.info(sentences.NOT_SURVEYED)
         return
     frame = found.frame()
     moved = compute_weights.changed(frame)
@@ -49,7 +50,7 @@ def page() -> None:
     if found.complete:
         weights_export.draw(pair, moved, rank, blocks)
     else:
-        st.info("The adapter can be made when the survey is complete.")
+        st.info(sentences.NOT_COMPLETE)
 
 
 page()

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from lolora_core.checkpoints import PeftChoice
 
 __all__ = [
+    "NOT_COMPLETE",
+    "NOT_SURVEYED",
+    "NO_HUB",
+    "OTHER_FILE",
+    "TWO_FILES",
+    "TWO_IDS",
     "adapter",
     "cells",
     "file_size",
@@ -32,6 +38,16 @@ __all__ = [
     "where",
     "winner",
 ]
+
+OTHER_FILE = "Upload the other of the two files as well."
+TWO_FILES = "Upload the weights before and after fine-tuning. An upload is not part of a link."
+NO_HUB = (
+    "This host does not read models from the Hugging Face Hub. Whoever runs it can allow "
+    "it: start the app with LOLORA_ALLOW_HUB=1. Or upload two files."
+)
+TWO_IDS = "Give both model ids."
+NOT_SURVEYED = "No matrix is surveyed yet."
+NOT_COMPLETE = "The adapter can be made when the survey is complete."
 
 
 def module_name(name: str) -> str:

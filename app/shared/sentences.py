@@ -1,0 +1,69 @@
+"""The sentences of the sidebar."""
+
+from __future__ import annotations
+
+__all__ = [
+    "LINK",
+    "WINDOW",
+    "about_target",
+    "budget_of_matrices",
+    "budget_share",
+    "grid_too_fine",
+    "matched",
+    "until_then",
+]
+
+WINDOW = "Matrices above 2,048 a side are shown through a window; this is its corner."
+LINK = "This link restores the view anywhere; an upload is not part of it."
+
+
+def until_then(title: str) -> str:
+    """Say what is looked at as long as the choice cannot be shown.
+
+    Examples
+    --------
+    >>> until_then("Camera")
+    'Until then you see: Camera.'
+    """
+    return f"Until then you see: {title}."
+
+
+def about_target(description: str, shape: tuple[int, int], channels: int) -> str:
+    """Say what a target is, and its size.
+
+    Examples
+    --------
+    >>> about_target("A photograph.", (512, 1024), 1)
+    'A photograph. Shape: 512 × 1,024.'
+    """
+    three = ", three channels" if channels > 1 else ""
+    return f"{description.rstrip('.')}. Shape: {shape[0]:,} × {shape[1]:,}{three}."
+
+
+def budget_share(total: int, entries: int, channels: int) -> str:
+    """Say how many parameters a budget is, and how much that is of the matrix.
+
+    Examples
+    --------
+    >>> budget_share(32768, 262144, 1), budget_share(100, 400, 3)
+    ('32,768 parameters, 0.125 of the 262,144 entries of the matrix', '300 parameters, 100 for \
+each of the three channels')
+    """
+    if channels > 1:
+        return f"{total * channels:,} parameters, {total:,} for each of the three channels"
+    return f"{total:,} parameters, {total / entries:.3g} of the {entries:,} entries of the matrix"
+
+
+def budget_of_matrices(rank: int) -> str:
+    """Say what a budget is where there are many matrices."""
+    return f"{rank}·(m + n) parameters for each m×n matrix"
+
+
+def matched(step: int) -> str:
+    """Say where the arrows beside the budget lead."""
+    return f"The arrows go to budgets that match exactly: multiples of {step}."
+
+
+def grid_too_fine(problem: str, shown: str) -> str:
+    """Say that a grid does not fit, and which one is shown."""
+    return f"{problem.capitalize()}. Until you change it you see {shown}."

@@ -11,7 +11,9 @@ from streamlit.testing.v1.element_tree import Block
 from streamlit.util import calc_hash
 
 from app.page_settings import EVERY
+from app.shared import scene
 from app.shared.settings import Setting
+from app.views.what_if import compute
 from tests.app.link_cases import CASES, IDS, around, other_value
 from tests.app.test_pages import MAIN
 
@@ -56,6 +58,9 @@ def test_the_first_run_of_a_link_is_the_view_set_by_hand(
     path: str, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOLORA_ALLOW_HUB", "1")
+    # On a slow machine the page asks before it sweeps, and shows a bar.
+    monkeypatch.setattr(compute, "missing_seconds", lambda target, grids: 0.0)
+    monkeypatch.setattr(scene, "missing_seconds", lambda at: [])
     wanted = {**around(setting), setting.key: other_value(setting)}
     link, hand = opened(path), opened(path).run()
     for key, value in wanted.items():

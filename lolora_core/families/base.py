@@ -32,6 +32,7 @@ Budgets = Int[np.ndarray, " q"]
 Energies = Float64[np.ndarray, " q"]
 
 
+@runtime_checkable
 class Decomposed(Protocol):
     """A target whose block decompositions are made when asked for and kept."""
 
@@ -55,6 +56,7 @@ class Decomposed(Protocol):
         """Return the block decomposition on `grid`."""
 
 
+@runtime_checkable
 class Fit(Protocol):
     """A family on one target: its answer to every budget."""
 

@@ -22,6 +22,8 @@ page = st.navigation(
     ],
     position="top",
 )
+# Parts without a face stand together, above: each would leave a gap below the heading.
+faceless = st.container(gap=None)
 st.title(page.title, anchor=False)
 
 # After the heading: this imports torch.
@@ -33,8 +35,9 @@ from app.views.fine_tune import heartbeat  # noqa: E402
 used = OF_PAGE[page.url_path]
 address.travel()
 address.follow(page.url_path, used, EVERY)
-address.write(page.url_path, used)
-heartbeat.reclaim()
+with faceless:
+    address.write(page.url_path, used)
+    heartbeat.reclaim()
 # Fine-tune shows its race itself, and has a sidebar of its own.
 if page.url_path != "fine_tune":
     with st.sidebar:

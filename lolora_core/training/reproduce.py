@@ -187,6 +187,7 @@ def table(found: dict[str, Any]) -> str:
         f"There are {2 * count} such intervals below, so about one in twenty would leave out 0 by "
         "chance alone.",
         "",
+        *(line for note in found.get("notes", ()) for line in (note, "")),
         "## The answer",
         "",
         *(_answer(results, other) for other in RIVALS),

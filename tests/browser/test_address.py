@@ -74,11 +74,13 @@ def test_each_act_on_compare_is_one_entry(app: App) -> None:
         expect(app.page).to_have_url(re.compile(shown))
         count += 1
         assert entries(app.page) == count
-    app.page.go_back()
+    with app.run():
+        app.page.go_back()
     expect_rank(app, 40)
     expect_numbers(app, rows=6, cols=6)
     expect(app.page.get_by_test_id("stSidebar")).to_contain_text("Query weights of a sentence")
-    app.page.go_back()
+    with app.run():
+        app.page.go_back()
     expect_numbers(app, rows=6, cols=1)
     assert entries(app.page) == count
 

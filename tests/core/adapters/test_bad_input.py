@@ -304,3 +304,17 @@ def test_saving_again_replaces_both_files_and_leaves_nothing_else(tmp_path: Path
     load_adapters(net(), tmp_path)
     with pytest.raises(ValueError, match="meta device"):
         save_adapters(small().to("meta"), tmp_path)
+
+
+def test_a_hybrid_of_version_0_1_left_its_ranks_to_the_layouts(tmp_path: Path) -> None:
+    ranks = [[1, 1], [1, 1]]
+    settings = {"family": "hybrid", "rank": 4, "grid": 2, "global_rank": 2, "rank_map": ranks}
+    config = AdapterConfig(**settings, target_modules=["query"])  # type: ignore[arg-type]
+    model = add_adapters(net(), config)
+    with torch.no_grad():
+        for piece in adapter_parameters(model):
+            piece.add_(0.1)
+    save_adapters(model, tmp_path)
+    damage_json(tmp_path, lambda s: s["config"].update(rank_map=None))
+    loaded = load_adapters(net(), tmp_path)
+    torch.testing.assert_close(adapter_delta(loaded), adapter_delta(model))

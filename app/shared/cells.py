@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from app.shared.charts import finish
 from app.shared.style import FRAME
 
-__all__ = ["CLICKED", "ROOM", "cell_axes", "cell_targets", "frame_cell"]
+__all__ = ["CLICKED", "ROOM", "cell_axes", "cell_targets", "frame_cell", "legend_square"]
 
 
 #: Pixels above a figure for the button that saves it.
@@ -80,4 +80,15 @@ def frame_cell(figure: go.Figure, row: float, col: float) -> None:
         y0=row - 0.5,
         y1=row + 0.5,
         line={"color": FRAME, "width": 3},
+    )
+
+
+def legend_square(figure: go.Figure, letter: str, name: str, colour: str) -> None:
+    """Add a line of the legend: heatmaps have none."""
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker={"symbol": "square", "size": 12, "color": colour},
+        name=f"{letter}  {name}",
     )

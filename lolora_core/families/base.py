@@ -242,18 +242,6 @@ class Family(ABC):
         """Return whether the family is defined on `grid`."""
         return not self.needs_square_grid or grid.blocks[0] == grid.blocks[1]
 
-    def on(self, grid: Grid) -> str:
-        """Return the name with the grid, where the grid matters.
-
-        Examples
-        --------
-        >>> from lolora_core.families import FAMILIES
-        >>> grid = Grid.regular((8, 8), 4, 2)
-        >>> FAMILIES["global"].on(grid), FAMILIES["localized"].on(grid)
-        ('global', 'localized on 4×2 blocks')
-        """
-        return self.name if self.spans_whole else f"{self.name} on {grid.label} blocks"
-
     @abstractmethod
     def fit(self, svd: Decomposed) -> Fit:
         """Return what answers every budget on a target."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.shared.cells import CLICKED, ROOM, cell_axes, cell_targets, frame_cell
+from app.shared.cells import CLICKED, ROOM, cell_axes, cell_targets, frame_cell, legend_square
 from app.shared.charts import finish
 from app.shared.style import FAMILY_LINES, GREY, MARKER, VALUES, fade
 from lolora_core import FAMILIES
@@ -107,13 +107,7 @@ def _winner_cells(
         ygap=1,
         hoverinfo="skip",
     )
-    figure.add_scatter(
-        x=[None],
-        y=[None],
-        mode="markers",
-        marker={"symbol": "square", "size": 12, "color": colour},
-        name=f"{letter}  {name}",
-    )
+    legend_square(figure, letter, name, colour)
 
 
 def _crossovers(figure: go.Figure, winners: pd.DataFrame, row: np.ndarray, col: np.ndarray) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.shared.cells import cell_axes, cell_targets, frame_cell
+from app.shared.cells import cell_axes, cell_targets, frame_cell, legend_square
 from app.shared.style import FAMILY_LINES, GREY, RATIOS, fade
 from lolora_core import FAMILIES
 from lolora_core.checkpoints.survey import error_columns
@@ -143,13 +143,7 @@ def structure_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
             ygap=2,
             hoverinfo="skip",
         )
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="markers",
-            marker={"symbol": "square", "size": 12, "color": colour},
-            name=f"{letters[name]}  {name}",
-        )
+        legend_square(figure, letters[name], name, colour)
     return _finish(figure, marks, picked, (layers, kinds))
 
 

@@ -122,7 +122,8 @@ def test_a_picked_block_shows_its_figures(app: App) -> None:
     picture = app.page.locator(".panel canvas.base").nth(1)
     box = picture.bounding_box()
     assert box is not None
-    picture.click(position={"x": box["width"] * 0.57, "y": box["height"] * 0.70})
+    with app.run():
+        picture.click(position={"x": box["width"] * 0.57, "y": box["height"] * 0.70})
     expect(app.main).to_contain_text("Block (5, 4), counted from 0: 64×64 entries")
     expect(app.page).to_have_url(f"{app.url}/?block_row=5&block_col=4")
     app.number("block_row", 2)

@@ -50,7 +50,10 @@ def whole_upload(app: App, key: str, name: str, data: bytes) -> None:
 
 
 def segment(app: App, key: str, option: str) -> None:
-    app.page.locator(f".st-key-{key}").get_by_role("radio", name=option, exact=True).first.click()
+    with app.run():
+        app.page.locator(f".st-key-{key}").get_by_role(
+            "radio", name=option, exact=True
+        ).first.click()
 
 
 def take(app: App, folder: Path) -> Path:
@@ -100,7 +103,8 @@ def test_the_default_pair_from_survey_to_download(app: App, tmp_path: Path) -> N
 
 def test_blocks_in_the_format_of_this_library(app: App, tmp_path: Path) -> None:
     open_page(app, "?rows=4&cols=4&rank=8")
-    app.select("keep", "adaptive")
+    with app.run():
+        app.select("keep", "adaptive")
     segment(app, "spend", "shared")
     segment(app, "stored", "float16")
     segment(app, "format", "lolora_core")
@@ -189,7 +193,7 @@ def test_a_large_survey_stops_and_goes_on(app: App) -> None:
     before = {f"h.{i}.fc.weight": torch.randn(512, 512).half() for i in range(24)}
     after = {name: w + 2 * torch.randn(512, 512).half() for name, w in before.items()}
     open_page(app, "?pair=own+upload")
-    upload(app, "base_file", "before.safetensors", save(before))
+    whole_upload(app, "base_file", "before.safetensors", save(before))
     upload(app, "tuned_file", "after.safetensors", save(after))
     app.page.locator(".st-key-stop_survey button").click()
     expect(app.main).to_contain_text(re.compile(r"Stopped: \d+ of 24 matrices are done"))

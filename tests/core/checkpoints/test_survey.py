@@ -166,8 +166,9 @@ def test_dask_workers_give_the_same_bits(files: tuple[Path, Path]) -> None:
 
     alone = survey(*files, n_jobs=1).rows
     with (
+        # Without an address it takes port 8787, which another run beside this may hold.
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
         joblib.parallel_config(backend="dask"),

@@ -59,7 +59,7 @@ class App:
 
     @contextmanager
     def run(self, kind: int = ForwardMsg.FINISHED_SUCCESSFULLY, times: int = 1) -> Iterator[None]:
-        """Wait for the end of the run that what is done inside begins."""
+        """Wait for the end of the run that what is done inside begins; it must begin one."""
         before = self.ended[kind]
         yield
         while self.ended[kind] < before + times:

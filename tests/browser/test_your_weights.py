@@ -50,6 +50,7 @@ def whole_upload(app: App, key: str, name: str, data: bytes) -> None:
 
 
 def segment(app: App, key: str, option: str) -> None:
+    """Choose an option that is not yet chosen, and let the run that it begins end."""
     with app.run():
         app.page.locator(f".st-key-{key}").get_by_role(
             "radio", name=option, exact=True
@@ -181,9 +182,10 @@ def test_uploads_good_and_bad(app: App, tmp_path: Path) -> None:
     expect(app.page.get_by_test_id("stAlertContentError")).to_have_count(0)
     app.page.get_by_role("link", name="What if").click()
     expect(app.main.get_by_role("heading", name="What if")).to_be_visible()
-    app.page.get_by_role("link", name="Your weights").click()
+    with app.run():
+        app.page.get_by_role("link", name="Your weights").click()
     expect(app.main).to_contain_text("before.safetensors → after.safetensors: 1 matrices")
-    segment(app, "format", "PEFT")
+    expect(app.page.locator(".st-key-format [aria-checked=true]")).to_have_text("PEFT")
     (term,) = read_peft(take(app, tmp_path)).terms["enc.0.fc"]
     assert term.layout.grid.shape == (48, 32)
 

@@ -22,6 +22,7 @@ PARTS = {
 }
 #: What runs where no part is named: `library` runs `hybrid` too.
 ALL = [name for name in PARTS if name != "hybrid"]
+# mypy wants the names of an enumeration written out; they are those of the table.
 Part = StrEnum("Part", list(PARTS))  # type: ignore[misc]
 
 

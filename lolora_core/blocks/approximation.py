@@ -313,6 +313,7 @@ class Approximation:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != _FORMAT:
                     raise ValueError(f"{path} is not a saved approximation")
+                # What safe_open returns can be asked for its keys, not iterated.
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as problem:
             raise ValueError(f"{path} is not a readable safetensors file: {problem}") from None

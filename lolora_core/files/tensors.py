@@ -39,31 +39,23 @@ MAX_JSON = 50_000_000
 
 @runtime_checkable
 class TensorSource(Protocol):
-    """Named tensors that are read one at a time.
-
-    Attributes
-    ----------
-    label : str
-        Where they come from, for messages.
-    is_update : bool
-        The tensors are updates ΔW, not weights.
-    identity : str
-        Changes when the tensors do, as far as that is known without reading them.
-    tensors : mapping from name to TensorInfo
-        dtype and shape of each, and why it cannot be used as a matrix, if so.
-    """
+    """Named tensors that are read one at a time."""
 
     @property
-    def label(self) -> str: ...  # noqa: D102
+    def label(self) -> str:
+        """Where they come from, for messages."""
 
     @property
-    def is_update(self) -> bool: ...  # noqa: D102
+    def is_update(self) -> bool:
+        """Whether the tensors are updates ΔW, not weights."""
 
     @property
-    def identity(self) -> str: ...  # noqa: D102
+    def identity(self) -> str:
+        """What changes when the tensors do, as far as that is known without reading them."""
 
     @property
-    def tensors(self) -> Mapping[str, TensorInfo]: ...  # noqa: D102
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """Dtype and shape of each, and why it cannot be used as a matrix, if so."""
 
     def read(self, name: str) -> Tensor:
         """Return one tensor, in its own dtype."""

@@ -6,6 +6,7 @@ Nothing here calls Streamlit. A race lives as long as somebody sends heartbeats:
 
 from __future__ import annotations
 
+import importlib
 import secrets
 import threading
 import time
@@ -342,8 +343,7 @@ def warm_up() -> None:
     """Begin to import, in the background and once, what the first race would wait seconds for."""
 
     def imports() -> None:
-        import sklearn.datasets  # noqa: F401
-
+        importlib.import_module("sklearn.datasets")
         torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
 
     threading.Thread(target=imports, name="warm-up", daemon=True).start()

@@ -62,6 +62,7 @@ class Problem:
     def weights(self) -> dict[str, Float[Tensor, "m n"]]:
         """Return the weight of every adapted module by its name."""
         found = {name: self.model.get_submodule(name) for name in self.adapted}
+        # No parameter of an adapted layer, whose weight is W + ΔW; torch's types know no such name.
         return {name: module.weight for name, module in found.items()}  # type: ignore[misc]
 
 

@@ -65,9 +65,12 @@ def draw_splits(
             f"{len(pool.inputs)} that there are"
         )
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(pool.inputs)))
-    chosen = {"train": order[:train], "validation": order[train : train + validation]}
+    chosen: dict[Split, Tensor] = {
+        "train": order[:train],
+        "validation": order[train : train + validation],
+    }
     drawn = {name: Data(*(part[rows] for part in pool)) for name, rows in chosen.items()}
-    return {**drawn, "test": test}  # type: ignore[dict-item]
+    return {**drawn, "test": test}
 
 
 def pretrain(model: nn.Module, data: Data, *, epochs: int, seed: int) -> None:

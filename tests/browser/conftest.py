@@ -65,8 +65,18 @@ class App:
         while self.ended[kind] < before + times:
             self.page.wait_for_timeout(20)  # The page's messages are heard meanwhile.
 
+    def go(self, path: str) -> None:
+        """Open a page and wait until nothing on it moves any more.
+
+        Streamlit loads widgets when they are first drawn: on Compare the pictures move down by 68
+        pixels when the controls above them take their place.
+        """
+        with self.run():
+            self.page.goto(f"{self.url}/{path}")
+        expect(self.page.get_by_test_id("stSkeleton")).to_have_count(0)
+
     def open(self, query: str = "") -> None:
-        self.page.goto(f"{self.url}/{query}")
+        self.go(query)
         self.rendered()
 
     @property

@@ -18,7 +18,7 @@ from tests.browser.conftest import App
 
 
 def open_page(app: App, query: str = "") -> None:
-    app.page.goto(f"{app.url}/what_if{query}")
+    app.go(f"what_if{query}")
     expect(app.main.get_by_role("heading", name="What if")).to_be_visible()
     expect(app.main.get_by_text("All settings are under Share")).to_be_visible()
 

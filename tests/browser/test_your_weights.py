@@ -26,8 +26,7 @@ Weights = dict[str, torch.Tensor]
 
 
 def open_page(app: App, query: str = "") -> None:
-    with app.run():  # Figures that are still growing would shut an open list.
-        app.page.goto(f"{app.url}/your_weights{query}")
+    app.go(f"your_weights{query}")  # Figures that are still growing would shut an open list.
     expect(app.main.get_by_role("heading", name="Your weights")).to_be_visible()
     expect(app.main.get_by_text("The zip holds one folder")).to_be_visible()
     expect(app.page.locator(".js-plotly-plot")).to_have_count(2)

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,10 @@ from hypothesis import settings
 # Timing belongs to benchmarks/, so no deadline; the same examples every run.
 settings.register_profile("lolora", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("lolora")
+
+# Where `streamlit run` puts it for good. AppTest puts it there for each run and takes it away
+# again, and an import in another thread meanwhile passes over an entry of the path.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "app"))
 
 # Beside other workers one core is a worker's share, and that of the programs that its tests start.
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -34,12 +34,13 @@ def page() -> None:
     answer = st.empty()
     with st.sidebar:
         parts.settings()
-    parts.buttons()
     race = heartbeat.RACE.value
+    # Asked once: a race that ends from here on is looked at again, and the buttons follow.
+    active = race is not None and not race.ended
+    parts.buttons(race, active=active)
     if race is None:
         answer.markdown(_INTRODUCTION)
     else:
-        active = not race.ended
         answer.markdown(race_end.verdict(race))
         st.fragment(_live, run_every=heartbeat.POLL if active else None)(race, active)
         if not active:

@@ -113,20 +113,18 @@ def _new_seed() -> None:
     _begin(plan_of_settings(), in_place=True)
 
 
-def buttons() -> None:
-    """Draw what starts, holds and ends a race."""
-    race = RACE.value
-    runs = race is not None and not race.ended
+def buttons(race: Race | None, *, active: bool) -> None:
+    """Draw what starts, holds and ends a race; `active` is a race that had not ended before."""
     holds = race is not None and race.pausing
     with st.container(horizontal=True, gap="small"):
-        st.button("Start", on_click=_start, key="ft_start", disabled=runs,
-                  type="secondary" if runs else "primary",
+        st.button("Start", on_click=_start, key="ft_start", disabled=active,
+                  type="secondary" if active else "primary",
                   help="Train the chosen methods side by side, from step 0.")  # fmt: skip
         for label, act, key, enabled, text in (
-            ("Pause", Race.pause, "ft_pause", runs and not holds, "Hold after the present step."),
-            ("Step", Race.step, "ft_step", runs, "One step of every method, then hold."),
-            ("Resume", Race.resume, "ft_resume", runs and holds, "Go on training."),
-            ("Stop", Race.stop, "ft_stop", runs, "End the race; what was trained is kept."),
+            ("Pause", Race.pause, "ft_pause", active and not holds, "Hold after the present step."),
+            ("Step", Race.step, "ft_step", active, "One step of every method, then hold."),
+            ("Resume", Race.resume, "ft_resume", active and holds, "Go on training."),
+            ("Stop", Race.stop, "ft_stop", active, "End the race; what was trained is kept."),
         ):
             st.button(
                 label,
@@ -135,7 +133,7 @@ def buttons() -> None:
                 key=key,
                 disabled=not enabled,
                 help=text,
-                type="primary" if runs and label == "Stop" else "secondary",
+                type="primary" if active and label == "Stop" else "secondary",
             )
         st.button("Reset, same seed", on_click=_again, key="ft_again", disabled=race is None,
                   help="Train the same plan once more from step 0; on the CPU the numbers are the "

@@ -22,7 +22,7 @@ from app.page_settings import EVERY, OF_PAGE
 from app.shared import scene as compute
 from app.shared.common import UPLOAD
 from app.shared.settings import apply_settings
-from app.views.fine_tune import race_end, race_files
+from app.views.fine_tune import parts, race_end, race_files
 from app.views.fine_tune.film import hold
 from app.views.fine_tune.jobs import Race
 from lolora_core.adapters import load_adapters
@@ -104,6 +104,25 @@ def test_the_page_before_a_race(open_page: Start) -> None:
     assert all(held.values())
     assert at.selectbox(key="ft_task").options == [TASKS[name].title for name in TASKS]
     assert at.pills(key="ft_methods").options == list(METHODS)
+
+
+def test_a_race_that_ends_while_the_page_is_drawn(
+    open_page: Start, endless: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = parts.buttons
+
+    def draw_then_end(race: Race | None, *, active: bool) -> None:
+        drawn(race, active=active)
+        if race is not None and active:
+            race.stop()
+            assert race.join(60)
+
+    at = open_page(ft_methods=["global"], ft_steps=None)
+    monkeypatch.setattr(parts, "buttons", draw_then_end)
+    at.button(key="ft_start").click().run()
+    assert race_of(at).ended
+    assert not at.button(key="ft_start").disabled
+    assert at.button(key="ft_stop").disabled
 
 
 def test_a_race_on_the_page(open_page: Start) -> None:

@@ -58,6 +58,12 @@ class AdapterSource:
     label: str
     identity: str
     is_update: bool = True
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was cut or passed over when the adapter was read."""
+        return self.adapters.notes
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:

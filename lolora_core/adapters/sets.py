@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from os import PathLike
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -20,8 +20,10 @@ from lolora_core.adapters.storage import (
     check_terms,
     install_terms,
     read_terms,
+    reject_not_linear,
     write_terms,
 )
+from lolora_core.adapters.stored import LINEAR, Stored
 
 __all__ = ["AdapterSet", "BlockTerm", "make_term"]
 
@@ -83,6 +85,15 @@ class AdapterSet:
     config : AdapterConfig
         Its scaling is that of every term.
     terms : dict of str to tuple of BlockFactors
+        Their product is ΔW as the weight is stored; see `Stored`.
+    stored : dict of str to Stored
+        How the weights are stored; those that are not named are nn.Linear's.
+    carried : dict of str to JSON values
+        Settings of a PEFT adapter that change no ΔW and are written again, such as its base.
+    left_out : dict of str to str
+        Tensors of the file that are in no term, with the reason.
+    notes : tuple of str
+        What was cut or passed over when it was read.
 
     Examples
     --------
@@ -95,6 +106,10 @@ class AdapterSet:
 
     config: AdapterConfig
     terms: dict[str, tuple[BlockFactors, ...]]
+    stored: dict[str, Stored] = field(default_factory=dict)
+    carried: dict[str, Any] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_model(cls, model: nn.Module) -> AdapterSet:
@@ -121,7 +136,7 @@ class AdapterSet:
         FileNotFoundError, ValueError
             See `load_adapters`.
         """
-        config, found, tensors = read_terms(folder)
+        config, found, tensors, stored = read_terms(folder)
         check_terms(config, found, tensors)
         stages = ("", "start.") if config.init == "svd" else ("",)
         terms = {}
@@ -136,16 +151,17 @@ class AdapterSet:
                     term.load(values)
                     held.append(_negative(term) if stage else term)
             terms[name] = tuple(held)
-        return cls(config, terms)
+        return cls(config, terms, stored)
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Write a folder that `load_adapters` gives to a model; whole or not at all."""
-        write_terms(self._plain_config("saved"), self.terms, folder)
+        write_terms(self._plain_config("saved"), self.terms, folder, self.stored)
 
     def install(self, model: nn.Module) -> nn.Module:
         """Give a model without adapters these, in place; see `load_adapters`."""
         reject_adapters(model)
         config = self._plain_config("given to a model")
+        reject_not_linear(self.stored)
         found: SavedLayouts = {
             name: (held[0].layout.grid.shape, tuple(term.layout for term in held))
             for name, held in self.terms.items()
@@ -168,9 +184,16 @@ class AdapterSet:
         return self.config
 
     def delta(self, name: str) -> Float[Tensor, "m n"]:
-        """Return the dense ΔW of a module, computed in float32 or float64."""
+        """Return the dense ΔW of a module as its weight is stored, in float32 or float64.
+
+        A convolution's has the shape (out, in·k_h·k_w).
+        """
         first, *rest = (_delta(term) for term in self.terms[name])
         return sum(rest, start=first)
+
+    def stored_as(self, name: str) -> Stored:
+        """Return how the weight of a module is stored."""
+        return self.stored.get(name, LINEAR)
 
     @property
     def num_parameters(self) -> int:
@@ -192,7 +215,7 @@ class AdapterSet:
         terms = {
             name: tuple(_copy(term, dtype) for term in held) for name, held in self.terms.items()
         }
-        return AdapterSet(self.config, terms)
+        return replace(self, terms=terms)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from lolora_core.adapters.inject import (
 from lolora_core.adapters.layer import AdapterLinear, BlockFactors
 from lolora_core.adapters.layout import BlockLayout
 from lolora_core.adapters.select import near_modules
+from lolora_core.adapters.stored import Stored
 from lolora_core.blocks.grid import Grid
 from lolora_core.files.writes import write_files
 
@@ -37,6 +39,7 @@ __all__ = [
     "install_terms",
     "load_adapters",
     "read_terms",
+    "reject_not_linear",
     "save_adapters",
     "write_terms",
 ]
@@ -88,8 +91,12 @@ def write_terms(
     config: AdapterConfig,
     terms: Mapping[str, Sequence[BlockFactors]],
     folder: str | PathLike[str],
+    stored: Mapping[str, Stored] = MappingProxyType({}),
 ) -> None:
-    """Write what `save_adapters` writes, from the terms of each module by name."""
+    """Write what `save_adapters` writes, from the terms of each module by name.
+
+    `stored` names the modules whose weight is not an nn.Linear's.
+    """
     tensors: dict[str, Tensor] = {}
     modules: dict[str, Any] = {}
     for name, held in terms.items():
@@ -97,6 +104,8 @@ def write_terms(
             "shape": list(held[0].layout.grid.shape),
             "terms": [_layout_to_json(term.layout) for term in held],
         }
+        if name in stored:
+            modules[name]["stored"] = stored[name].to_json()
         for at, term in enumerate(held):
             for key, value in {**term.packed(), **term.start}.items():
                 if value.is_meta:
@@ -137,14 +146,34 @@ def load_adapters(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:
         names or shapes, or that has adapters already. The model is not changed then.
     """
     reject_adapters(model)
-    install_terms(model, *read_terms(folder))
+    config, found, tensors, stored = read_terms(folder)
+    reject_not_linear(stored)
+    install_terms(model, config, found, tensors)
     return model
+
+
+def reject_not_linear(stored: Mapping[str, Stored]) -> None:
+    """Raise ValueError if a weight is not that of an nn.Linear, which alone gets an adapter here.
+
+    Examples
+    --------
+    >>> reject_not_linear({"wte": Stored("embedding")})
+    Traceback (most recent call last):
+    ValueError: 'wte' is an embedding, and adapters are given to nn.Linear only; write the adapter \
+for PEFT, or leave the module out
+    """
+    for name, how in stored.items():
+        if how.kind != "linear":
+            raise ValueError(
+                f"{name!r} is {how.words}, and adapters are given to nn.Linear only; write the "
+                "adapter for PEFT, or leave the module out"
+            )
 
 
 def read_terms(
     folder: str | PathLike[str],
-) -> tuple[AdapterConfig, SavedLayouts, dict[str, Tensor]]:
-    """Return the settings, the layouts by module and the packed factors of a saved adapter."""
+) -> tuple[AdapterConfig, SavedLayouts, dict[str, Tensor], dict[str, Stored]]:
+    """Return the settings, layouts by module, packed factors and what is no nn.Linear's."""
     settings, tensors = _read(Path(folder))
     try:
         found = {
@@ -152,9 +181,14 @@ def read_terms(
             for name, part in settings["modules"].items()
         }
         config = AdapterConfig.from_json(_with_ranks(settings["config"], found))
+        stored = {
+            name: Stored.from_json(part["stored"])
+            for name, part in settings["modules"].items()
+            if "stored" in part
+        }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{Path(folder) / _SETTINGS} is not a saved adapter: {error}") from None
-    return config, found, tensors
+    return config, found, tensors, stored
 
 
 def _with_ranks(config: dict[str, Any], found: SavedLayouts) -> dict[str, Any]:

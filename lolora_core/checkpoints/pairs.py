@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -123,7 +124,7 @@ def _some(source: TensorSource) -> str:
 def part_of(source: TensorSource, name: str) -> TensorSource:
     """Return what a worker needs of a source to read one tensor."""
     if isinstance(source, MappingSource):
-        return MappingSource({name: source.held[name]}, source.label, source.is_update)
+        return replace(source, held={name: source.held[name]})
     return source
 
 

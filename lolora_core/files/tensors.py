@@ -57,6 +57,14 @@ class TensorSource(Protocol):
     def tensors(self) -> Mapping[str, TensorInfo]:
         """Dtype and shape of each, and why it cannot be used as a matrix, if so."""
 
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The model's config.json; empty where there is none."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of how it was read: files passed over, ranks cut."""
+
     def read(self, name: str) -> Tensor:
         """Return one tensor, in its own dtype."""
 
@@ -70,6 +78,11 @@ class SafetensorsSource:
     label : str
     files : sequence of ByteFile
         Their headers are read at once, their tensors when asked for.
+    is_update : bool
+        The tensors are updates ΔW.
+    config : mapping
+        The model's config.json.
+    notes : tuple of str
     """
 
     label: str
@@ -77,6 +90,8 @@ class SafetensorsSource:
     tensors: Mapping[str, TensorInfo] = field(init=False, repr=False)
     _places: Mapping[str, tuple[ByteFile, StoredTensor]] = field(init=False, repr=False)
     is_update: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         places: dict[str, tuple[ByteFile, StoredTensor]] = {}
@@ -128,6 +143,8 @@ class MappingSource:
     held: Mapping[str, Tensor] = field(repr=False)
     label: str = "the tensors given"
     is_update: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:

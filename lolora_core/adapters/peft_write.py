@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -18,7 +18,8 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from lolora_core.adapters.layer import BlockFactors
-from lolora_core.adapters.peft_format import PEFT_CONFIG, PEFT_TENSORS, pack_gralora
+from lolora_core.adapters.peft_experts import stackable
+from lolora_core.adapters.peft_format import PEFT_CONFIG, PEFT_TENSORS, lora_tensors, pack_gralora
 from lolora_core.adapters.peft_read import read_peft
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.blocks.grid import Grid
@@ -116,29 +117,36 @@ def _whole_number(value: float) -> int | float:
     return int(value) if float(value).is_integer() else value
 
 
-def _base_config(kind: str, adapters: AdapterSet) -> dict[str, Any]:
-    names = list(adapters.terms)
+def _base_config(kind: str, adapters: AdapterSet, names: Iterable[str]) -> dict[str, Any]:
+    targets = list(names)
     # PEFT matches names from a list at the end of a module's name, a pattern the whole name.
-    pattern = "|".join(re.escape(name) for name in names)
+    pattern = "|".join(re.escape(name) for name in targets)
     return {
-        "peft_type": kind,
         "base_model_name_or_path": None,
-        "bias": "none",
-        "fan_in_fan_out": False,
         "inference_mode": True,
-        "modules_to_save": None,
-        "target_modules": names if all("." in name for name in names) else f"({pattern})",
         "task_type": None,
+        **adapters.carried,
+        "peft_type": kind,
+        "bias": "none",
+        # Where kinds are mixed PEFT looks at each module, whatever stands here.
+        "fan_in_fan_out": any(how.kind == "conv1d" for how in adapters.stored.values()),
+        "modules_to_save": None,
+        "target_modules": targets if all("." in name for name in targets) else f"({pattern})",
     }
 
 
 def _as_lora(adapters: AdapterSet, rank: int | None, dtype: torch.dtype) -> PeftChoice:
     found = {name: _whole_pair(adapters, name, rank) for name in adapters.terms}
-    ranks = {name: pair[1].shape[0] for name, (pair, _, _) in found.items()}
+    pairs = {name: pair for name, (pair, _, _) in found.items()}
+    for name, (b, a) in pairs.items():
+        if adapters.stored_as(name).is_transposed:
+            pairs[name] = a.T, b.T
+    pairs, stacked = stackable(pairs, adapters.stored)
+    ranks = {name: a.shape[0] for name, (_, a) in pairs.items()}
     scaling = adapters.config.scaling
-    common = _common(list(ranks.values()))
+    common = stacked or _common(list(ranks.values()))
     uneven = {name: own for name, own in ranks.items() if own != common}
-    config = _base_config("LORA", adapters) | {
+    config = _base_config("LORA", adapters, pairs) | {
         "r": common,
         "lora_alpha": _whole_number(scaling * common),
         "lora_dropout": adapters.config.dropout,
@@ -151,10 +159,11 @@ def _as_lora(adapters: AdapterSet, rank: int | None, dtype: torch.dtype) -> Peft
         "use_dora": False,
         "use_rslora": False,
     }
-    tensors = {}
-    for name, ((b, a), _, _) in found.items():
-        tensors[f"base_model.model.{name}.lora_A.weight"] = a.to(dtype).contiguous()
-        tensors[f"base_model.model.{name}.lora_B.weight"] = b.to(dtype).contiguous()
+    tensors = {
+        f"base_model.model.{name}.{part}": value.to(dtype).contiguous()
+        for name, (b, a) in pairs.items()
+        for part, value in lora_tensors(b, a, adapters.stored_as(name)).items()
+    }
     left = sum(lost for _, lost, _ in found.values())
     total = sum(energy for _, _, energy in found.values())
     error = math.sqrt(left / total) if total else 0.0
@@ -174,6 +183,9 @@ class _GraloraSizes(NamedTuple):
 def _gralora_sizes(adapters: AdapterSet) -> _GraloraSizes | str:
     """Return the sizes of adapters that have GraLoRA's structure, or why they do not."""
     found = set()
+    kinds = {adapters.stored_as(name).kind for name in adapters.terms} - {"unclear"}
+    if len(kinds) > 1 or kinds & {"embedding", "conv"}:
+        return "GraLoRA is for linear layers that are all stored alike"
     for name, terms in adapters.terms.items():
         if len(terms) > 2 or _spans(terms[-1]) or (len(terms) == 2 and not _spans(terms[0])):
             return f"{name} is not equal ranks on blocks, with at most one global term"
@@ -197,7 +209,7 @@ def _as_gralora(adapters: AdapterSet, dtype: torch.dtype) -> PeftChoice | str:
     if isinstance(sizes, str):
         return sizes
     rank, k, extra = sizes
-    config = _base_config("GRALORA", adapters) | {
+    config = _base_config("GRALORA", adapters, adapters.terms) | {
         "r": rank,
         "hybrid_r": extra,
         "alpha": _whole_number(adapters.config.scaling * (rank + extra)),
@@ -207,10 +219,16 @@ def _as_gralora(adapters: AdapterSet, dtype: torch.dtype) -> PeftChoice | str:
     }
     tensors = {}
     for name, terms in adapters.terms.items():
-        a, b = pack_gralora(terms[-1].factors(), k)
+        blocks = terms[-1].factors()
+        turned = adapters.stored_as(name).is_transposed
+        if turned:
+            blocks = {(j, i): (right.T, left.T) for (i, j), (left, right) in blocks.items()}
+        a, b = pack_gralora(blocks, k)
         parts = {"gralora_A": a, "gralora_B": b}
         if extra:
             left, right = terms[0].factors()[0, 0]
+            if turned:
+                left, right = right.T, left.T
             parts |= {"gralora_A_general.weight": right, "gralora_B_general.weight": left}
         for part, value in parts.items():
             tensors[f"base_model.model.{name}.{part}"] = value.to(dtype).contiguous()
@@ -232,6 +250,16 @@ def _as_set(adapters: nn.Module | AdapterSet) -> AdapterSet:
         if terms[0].A[0].is_meta:
             raise ValueError(f"the adapter of {name!r} is on the meta device: it has no values")
     return held
+
+
+def _reject_doubts(adapters: AdapterSet) -> None:
+    """Refuse what PEFT might apply otherwise than it was meant."""
+    doubts = {
+        n: how.doubt for n, how in adapters.stored.items() if how.doubt and n in adapters.terms
+    }
+    for name, doubt in doubts.items():
+        more = f" ({len(doubts) - 1} more modules are unclear)" if len(doubts) > 1 else ""
+        raise ValueError(f"{name} cannot be written for PEFT: {doubt}{more}")
 
 
 def peft_choices(
@@ -331,6 +359,7 @@ def to_peft(
     if rank is not None and kind == "gralora":
         raise ValueError("rank truncates to LoRA; GraLoRA keeps the ranks that are there")
     held = _as_set(adapters)
+    _reject_doubts(held)
     chosen: PeftChoice | None = None
     if rank is None and kind != "lora":
         structured = _as_gralora(held, dtype)
@@ -354,7 +383,8 @@ def _comparison(held: AdapterSet, chosen: PeftChoice, dtype: torch.dtype) -> Cal
 
     def compare(draft: Path) -> None:
         read = read_peft(draft)
-        if set(read.terms) != set(held.terms):
+        # Experts without an update are there too, as zeros.
+        if not set(read.terms) >= set(held.terms):
             raise ValueError("the files read back do not hold the same modules; nothing is kept")
         left = total = 0.0
         for name in held.terms:

@@ -64,6 +64,8 @@ class Extraction:
         ‖tuned − base‖ of each of them that stands in both with one shape.
     notes : tuple of str
         What a reader should know before believing the numbers.
+    base_config : mapping
+        The base's config.json, with which PEFT can judge what is written for it.
     """
 
     adapters: AdapterSet
@@ -71,6 +73,7 @@ class Extraction:
     skipped: dict[str, str]
     changes: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    base_config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def relative_error(self) -> float:
@@ -219,7 +222,15 @@ def extract_adapters(
     stored |= {module: LINEAR for module in experts if is_expert(module)}
     adapters = AdapterSet(_config(goal, terms), terms, stored, carried_settings(second))
     changes = _changes(first, second, skipped, n_jobs)
-    return Extraction(adapters, rows, dict(sorted(skipped.items())), changes, second.notes)
+    notes = dict.fromkeys((*(first.notes if first else ()), *second.notes))
+    return Extraction(
+        adapters,
+        rows,
+        dict(sorted(skipped.items())),
+        changes,
+        tuple(notes),
+        second.config if first is None else first.config,
+    )
 
 
 def resize_adapters(

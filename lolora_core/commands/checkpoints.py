@@ -221,8 +221,10 @@ def _write_adapter(
         rows,
     )
     print(f"The {len(rows)} modules with an adapter: relative error {found.relative_error:.3g}")
-    moved = sum(change > 0 for change in found.changes.values())
-    if moved:
+    moved = sum(change != 0 for change in found.changes.values())
+    if math.isnan(found.whole_relative_error):
+        print("All modules together: not known, for a tensor without an adapter is not finite")
+    elif moved:
         print(
             f"All modules together, the {moved} changed tensors without an adapter counted: "
             f"relative error {found.whole_relative_error:.3g}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
-import torch
 
 from lolora_core.blocks.grid import Grid, GridLike, budget_for_rank
 from lolora_core.checkpoints.pairs import (
@@ -22,6 +20,7 @@ from lolora_core.checkpoints.pairs import (
     pair_names,
     part_of,
     read_update,
+    tied,
 )
 from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
 from lolora_core.checkpoints.rows import Row, RowFile, rows_path
@@ -268,6 +267,7 @@ def survey(
 
     Examples
     --------
+    >>> import torch
     >>> before = {"layer.0.fc.weight": torch.eye(4), "layer.0.fc.bias": torch.zeros(4)}
     >>> after = {"layer.0.fc.weight": torch.eye(4) + 1, "layer.0.fc.bias": torch.ones(4)}
     >>> found = survey(before, after, rank=1, grids=[2], n_jobs=1)
@@ -306,7 +306,12 @@ def survey(
                     file.append(row)
                 rows[name] = row
     complete = answered == len(names)
-    for name, twin in _tied(first, second, rows).items():
+    marks = {
+        name: (row["rows"], row["cols"], row["base_norm"], row["update_norm"])
+        for name, row in rows.items()
+    }
+    twins = {} if first is None or second.is_update else tied(first, second, marks)
+    for name, twin in twins.items():
         del rows[name]
         skipped[name] = f"tied to {twin}: the same values in both checkpoints"
     kept = tuple(rows[name] for name in sorted(rows, key=natural))
@@ -325,22 +330,6 @@ def _row_file(output: Path, run: str) -> RowFile:
             "another file, or remove it"
         )
     return RowFile(rows, run)
-
-
-def _tied(base: TensorSource | None, tuned: TensorSource, rows: dict[str, Row]) -> dict[str, str]:
-    """Find matrices stored twice; only those of equal shape and norms are read again."""
-    if base is None or tuned.is_update:
-        return {}
-    alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
-    for name in sorted(rows, key=natural):
-        row = rows[name]
-        alike[row["rows"], row["cols"], row["base_norm"], row["update_norm"]].append(name)
-    found: dict[str, str] = {}
-    for first, *others in alike.values():
-        for name in others:
-            if all(torch.equal(s.read(first), s.read(name)) for s in (base, tuned)):
-                found[name] = first
-    return found
 
 
 def _notes(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ Examples
 'diagonal'
 """
 
+from lolora_core.adapters.peft_choices import PeftChoice, peft_choices
 from lolora_core.adapters.peft_read import read_adapters, read_peft
-from lolora_core.adapters.peft_write import PeftChoice, from_peft, peft_choices, to_peft
+from lolora_core.adapters.peft_write import from_peft, to_peft
 from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
 from lolora_core.checkpoints.sources import open_source
 from lolora_core.checkpoints.survey import Survey, survey

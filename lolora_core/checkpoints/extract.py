@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -56,14 +56,17 @@ class Extraction:
         With scaling 1: alpha is the rank.
     rows : tuple of dict
         For each module: name, kind (see `Stored`), rows, cols, num_parameters, rank (the largest
-        of a block), global_rank, update_norm and relative_error, measured on the factors as
-        stored.
+        of a block), global_rank, update_norm, relative_error, measured on the factors as stored,
+        and rounding_only, whether ΔW is no more than what another dtype rounds away.
     skipped : dict of str to str
         Every tensor without an adapter, with the reason.
     changes : dict of str to float
-        ‖tuned − base‖ of each of them that stands in both with one shape.
+        ‖tuned − base‖ of each of them that stands in both with one shape; NaN where one is not
+        finite.
     notes : tuple of str
         What a reader should know before believing the numbers.
+    base_config : mapping
+        The base's config.json, with which PEFT can judge what is written for it.
     """
 
     adapters: AdapterSet
@@ -71,6 +74,7 @@ class Extraction:
     skipped: dict[str, str]
     changes: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    base_config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def relative_error(self) -> float:
@@ -80,7 +84,10 @@ class Extraction:
 
     @property
     def whole_relative_error(self) -> float:
-        """The same over the whole tuned model: what has no adapter keeps the base's values."""
+        """The same over the whole tuned model: what has no adapter keeps the base's values.
+
+        NaN where a tensor without an adapter is not finite.
+        """
         left, total = self._energies()
         rest = sum(change**2 for change in self.changes.values())
         return math.sqrt((left + rest) / (total + rest)) if total + rest else 0.0
@@ -219,7 +226,15 @@ def extract_adapters(
     stored |= {module: LINEAR for module in experts if is_expert(module)}
     adapters = AdapterSet(_config(goal, terms), terms, stored, carried_settings(second))
     changes = _changes(first, second, skipped, n_jobs)
-    return Extraction(adapters, rows, dict(sorted(skipped.items())), changes, second.notes)
+    notes = dict.fromkeys((*(first.notes if first else ()), *second.notes, *_rounded(rows)))
+    return Extraction(
+        adapters,
+        rows,
+        dict(sorted(skipped.items())),
+        changes,
+        tuple(notes),
+        second.config if first is None else first.config,
+    )
 
 
 def resize_adapters(
@@ -270,6 +285,15 @@ def _targets(
         else:
             found[name] = own.get(module, kind.stored)
     return found
+
+
+def _rounded(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    count = sum(row["rounding_only"] for row in rows)
+    if count:
+        yield (
+            f"{count} of {len(rows)} matrices differ by rounding alone, because base and tuned are "
+            "stored in different dtypes: an adapter of these holds noise"
+        )
 
 
 def _no_module(name: str) -> str:

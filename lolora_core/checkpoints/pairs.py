@@ -192,6 +192,8 @@ def read_update(base: TensorSource | None, tuned: TensorSource, name: str) -> Up
 def change_of(base: TensorSource, tuned: TensorSource, name: str) -> tuple[str, float | None]:
     """Return ‖tuned − base‖ of a tensor of any number of axes; None where it is not read.
 
+    NaN where one of them is not finite.
+
     Examples
     --------
     >>> held = [MappingSource({"b": torch.full((4,), value)}) for value in (1.0, 3.0)]
@@ -204,8 +206,8 @@ def change_of(base: TensorSource, tuned: TensorSource, name: str) -> tuple[str, 
         return name, None
     if not (before.is_floating_point() and after.is_floating_point()):
         return name, None
-    gap = after.double() - before.double()
-    return name, float(torch.linalg.vector_norm(gap))
+    gap = float(torch.linalg.vector_norm(after.double() - before.double()))
+    return name, gap if math.isfinite(gap) else math.nan
 
 
 def frobenius(matrix: Float[Tensor, "m n"]) -> float:

@@ -22,6 +22,7 @@ from lolora_core.blocks.gram import gram_spectra, normalized
 from lolora_core.blocks.grid import Grid, budget_for_rank
 from lolora_core.blocks.svd import OVERSAMPLING, Method
 from lolora_core.checkpoints.pairs import frobenius, read_update
+from lolora_core.checkpoints.rounding import rounding_only
 from lolora_core.common.checks import check_budget
 from lolora_core.common.threads import one_thread
 from lolora_core.explore.curves import smallest_budget
@@ -189,7 +190,12 @@ def extract_one(
 ) -> tuple[str, Found | str]:
     """Return the terms and the row of one matrix, or why it gets no adapter."""
     with one_thread():
-        update, norm, _ = read_update(base, tuned, name)
+        try:
+            update, norm, _ = read_update(base, tuned, name)
+        except ValueError as error:
+            if "must be finite" not in str(error):
+                raise
+            return name, str(error)
         if norm == 0:
             return name, "it has not changed"
         try:
@@ -214,8 +220,15 @@ def extract_one(
             "global_rank": found.global_rank,
             "update_norm": norm,
             "relative_error": left / norm,
+            "rounding_only": _is_rounding(base, tuned, name),
         }
         return name, (terms, row)
+
+
+def _is_rounding(base: TensorSource | None, tuned: TensorSource, name: str) -> bool:
+    if base is None or tuned.is_update or base.tensors[name].dtype == tuned.tensors[name].dtype:
+        return False
+    return rounding_only(base.read(name), tuned.read(name))
 
 
 def steps_one(
@@ -227,7 +240,12 @@ def steps_one(
 ) -> tuple[str, Steps | str]:
     """Return what each rank of one matrix would bring, or why it gets no adapter."""
     with one_thread():
-        update = read_update(base, tuned, name).delta
+        try:
+            update = read_update(base, tuned, name).delta
+        except ValueError as error:
+            if "must be finite" not in str(error):
+                raise
+            return name, str(error)
         family = resolve_family(goal.family)
         try:
             size = 1 if family.spans_whole else grid_of(goal, stored)

@@ -55,8 +55,8 @@ def make_term(
     scaling : float
         Of the new term.
     dtype : torch.dtype, optional
-        Of the new factors; by default that of the old ones, or float32 where halves of precision
-        are scaled: 16 bits have no room for another factor.
+        Of the new factors; by default that of the old ones, and at least float32 where they are
+        multiplied by a number, which would round once more in 16 bits.
     given : float
         Scaling of the factors as they are.
 

@@ -12,11 +12,13 @@ Examples
 from lolora_core.adapters.peft_read import read_adapters, read_peft
 from lolora_core.adapters.peft_write import PeftChoice, from_peft, peft_choices, to_peft
 from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
-from lolora_core.checkpoints.sources import open_source
+from lolora_core.checkpoints.sources import open_source, what
 from lolora_core.checkpoints.survey import Survey, survey
+from lolora_core.files.contents import Contents
 from lolora_core.files.tensors import TensorSource
 
 __all__ = [
+    "Contents",
     "Extraction",
     "PeftChoice",
     "Survey",
@@ -30,4 +32,5 @@ __all__ = [
     "resize_adapters",
     "survey",
     "to_peft",
+    "what",
 ]

@@ -17,7 +17,7 @@ __all__ = ["IS_UPDATE", "Contents", "ContentsKind", "classify", "is_marked_updat
 
 #: "model" weights; "update" ΔW by name; "matrices" either of the two; "own" an adapter of
 #: `save_adapters`; "peft" one of PEFT; "factors" a file of kohya, diffusers or LyCORIS; "unmerged"
-#: a model with adapters in it; "packed" quantised weights; "pipeline" a folder of models.
+#: a model with adapters in it; "packed" quantised weights; "other" what holds no weights.
 ContentsKind = Literal[
     "model",
     "update",
@@ -27,7 +27,6 @@ ContentsKind = Literal[
     "factors",
     "unmerged",
     "packed",
-    "pipeline",
     "other",
 ]
 

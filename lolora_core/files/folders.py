@@ -9,7 +9,17 @@ from typing import Literal, NamedTuple
 from lolora_core.common.names import printable
 from lolora_core.files.pickles import HOW_TO_CONVERT
 
-__all__ = ["OWN_CONFIG", "OWN_TENSORS", "PEFT_CONFIG", "PEFT_TENSORS", "Choice", "choose_files"]
+__all__ = [
+    "INDEX",
+    "MODEL",
+    "OWN_CONFIG",
+    "OWN_TENSORS",
+    "PEFT_CONFIG",
+    "PEFT_TENSORS",
+    "Choice",
+    "choose_files",
+    "passed_over",
+]
 
 OWN_CONFIG, OWN_TENSORS = "adapters.json", "adapters.safetensors"
 PEFT_CONFIG, PEFT_TENSORS = "adapter_config.json", "adapter_model.safetensors"
@@ -70,7 +80,7 @@ def choose_files(
     has : callable
         Whether the folder has a file of this name.
     names : collection of str, optional
-        All that it has, where they can be listed.
+        All that it has, folders too, where they can be listed.
     label : str
         The folder, for messages.
     explicit : str, optional
@@ -117,7 +127,7 @@ def choose_files(
             if has(name):
                 return _choice(name)
         if wanted is _TRANSFORMERS and has(PIPELINE):
-            _refuse_pipeline(label)
+            _refuse_pipeline(label, names)
         for name in pickles:
             if has(name):
                 _refuse_pickle(label, name, others)
@@ -167,10 +177,12 @@ def _refuse_pickle(label: str, name: str, others: Iterable[str]) -> None:
     raise ValueError(f"{label} holds its weights in {name}, a pickle. {HOW_TO_CONVERT}{more}")
 
 
-def _refuse_pipeline(label: str) -> None:
+def _refuse_pipeline(label: str, names: Collection[str] | None) -> None:
+    parts = sorted(name for name in names or () if "." not in name)
+    shown = ", ".join(printable(part) for part in parts) or "unet, transformer, text_encoder, …"
     raise ValueError(
         f"{label} is a pipeline of diffusers ({PIPELINE}), several models in folders of their own; "
-        "name one of them, such as its unet, transformer or text_encoder"
+        f"name one of them: {shown}"
     )
 
 

@@ -40,8 +40,8 @@ _PEFT_PART = re.compile(
 _OPTIMIZER = re.compile(r"(?:^|\.)(?:max_)?(?:exp_avg(?:_sq)?|momentum_buffer)(?:\.|$)")
 _PACKED = re.compile(r"\.(?:qweight|weight_packed)$")
 _SCALES = re.compile(
-    r"\.(?:qzeros|scales|g_idx|SCB|weight_format|weight_scale(?:_inv|_2)?|input_scale(?:_inv)?"
-    r"|activation_scale(?:_inv)?|output_scale|[kv]_scale|scale_weight|scale_input"
+    r"\.(?:qzeros|scales|g_idx|SCB|weight_format|weight_scale(?:_2)?|\w+_scale_inv|input_scale"
+    r"|activation_scale|output_scale|[kv]_scale|scale_weight|scale_input"
     r"|weight_(?:shape|zero_point|g_idx|global_scale)|input_global_scale"
     r"|(?:weight\.)?(?:(?:nested_)?(?:absmax|quant_map)|quant_state\.\w+))$"
     r"|^scaled_fp8$"

@@ -148,8 +148,8 @@ def extract_adapters(
     (0.0, 16)
     """
     goal = check_goal(family, budget, rank, energy, error, grid, dtype)
-    first = None if base is None else open_source(base)
-    second = open_source(tuned)
+    first = None if base is None else open_source(base, needs="weights")
+    second = open_source(tuned, needs="update" if base is None else "any")
     names, skipped = pair_names(first, second)
     chosen = _targets(names, skipped, target_modules)
     ranks: Mapping[str, np.ndarray] = {}

@@ -277,8 +277,8 @@ def survey(
     >>> found.skipped
     {'layer.0.fc.bias': 'it has 1 axis, and a matrix needs 2'}
     """
-    first = None if base is None else open_source(base)
-    second = open_source(tuned)
+    first = None if base is None else open_source(base, needs="weights")
+    second = open_source(tuned, needs="update" if base is None else "any")
     settings = _check(families, grids, rank, budget)
     names, skipped = pair_names(first, second)
     file = None if output is None else _row_file(Path(output), _run_id(first, second, settings))

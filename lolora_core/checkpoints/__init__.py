@@ -11,12 +11,14 @@ Examples
 
 from lolora_core.adapters.peft_read import read_adapters, read_peft
 from lolora_core.adapters.peft_write import PeftChoice, from_peft, peft_choices, to_peft
+from lolora_core.checkpoints.columns import COLUMN_HELP
 from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
 from lolora_core.checkpoints.sources import open_source
 from lolora_core.checkpoints.survey import Survey, survey
 from lolora_core.files.tensors import TensorSource
 
 __all__ = [
+    "COLUMN_HELP",
     "Extraction",
     "PeftChoice",
     "Survey",

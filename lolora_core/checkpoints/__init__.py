@@ -12,6 +12,7 @@ Examples
 from lolora_core.adapters.peft_choices import PeftChoice, peft_choices
 from lolora_core.adapters.peft_read import read_adapters, read_peft
 from lolora_core.adapters.peft_write import from_peft, to_peft
+from lolora_core.checkpoints.columns import COLUMN_HELP
 from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
 from lolora_core.checkpoints.sources import open_source, what
 from lolora_core.checkpoints.survey import Survey, survey
@@ -19,6 +20,7 @@ from lolora_core.files.contents import Contents
 from lolora_core.files.tensors import TensorSource
 
 __all__ = [
+    "COLUMN_HELP",
     "Contents",
     "Extraction",
     "PeftChoice",

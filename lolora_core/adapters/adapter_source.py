@@ -69,3 +69,11 @@ class AdapterSource:
         update = self.dense[module]
         parts = {part: self.file.read(key) for part, key in update.parts.items()}
         return dense_delta(update.form, parts, update.scale).flatten(1)
+
+    def held_rank(self, name: str) -> int:
+        """Return the largest rank that the parts of one module can give ΔW."""
+        module = name.removesuffix(".weight")
+        if module in self.dense:
+            return min(self.dense[module].shape)
+        layouts = [term.layout for term in self.adapters.terms[module]]
+        return min(sum(layout.most_rank for layout in layouts), *layouts[0].grid.shape)

@@ -41,6 +41,15 @@ _SIZES = ("vocab_size", "type_vocab_size", "max_position_embeddings", "n_positio
 _EXPERTS = re.compile(r"(^|[._])(experts?|moe)([._]|$)")
 _LONGEST_KERNEL = 64
 
+_TIED = (
+    "the embedding of the tokens and the output head are tied (tie_word_embeddings), and PEFT "
+    "would change one of them only; leave it out with --exclude"
+)
+_UNHEARD = (
+    "the output of an nn.MultiheadAttention, which reads this weight itself: an adapter here would "
+    "do nothing"
+)
+
 
 class WeightKind(NamedTuple):
     """The kind of one weight and how it is known.
@@ -117,8 +126,7 @@ class _Evidence:
             s["vocab_size"] for s in settings if isinstance(s.get("vocab_size"), int)
         }
         self.model_type = str(config.get("model_type", ""))
-        self.tied = bool(config.get("tie_word_embeddings"))
-        self.has_config = bool(config)
+        self.tied = self._tied(config)
         self.by_name: Counter[tuple[str, str]] = Counter()
         self.overall: Counter[str] = Counter()
         for name, shape in self.weights.items():
@@ -126,6 +134,16 @@ class _Evidence:
             if kind is not None:
                 self.by_name[_last(name), kind] += 1
                 self.overall[kind] += 1
+
+    def _tied(self, config: Mapping[str, Any]) -> bool:
+        """Return whether the output head is the embedding of the tokens."""
+        stated = config.get("tie_word_embeddings")
+        if stated is not None:
+            return bool(stated)
+        # Most models tie where nothing is stated; a head of its own would be in the file.
+        names = [str(name) for name in config.get("architectures") or ()]
+        language = any(re.search(r"LMHead|ForCausalLM|ForConditional|MaskedLM", n) for n in names)
+        return language and not any(_HEADS.fullmatch(name) for name in self.weights)
 
     def kinds(self) -> dict[str, WeightKind]:
         return {name: self._kind(name, shape) for name, shape in self.weights.items()}
@@ -146,7 +164,8 @@ class _Evidence:
             why = "an embedding: no bias, and named as embeddings are"
             if shape[0] in self.sizes:
                 why = f"an embedding: no bias, and config.json states {shape[0]:,} rows"
-            return WeightKind(Stored("embedding"), why)
+            tied = self.tied and shape[0] in self.vocabularies
+            return WeightKind(Stored("embedding", doubt=_TIED if tied else ""), why)
         if _LIKE_EMBEDDING.search(_last(name)) and not self._is_head(name, shape):
             doubt = (
                 "no bias and a name like that of an embedding: an nn.Embedding, or an nn.Linear "
@@ -192,14 +211,11 @@ class _Evidence:
 
     def _linear(self, name: str, shape: tuple[int, ...], why: str) -> WeightKind:
         if self._is_head(name, shape):
-            return WeightKind(LINEAR, "the output head, which all-linear leaves out")
+            stored = Stored("linear", doubt=_TIED) if self.tied else LINEAR
+            return WeightKind(stored, "the output head, which all-linear leaves out")
         parent, _, last = name.rpartition(".")
         if last == "out_proj" and f"{parent}." in self.attention:
-            return WeightKind(
-                LINEAR,
-                "the output of an nn.MultiheadAttention, which reads this weight itself: an "
-                "adapter here would do nothing",
-            )
+            return WeightKind(Stored("linear", doubt=_UNHEARD), _UNHEARD)
         return WeightKind(LINEAR, why, all_linear=True)
 
     def _is_head(self, name: str, shape: tuple[int, ...]) -> bool:

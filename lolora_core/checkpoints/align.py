@@ -88,8 +88,8 @@ def open_pair(
     PEFT decides by the class of the module: (B·A)ᵀ for transformers' Conv1D, B·A for nn.Linear,
     whatever flag the adapter carries.
     """
-    first = None if base is None else open_source(base)
-    second = open_source(tuned)
+    first = None if base is None else open_source(base, needs="weights")
+    second = open_source(tuned, needs="update" if base is None else "any")
     if first is None or first.is_update or not second.is_update:
         return first, second
     own = stored_kinds(second)

@@ -22,7 +22,7 @@ from lolora_core.adapters.sets import AdapterSet
 from lolora_core.adapters.stored import LINEAR, Stored
 from lolora_core.blocks.grid import Grid
 from lolora_core.checkpoints.align import carried_settings, left_out, open_pair, stored_kinds
-from lolora_core.checkpoints.pairs import change_of, pair_names, part_of
+from lolora_core.checkpoints.pairs import change_of, pair_names, part_of, tied
 from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
 from lolora_core.checkpoints.pool import pooled_ranks
 from lolora_core.checkpoints.single import (
@@ -318,6 +318,11 @@ def _changes(
                 found[name] = change
             if change == 0:
                 skipped[name] = "it has not changed"
+    for name, twin in tied(
+        base, tuned, {n: (base.tensors[n].shape, found[n]) for n in found}
+    ).items():
+        if found.pop(name):
+            skipped[name] = f"tied to {twin}, where its change is counted"
     return dict(sorted(found.items()))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ __all__ = [
     "pair_names",
     "part_of",
     "read_update",
+    "tied",
 ]
 
 
@@ -208,6 +210,30 @@ def change_of(base: TensorSource, tuned: TensorSource, name: str) -> tuple[str, 
         return name, None
     gap = float(torch.linalg.vector_norm(after.double() - before.double()))
     return name, gap if math.isfinite(gap) else math.nan
+
+
+def tied(
+    base: TensorSource, tuned: TensorSource, marks: Mapping[str, tuple[object, ...]]
+) -> dict[str, str]:
+    """Return the tensors that are stored twice, each with the first name of the same values.
+
+    `marks` are shapes, norms and the like: only those of equal marks are read again.
+
+    Examples
+    --------
+    >>> held = MappingSource({"head": torch.ones(3), "wte": torch.ones(3)})
+    >>> tied(held, held, {"wte": (3,), "head": (3,)})
+    {'wte': 'head'}
+    """
+    alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
+    for name in sorted(marks, key=natural):
+        alike[marks[name]].append(name)
+    found: dict[str, str] = {}
+    for first, *others in alike.values():
+        for name in others:
+            if all(torch.equal(s.read(first), s.read(name)) for s in (base, tuned)):
+                found[name] = first
+    return found
 
 
 def frobenius(matrix: Float[Tensor, "m n"]) -> float:

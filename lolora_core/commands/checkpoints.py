@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from lolora_core.commands.shared import (
     AsJson,
@@ -53,6 +54,17 @@ Peft = Annotated[
 Jobs = Annotated[int, typer.Option(help="Matrices at a time; -1 is one for each core.")]
 
 
+class _SurveyCommand(TyperCommand):
+    """A command whose help ends with what each column is, which is asked for only then."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the end of the help page."""
+        from lolora_core.checkpoints import COLUMN_HELP  # loads torch
+
+        with formatter.section("Columns, in JSON and CSV; σ are the singular values of ΔW"):
+            formatter.write_dl([*COLUMN_HELP.items()])
+
+
 @sentences
 def survey_command(
     base: Base,
@@ -63,6 +75,13 @@ def survey_command(
     rank: Rank = None,
     budget: Budget = None,
     grid: Grids = None,
+    intruders: Annotated[
+        int,
+        typer.Option(
+            help="Leading directions of each tuned matrix that are held against the base's, 10 in "
+            "arXiv 2410.21228; it takes a full SVD of each base matrix. 0 is none."
+        ),
+    ] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -88,6 +107,7 @@ def survey_command(
                 rank=rank,
                 budget=budget,
                 grids=[grid_of(text) for text in grid or ["8"]],
+                intruders=intruders,
                 output=output,
                 n_jobs=jobs,
                 progress=progress,
@@ -102,12 +122,20 @@ def survey_command(
         print_json({"rows": found.rows, "skipped": found.skipped, "notes": found.notes})
         return
     rows = [{**row, "shape": f"{row['rows']}×{row['cols']}"} for row in found.rows]
+    counts = {
+        "dead_ranks": "dead ranks",
+        "intruders": "intruders",
+        "intruders_random": "of random ΔW",
+    }
     print_table(
         {
             "name": "matrix",
             "shape": "shape",
             "relative_update": "‖ΔW‖/‖W‖",
             "effective_rank": "effective rank",
+            "stable_rank": "stable rank",
+            "first_singular_share": "σ₁/Σσ",
+            **{key: word for key, word in counts.items() if any(r[key] is not None for r in rows)},
             "error_global": "error of global",
             "best_family": "best",
             "best_grid": "grid",
@@ -265,6 +293,6 @@ def resize_command(adapter: Adapter, **options: Any) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
-    app.command("survey")(survey_command)
+    app.command("survey", cls=_SurveyCommand)(survey_command)
     app.command("extract", cls=FamiliesCommand)(extract_command)
     app.command("resize", cls=FamiliesCommand)(resize_command)

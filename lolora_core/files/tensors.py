@@ -146,6 +146,11 @@ class SafetensorsSource:
         file, stored = self._places[name]
         if not STORED_DTYPES[stored.info.dtype].numpy:
             raise ValueError(f"{name} of {file.label} is {stored.info.dtype}, which is not read")
+        return self.read_stored(name)
+
+    def read_stored(self, name: str) -> Tensor:
+        """Return one tensor of any dtype that torch has."""
+        file, stored = self._places[name]
         dtype, shape = getattr(torch, STORED_DTYPES[stored.info.dtype].torch), stored.info.shape
         if math.prod(shape) == 0:
             return torch.empty(shape, dtype=dtype)

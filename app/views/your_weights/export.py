@@ -184,6 +184,5 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
 
 
 def _share(pair: Pair, kept: Kept) -> float:
-    shapes = [pair.tuned.tensors[name].shape for name in pair.names]
     adapted = sum(row["rows"] * row["cols"] for row in kept.extraction.rows)
-    return float(adapted / sum(m * n for m, n in shapes))
+    return float(adapted / sum(m * n for m, n in pair.shapes.values()))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cachetools import LRUCache, cached
 
+from lolora_core.adapters.kinds import matrix_shape
 from lolora_core.checkpoints import TensorSource, open_source
 from lolora_core.checkpoints.pairs import pair_names, read_update
 from lolora_core.common.names import display_name, printable
@@ -89,10 +90,14 @@ class Pair:
         return self.base.identity, self.tuned.identity
 
     @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """The rows and columns of each matrix."""
+        return {name: matrix_shape(self.tuned.tensors[name].shape) for name in self.names}
+
+    @property
     def work(self) -> dict[str, float]:
         """Multiplications, about, that a singular value decomposition of each matrix takes."""
-        shapes = {name: self.tuned.tensors[name].shape for name in self.names}
-        return {name: float(m * n * min(m, n)) for name, (m, n) in shapes.items()}
+        return {name: float(m * n * min(m, n)) for name, (m, n) in self.shapes.items()}
 
     @property
     def tuned_bytes(self) -> int | None:

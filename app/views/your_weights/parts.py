@@ -26,7 +26,7 @@ from app.views.your_weights import (
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.settings import MATRIX
 from lolora_core.checkpoints import Survey
-from lolora_core.checkpoints.survey import ENERGY_RANKS
+from lolora_core.checkpoints.columns import ENERGY_RANKS
 
 __all__ = ["answer", "downloads", "maps", "open_picked", "surveyed", "table"]
 

@@ -314,7 +314,7 @@ def _rename(folder: Path, old: str, new: str) -> None:
         (lambda f: _edit(f, rank_pattern={"(": 4}), "does not fit"),
         (
             lambda f: _edit(f, peft_type="GRALORA", gralora_k=2, alpha=4),
-            "but no gralora_A and no gralora_B",
+            "sets lora_alpha to 8",
         ),
         (lambda f: _rename(f, "lora_B.weight", "lora_magnitude_vector"), "no factor of LoRA"),
         (

@@ -25,7 +25,14 @@ from lolora_core.files.pickles import refuse_pickle_name
 from lolora_core.files.ranges import LocalFile
 from lolora_core.files.tensors import SafetensorsSource, read_json
 
-__all__ = ["AdapterSource", "is_adapter_folder", "open_adapters", "read_adapters", "read_peft"]
+__all__ = [
+    "AdapterSource",
+    "is_adapter_folder",
+    "open_adapters",
+    "open_peft",
+    "read_adapters",
+    "read_peft",
+]
 
 _OWN_CONFIG, _OWN_TENSORS = "adapters.json", "adapters.safetensors"
 
@@ -53,14 +60,14 @@ def open_adapters(where: Path) -> AdapterSource:
     """Open what `read_adapters` reads, and LoHa, LoKr and full differences, as updates."""
     if where.is_dir():
         if not (where / _OWN_CONFIG).is_file():
-            return _open_peft(where, where / PEFT_TENSORS)
+            return _open_folder(where, where / PEFT_TENSORS)
         adapters = AdapterSet.load(where)
         return AdapterSource(adapters, str(where), LocalFile(where / _OWN_TENSORS).identity)
     if where.name == _OWN_TENSORS and (where.parent / _OWN_CONFIG).is_file():
         return open_adapters(where.parent)
     source = SafetensorsSource(str(where), (LocalFile(where),))
     if (where.parent / PEFT_CONFIG).is_file() and _is_peft(source):
-        return _open_peft(where.parent, where)
+        return _open_folder(where.parent, where)
     return open_lora_file(source)
 
 
@@ -89,16 +96,32 @@ def read_peft(folder: str | PathLike[str]) -> AdapterSet:
         them as a source.
     """
     where = Path(folder)
-    return reject_dense(_open_peft(where, where / PEFT_TENSORS))
+    return reject_dense(_open_folder(where, where / PEFT_TENSORS))
 
 
-def _open_peft(folder: Path, tensors: Path) -> AdapterSource:
+def _open_folder(folder: Path, tensors: Path) -> AdapterSource:
     if not tensors.is_file() and (folder / "adapter_model.bin").is_file():
         refuse_pickle_name("adapter_model.bin")
-    label = str(folder)
     config = read_json(folder / PEFT_CONFIG)
+    return open_peft(config, SafetensorsSource(str(folder), (LocalFile(tensors),)))
+
+
+def open_peft(config: Mapping[str, Any], source: SafetensorsSource) -> AdapterSource:
+    """Open a PEFT adapter by its settings and its tensors as updates.
+
+    Parameters
+    ----------
+    config : mapping
+        The content of adapter_config.json.
+    source : SafetensorsSource
+
+    Raises
+    ------
+    ValueError
+        As `read_peft`, but LoHa and LoKr are opened.
+    """
+    label = source.label
     kind = check_settings(config, label)
-    source = SafetensorsSource(label, (LocalFile(tensors),))
     keys = peft_keys(source.tensors, label)
     if not keys.parts:
         raise ValueError(f"{label} holds no factors: {PEFT_TENSORS} has other tensors only")
@@ -122,7 +145,7 @@ def _open_peft(folder: Path, tensors: Path) -> AdapterSource:
         left_out={**keys.left_out, **adapters.left_out},
         notes=(*keys.notes, *adapters.notes),
     )
-    return AdapterSource(adapters, label, LocalFile(tensors).identity, dense, source)
+    return AdapterSource(adapters, label, source.identity, dense, source)
 
 
 def _open_dense(

@@ -76,7 +76,8 @@ def stored_kinds(source: TensorSource) -> dict[str, Stored]:
     if isinstance(source, AlignedSource):
         return dict(source.stored)
     if isinstance(source, AdapterSource):
-        return {name: source.adapters.stored_as(name) for name in source.adapters.terms}
+        held = source.adapters
+        return {name: held.stored_as(name) for name in (*held.terms, *held.stored)}
     return {}
 
 

@@ -23,7 +23,7 @@ from lolora_core.adapters.peft_read import read_peft
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.blocks.grid import Grid
 from lolora_core.common.checks import check_budget
-from lolora_core.files.writes import write_files
+from lolora_core.files.folders import write_adapter
 
 __all__ = ["PeftChoice", "PeftKind", "from_peft", "peft_choices", "to_peft"]
 
@@ -344,7 +344,7 @@ def to_peft(
         PEFT_TENSORS: to_bytes(chosen._tensors, metadata={"format": "pt"}),
         PEFT_CONFIG: json.dumps(chosen._config, indent=2, ensure_ascii=False).encode(),
     }
-    write_files(folder, files, _comparison(held, chosen, dtype))
+    write_adapter(folder, files, _comparison(held, chosen, dtype))
     return chosen
 
 

@@ -163,7 +163,7 @@ def _open(found: Found, needs: Needs) -> TensorSource:
                 f"where it was saved with {_MARK}"
             )
         return ScaledSource(source) if is_fp8 else source
-    raise ValueError(f"{found.label} is {contents.sentence}; {contents.advice}")
+    raise ValueError(f"{found.label} is {contents.refusal}")
 
 
 def _refuse_if(wrong: bool, label: str, words: str) -> None:

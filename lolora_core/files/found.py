@@ -69,7 +69,7 @@ class Found:
             found = SafetensorsSource(self.label, self.files, config=self.config, notes=self.notes)
         except ValueError:
             if (what := self.by_bytes()) is not None:
-                raise ValueError(f"{self.label} is {what.sentence}. {what.advice}") from None
+                raise ValueError(f"{self.label} is {what.refusal}") from None
             raise
         if self.index is not None:
             check_shards(found, self.index)

@@ -34,7 +34,7 @@ def is_array_archive(data: bytes) -> bool:
 
     Examples
     --------
-    >>> is_array_archive(b"PK" + bytes(24) + b"\5\0\0\0" + b"a.npy")
+    >>> is_array_archive(b"PK" + bytes(24) + bytes([5, 0, 0, 0]) + b"a.npy")
     True
     """
     named = data[30 : 30 + int.from_bytes(data[26:28], "little")]

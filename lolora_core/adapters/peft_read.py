@@ -24,9 +24,10 @@ from lolora_core.families.global_ import Global
 from lolora_core.families.hybrid import Hybrid
 from lolora_core.families.localized import Localized
 from lolora_core.files.header import TensorInfo, matrix_views
+from lolora_core.files.json_files import read_json
 from lolora_core.files.pickles import refuse_pickle_name
 from lolora_core.files.ranges import LocalFile
-from lolora_core.files.tensors import SafetensorsSource, read_json
+from lolora_core.files.tensors import SafetensorsSource
 
 __all__ = ["AdapterSource", "is_adapter_folder", "open_adapters", "read_adapters", "read_peft"]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lolora_core.commands.shared import AsJson, print_json, print_table, sentences
+from lolora_core.files.found import find_local
 
 if TYPE_CHECKING:
     from lolora_core.checkpoints import Contents
@@ -30,14 +32,21 @@ def what_command(
 
     Example: lolora what lora.safetensors
     """
-    from lolora_core.checkpoints import what
-
-    found = {name: what(name) for name in files}
+    found = {name: _contents(name) for name in files}
     if json:
         print_json([{"file": name, **_plain(contents)} for name, contents in found.items()])
         return
     for name, contents in found.items():
         _print(name, contents)
+
+
+def _contents(name: str) -> Contents:
+    path = Path(name)
+    if path.exists():
+        return find_local(path).what()  # without torch, which takes longer to load than to answer
+    from lolora_core.checkpoints import what
+
+    return what(name)
 
 
 def _plain(contents: Contents) -> dict[str, Any]:

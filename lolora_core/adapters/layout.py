@@ -157,6 +157,19 @@ class BlockLayout:
         """Σ r_ij·(h_i + w_j)."""
         return int((self.rank_map * self.grid.costs).sum())
 
+    @property
+    def most_rank(self) -> int:
+        """The largest rank of ΔW, min(Σ_i min(h_i, Σ_j r_ij), Σ_j min(w_j, Σ_i r_ij)).
+
+        Examples
+        --------
+        >>> BlockLayout(Grid.regular((6, 4), 2), np.array([[2, 0], [2, 0]])).most_rank
+        2
+        """
+        rows = np.minimum(self.grid.row_sizes, self.rank_map.sum(1)).sum()
+        cols = np.minimum(self.grid.col_sizes, self.rank_map.sum(0)).sum()
+        return int(min(rows, cols))
+
     def tensor_shapes(self, *, started: bool = False) -> dict[str, tuple[int, int]]:
         """Return the shapes of the packed tensors by key; with `started` those at the start too.
 

@@ -79,6 +79,11 @@ class AdapterSource:
         """Return ΔW of one module."""
         return self.adapters.delta(name.removesuffix(".weight"))
 
+    def held_rank(self, name: str) -> int:
+        """Return the largest rank that the factors of one module can give ΔW."""
+        layouts = [term.layout for term in self.adapters.terms[name.removesuffix(".weight")]]
+        return min(sum(layout.most_rank for layout in layouts), *layouts[0].grid.shape)
+
 
 def is_adapter_folder(folder: Path) -> bool:
     """Return whether a folder holds an adapter of PEFT or of `save_adapters`."""

@@ -63,8 +63,8 @@ class RowFile:
             ) from None
         if any(row.get("run") != run for row in self.rows):
             raise ValueError(
-                f"{path} is the survey of another pair, another order of base and tuned, or other "
-                "settings; name another file, or remove it"
+                f"{path} is the survey of another pair, another order of base and tuned, other "
+                "settings or another version of the columns; name another file, or remove it"
             )
 
     def append(self, row: Row) -> None:

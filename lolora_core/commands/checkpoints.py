@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from lolora_core.commands.shared import (
     AsJson,
@@ -41,12 +43,26 @@ Shared = Annotated[
 Targets = Annotated[
     list[str] | None, typer.Option("--target", help="Module names, as PEFT's; repeatable.")
 ]
+Excluded = Annotated[
+    list[str] | None, typer.Option("--exclude", help="Module names that get none; repeatable.")
+]
 Dtype = Annotated[str, typer.Option(help="float32, float16 or bfloat16.")]
 Output = Annotated[Path, typer.Option(help="Folder of the adapter.")]
 Peft = Annotated[
     bool, typer.Option("--peft", help="Write a folder for PEFT in place of load_adapters.")
 ]
 Jobs = Annotated[int, typer.Option(help="Matrices at a time; -1 is one for each core.")]
+
+
+class _SurveyCommand(TyperCommand):
+    """A command whose help ends with what each column is, which is asked for only then."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the end of the help page."""
+        from lolora_core.checkpoints import COLUMN_HELP  # loads torch
+
+        with formatter.section("Columns, in JSON and CSV; σ are the singular values of ΔW"):
+            formatter.write_dl([*COLUMN_HELP.items()])
 
 
 @sentences
@@ -59,6 +75,13 @@ def survey_command(
     rank: Rank = None,
     budget: Budget = None,
     grid: Grids = None,
+    intruders: Annotated[
+        int,
+        typer.Option(
+            help="Leading directions of each tuned matrix that are held against the base's, 10 in "
+            "arXiv 2410.21228; it takes a full SVD of each base matrix. 0 is none."
+        ),
+    ] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -84,6 +107,7 @@ def survey_command(
                 rank=rank,
                 budget=budget,
                 grids=[grid_of(text) for text in grid or ["8"]],
+                intruders=intruders,
                 output=output,
                 n_jobs=jobs,
                 progress=progress,
@@ -98,12 +122,20 @@ def survey_command(
         print_json({"rows": found.rows, "skipped": found.skipped, "notes": found.notes})
         return
     rows = [{**row, "shape": f"{row['rows']}×{row['cols']}"} for row in found.rows]
+    counts = {
+        "dead_ranks": "dead ranks",
+        "intruders": "intruders",
+        "intruders_random": "of random ΔW",
+    }
     print_table(
         {
             "name": "matrix",
             "shape": "shape",
             "relative_update": "‖ΔW‖/‖W‖",
             "effective_rank": "effective rank",
+            "stable_rank": "stable rank",
+            "first_singular_share": "σ₁/Σσ",
+            **{key: word for key, word in counts.items() if any(r[key] is not None for r in rows)},
             "error_global": "error of global",
             "best_family": "best",
             "best_grid": "grid",
@@ -115,7 +147,7 @@ def survey_command(
     _print_skipped(found.skipped)
 
 
-def _print_skipped(skipped: dict[str, str]) -> None:
+def _print_skipped(skipped: dict[str, str], changes: dict[str, float] | None = None) -> None:
     if skipped:
         reasons: dict[str, list[str]] = {}
         for name, reason in skipped.items():
@@ -123,7 +155,9 @@ def _print_skipped(skipped: dict[str, str]) -> None:
         say(f"{len(skipped)} tensors are left out:")
         for reason, names in reasons.items():
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            say(f"  {', '.join(names[:3])}{more}: {reason}")
+            known = [(changes or {})[name] for name in names if name in (changes or {})]
+            size = f", ‖change‖ {math.hypot(*known):.3g}" if any(known) else ""
+            say(f"  {', '.join(names[:3])}{more}: {reason}{size}")
 
 
 def _write_adapter(
@@ -132,6 +166,7 @@ def _write_adapter(
     target_modules: list[str] | str,
     *,
     output: Output,
+    exclude: Excluded = None,
     family: FamilyOption = "global",
     rank: Rank = None,
     budget: Budget = None,
@@ -144,6 +179,7 @@ def _write_adapter(
     jobs: Jobs = -1,
     json: AsJson = False,
 ) -> None:
+    from lolora_core.adapters.peft_verify import why_not_verified
     from lolora_core.checkpoints import extract_adapters, peft_choices, to_peft
     from lolora_core.checkpoints.extract import DTYPES
 
@@ -159,17 +195,27 @@ def _write_adapter(
             family=family,
             grid=grid_of(grid),
             target_modules=target_modules,
+            exclude_modules=exclude or (),
             shared=shared,
             dtype=DTYPES[dtype],
             n_jobs=jobs,
             progress=progress,
             **size,
         )
+    for note in found.notes:
+        say(f"Note: {note}.")
     if peft:
         for choice in peft_choices(found.adapters, dtype=DTYPES[dtype]):
             say(f"Possible: {choice.summary}.")
-        written = to_peft(found.adapters, output, dtype=DTYPES[dtype])
+        written = to_peft(
+            found.adapters, output, dtype=DTYPES[dtype], base_config=found.base_config
+        )
         say(f"Wrote {output}: {written.summary}.")
+        say(
+            f"Not opened with PEFT: {why_not_verified(found.base_config)}."
+            if written.verified is None
+            else f"PEFT opens it and applies the same ΔW, to {written.verified:.1g} of its norm."
+        )
     else:
         found.save(output)
         say(
@@ -181,9 +227,12 @@ def _write_adapter(
             {
                 "folder": str(output),
                 "relative_error": found.relative_error,
+                "whole_relative_error": found.whole_relative_error,
                 "num_parameters": found.adapters.num_parameters,
                 "rows": found.rows,
                 "skipped": found.skipped,
+                "changes": found.changes,
+                "notes": found.notes,
             }
         )
         return
@@ -191,6 +240,7 @@ def _write_adapter(
     print_table(
         {
             "name": "module",
+            "kind": "kind",
             "shape": "shape",
             "num_parameters": "parameters",
             "rank": "largest rank",
@@ -198,8 +248,16 @@ def _write_adapter(
         },
         rows,
     )
-    print(f"All modules together: relative error {found.relative_error:.3g}")
-    _print_skipped(found.skipped)
+    print(f"The {len(rows)} modules with an adapter: relative error {found.relative_error:.3g}")
+    moved = sum(change != 0 for change in found.changes.values())
+    if math.isnan(found.whole_relative_error):
+        print("All modules together: not known, for a tensor without an adapter is not finite")
+    elif moved:
+        print(
+            f"All modules together, the {moved} changed tensors without an adapter counted: "
+            f"relative error {found.whole_relative_error:.3g}"
+        )
+    _print_skipped(found.skipped, found.changes)
 
 
 def _with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -235,6 +293,6 @@ def resize_command(adapter: Adapter, **options: Any) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
-    app.command("survey")(survey_command)
+    app.command("survey", cls=_SurveyCommand)(survey_command)
     app.command("extract", cls=FamiliesCommand)(extract_command)
     app.command("resize", cls=FamiliesCommand)(resize_command)

@@ -11,12 +11,14 @@ __all__ = [
     "compression_ratio",
     "effective_rank",
     "energy",
+    "first_singular_share",
     "max_absolute_error",
     "mse",
     "numerical_rank",
     "psnr",
     "relative_error",
     "ssim",
+    "stable_rank",
     "value_span",
 ]
 
@@ -166,6 +168,34 @@ def effective_rank(singular_values: np.ndarray) -> float:
     p = energies[energies > 0] / total
     p = p[p > 0]
     return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def stable_rank(singular_values: np.ndarray) -> float:
+    """‖X‖²_F/σ₁² = Σσ²/σ₁², between 1 and the rank; 0 for the zero matrix.
+
+    It is near 1 where one direction holds nearly all, however many others there are.
+
+    Examples
+    --------
+    >>> stable_rank(np.array([2.0, 1.0, 1.0]))
+    1.5
+    """
+    values = np.asarray(singular_values, dtype=np.float64).ravel()
+    largest = values.max(initial=0)
+    return float(((values / largest) ** 2).sum()) if largest else 0.0
+
+
+def first_singular_share(singular_values: np.ndarray) -> float:
+    """σ₁/Σσ, above 0 and at most 1; 0 for the zero matrix.
+
+    Examples
+    --------
+    >>> first_singular_share(np.array([2.0, 1.0, 1.0]))
+    0.5
+    """
+    values = np.asarray(singular_values, dtype=np.float64).ravel()
+    total = values.sum()
+    return float(values.max() / total) if total else 0.0
 
 
 def numerical_rank(matrix: Float[Tensor, "m n"]) -> int:

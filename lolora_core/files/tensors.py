@@ -179,6 +179,11 @@ class MappingSource:
 
 
 def read_matrix(source: TensorSource, name: str) -> Float[Tensor, "m n"]:
-    """Return one tensor in the dtype in which it is computed: float32, or float64."""
+    """Return one tensor as it is computed with: float32 or float64, and 2-D.
+
+    The weight of a convolution becomes (out, in·k_h·k_w).
+    """
     tensor = source.read(name)
+    if tensor.ndim > 2:
+        tensor = tensor.flatten(1)
     return tensor if tensor.dtype == torch.float64 else tensor.float()

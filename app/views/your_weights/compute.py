@@ -29,8 +29,8 @@ from lolora_core.checkpoints import (
     peft_choices,
     survey,
 )
+from lolora_core.checkpoints.columns import error_columns
 from lolora_core.checkpoints.single import DTYPES
-from lolora_core.checkpoints.survey import error_columns
 
 __all__ = [
     "AdapterPlan",

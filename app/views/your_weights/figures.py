@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from app.shared.cells import cell_axes, cell_targets, frame_cell, legend_square
 from app.shared.style import FAMILY_LINES, GREY, RATIOS, fade
 from lolora_core import FAMILIES
-from lolora_core.checkpoints.survey import error_columns
+from lolora_core.checkpoints.columns import error_columns
 from lolora_core.explore.compare import TIE
 from lolora_core.families import REFERENCE
 

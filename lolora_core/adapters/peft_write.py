@@ -27,7 +27,7 @@ from lolora_core.adapters.peft_format import PEFT_CONFIG, PEFT_TENSORS
 from lolora_core.adapters.peft_read import read_peft
 from lolora_core.adapters.peft_verify import verify_with_peft, why_not_verified
 from lolora_core.adapters.sets import AdapterSet
-from lolora_core.files.writes import write_files
+from lolora_core.files.folders import write_adapter
 
 __all__ = ["Verify", "from_peft", "to_peft"]
 
@@ -117,7 +117,7 @@ def to_peft(
         if judged:
             found.append(verify_with_peft(held, draft, base_config, allowed))
 
-    write_files(folder, files, check)
+    write_adapter(folder, files, check)
     return replace(chosen, verified=found[0] if found else None)
 
 

@@ -8,12 +8,36 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["PEFT_CONFIG", "PEFT_TENSORS", "pack_gralora", "unpack_gralora"]
+from lolora_core.adapters.stored import Stored
+
+__all__ = ["PEFT_CONFIG", "PEFT_TENSORS", "lora_tensors", "pack_gralora", "unpack_gralora"]
 
 PEFT_CONFIG, PEFT_TENSORS = "adapter_config.json", "adapter_model.safetensors"
 
 #: {(i, j): (B_ij, A_ij)}, as `BlockFactors.factors` returns them.
 BlockPairs = Mapping[tuple[int, int], tuple[Tensor, Tensor]]
+
+
+def lora_tensors(
+    b: Float[Tensor, "m r"], a: Float[Tensor, "r n"], stored: Stored
+) -> dict[str, Tensor]:
+    """Return LoRA's factors of one module under PEFT's keys and in its shapes.
+
+    m are outputs and n are inputs. An embedding's factors are parameters of their own; those of a
+    convolution are convolutions, A with the kernel and B of size 1.
+
+    Examples
+    --------
+    >>> parts = lora_tensors(torch.zeros(8, 2), torch.zeros(2, 36), Stored("conv", (3, 3)))
+    >>> {key: tuple(value.shape) for key, value in parts.items()}
+    {'lora_A.weight': (2, 4, 3, 3), 'lora_B.weight': (8, 2, 1, 1)}
+    """
+    if stored.kind == "embedding":
+        return {"lora_embedding_A": a, "lora_embedding_B": b}
+    if stored.kind == "conv":
+        a = a.reshape(len(a), -1, *stored.kernel)
+        b = b.reshape(*b.shape, *(1 for _ in stored.kernel))
+    return {"lora_A.weight": a, "lora_B.weight": b}
 
 
 def pack_gralora(

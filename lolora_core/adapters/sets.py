@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -54,7 +55,8 @@ def make_term(
     scaling : float
         Of the new term.
     dtype : torch.dtype, optional
-        Of the new factors; by default that of the old ones.
+        Of the new factors; by default that of the old ones, and at least float32 where they are
+        multiplied by a number, which would round once more in 16 bits.
     given : float
         Scaling of the factors as they are.
 
@@ -69,10 +71,14 @@ def make_term(
             [1., 1.]])
     """
     ratio = given / scaling
+    scaled = not math.isclose(ratio, 1, rel_tol=1e-12)
     some = next(iter(term.factors.values()))[0]
-    made = BlockFactors(term.layout, scaling, dtype or some.dtype, some.device)
+    wide = torch.promote_types(some.dtype, torch.float32) if scaled else some.dtype
+    made = BlockFactors(term.layout, scaling, dtype or wide, some.device)
     made.requires_grad_(False)
-    made.set_factors({block: (b * ratio, a) for block, (b, a) in term.factors.items()})
+    made.set_factors(
+        {block: (b.to(wide) * ratio if scaled else b, a) for block, (b, a) in term.factors.items()}
+    )
     return made
 
 

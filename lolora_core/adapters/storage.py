@@ -163,7 +163,8 @@ def reject_not_linear(stored: Mapping[str, Stored]) -> None:
 for PEFT, or leave the module out
     """
     for name, how in stored.items():
-        if how.kind != "linear":
+        # Whether an unclear one is an nn.Linear, the model itself says.
+        if how.kind not in ("linear", "unclear"):
             raise ValueError(
                 f"{name!r} is {how.words}, and adapters are given to nn.Linear only; write the "
                 "adapter for PEFT, or leave the module out"

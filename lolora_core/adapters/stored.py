@@ -8,13 +8,14 @@ from typing import Any, Literal, NamedTuple, get_args
 __all__ = ["LINEAR", "Stored", "StoredKind"]
 
 #: "conv1d" is transformers' Conv1D, a linear layer stored [in, out]; "conv" is a convolution.
-StoredKind = Literal["linear", "conv1d", "embedding", "conv"]
+StoredKind = Literal["linear", "conv1d", "embedding", "conv", "unclear"]
 
 _WORDS = {
     "linear": "an nn.Linear",
     "conv1d": "a Conv1D, which stores [in, out]",
     "embedding": "an embedding",
     "conv": "a convolution",
+    "unclear": "a layer whose kind is unclear",
 }
 
 
@@ -29,13 +30,16 @@ class Stored(NamedTuple):
     embedding   (tokens, features)           the same
     conv        (out, in, k_h, k_w), any     (out, in·k_h·k_w)
                 number of kernel axes
+    unclear     any                          (rows, everything else)
     =========== ============================ ==============================
 
     Attributes
     ----------
-    kind : {"linear", "conv1d", "embedding", "conv"}
+    kind : {"linear", "conv1d", "embedding", "conv", "unclear"}
     kernel : tuple of int
         Sizes of the kernel of a convolution; empty for the others.
+    doubt : str
+        What is unclear, and what would settle it.
 
     Examples
     --------
@@ -45,6 +49,7 @@ class Stored(NamedTuple):
 
     kind: StoredKind
     kernel: tuple[int, ...] = ()
+    doubt: str = ""
 
     @property
     def words(self) -> str:
@@ -58,7 +63,7 @@ class Stored(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {"kind": self.kind, "kernel": list(self.kernel)}
+        return {"kind": self.kind, "kernel": list(self.kernel), "doubt": self.doubt}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Stored:
@@ -66,7 +71,7 @@ class Stored(NamedTuple):
         kind, kernel = values["kind"], tuple(values["kernel"])
         if kind not in get_args(StoredKind) or not all(type(k) is int and k > 0 for k in kernel):
             raise ValueError(f"{kind!r} with kernel {kernel} is no kind of module")
-        return cls(kind, kernel)
+        return cls(kind, kernel, str(values["doubt"]))
 
 
 LINEAR = Stored("linear")

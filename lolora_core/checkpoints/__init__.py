@@ -9,18 +9,21 @@ Examples
 'diagonal'
 """
 
+from lolora_core.adapters.peft_choices import PeftChoice, peft_choices
 from lolora_core.adapters.peft_read import read_adapters, read_peft
-from lolora_core.adapters.peft_write import PeftChoice, from_peft, peft_choices, to_peft
+from lolora_core.adapters.peft_write import from_peft, to_peft
 from lolora_core.checkpoints.columns import COLUMN_HELP
 from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
 from lolora_core.checkpoints.overlap import OVERLAP_HELP, Overlap, overlap
-from lolora_core.checkpoints.sources import open_source
+from lolora_core.checkpoints.sources import open_source, what
 from lolora_core.checkpoints.survey import Survey, survey
+from lolora_core.files.contents import Contents
 from lolora_core.files.tensors import TensorSource
 
 __all__ = [
     "COLUMN_HELP",
     "OVERLAP_HELP",
+    "Contents",
     "Extraction",
     "Overlap",
     "PeftChoice",
@@ -36,4 +39,5 @@ __all__ = [
     "resize_adapters",
     "survey",
     "to_peft",
+    "what",
 ]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -14,12 +13,16 @@ import numpy as np
 import torch
 
 from lolora_core.adapters.config import AdapterConfig
+from lolora_core.adapters.kinds import matrix_shape, weight_kinds
 from lolora_core.adapters.layer import BlockFactors
 from lolora_core.adapters.layout import BlockLayout
+from lolora_core.adapters.peft_experts import is_expert
 from lolora_core.adapters.select import select_names
 from lolora_core.adapters.sets import AdapterSet
+from lolora_core.adapters.stored import LINEAR, Stored
 from lolora_core.blocks.grid import Grid
-from lolora_core.checkpoints.pairs import pair_names, part_of
+from lolora_core.checkpoints.align import carried_settings, left_out, open_pair, stored_kinds
+from lolora_core.checkpoints.pairs import change_of, pair_names, part_of, tied
 from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
 from lolora_core.checkpoints.pool import pooled_ranks
 from lolora_core.checkpoints.single import (
@@ -29,9 +32,10 @@ from lolora_core.checkpoints.single import (
     GridSize,
     check_goal,
     extract_one,
+    grid_of,
     steps_one,
 )
-from lolora_core.checkpoints.sources import SourceLike, open_source
+from lolora_core.checkpoints.sources import SourceLike
 from lolora_core.families import resolve_family
 from lolora_core.families.base import Steps
 from lolora_core.files.tensors import TensorSource
@@ -40,9 +44,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["DTYPES", "Extraction", "extract_adapters", "resize_adapters"]
-
-# Adapters are for linear layers, and a checkpoint does not say which matrix is an embedding.
-_EMBEDDING = re.compile(r"embed|(^|\.)(wte|wpe)(\.|$)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,22 +55,47 @@ class Extraction:
     adapters : AdapterSet
         With scaling 1: alpha is the rank.
     rows : tuple of dict
-        For each module: name, rows, cols, num_parameters, rank (the largest of a block),
-        global_rank, update_norm and relative_error, measured on the factors as stored.
+        For each module: name, kind (see `Stored`), rows, cols, num_parameters, rank (the largest
+        of a block), global_rank, update_norm, relative_error, measured on the factors as stored,
+        and rounding_only, whether ΔW is no more than what another dtype rounds away.
     skipped : dict of str to str
         Every tensor without an adapter, with the reason.
+    changes : dict of str to float
+        ‖tuned − base‖ of each of them that stands in both with one shape; NaN where one is not
+        finite.
+    notes : tuple of str
+        What a reader should know before believing the numbers.
+    base_config : mapping
+        The base's config.json, with which PEFT can judge what is written for it.
     """
 
     adapters: AdapterSet
     rows: tuple[dict[str, Any], ...]
     skipped: dict[str, str]
+    changes: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    base_config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def relative_error(self) -> float:
         """√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²) over all modules with an adapter."""
+        left, total = self._energies()
+        return math.sqrt(left / total) if total else 0.0
+
+    @property
+    def whole_relative_error(self) -> float:
+        """The same over the whole tuned model: what has no adapter keeps the base's values.
+
+        NaN where a tensor without an adapter is not finite.
+        """
+        left, total = self._energies()
+        rest = sum(change**2 for change in self.changes.values())
+        return math.sqrt((left + rest) / (total + rest)) if total + rest else 0.0
+
+    def _energies(self) -> tuple[float, float]:
         total = sum(row["update_norm"] ** 2 for row in self.rows)
         left = sum((row["relative_error"] * row["update_norm"]) ** 2 for row in self.rows)
-        return math.sqrt(left / total) if total else 0.0
+        return left, total
 
     def frame(self) -> pd.DataFrame:
         """Return the rows."""
@@ -94,6 +120,7 @@ def extract_adapters(
     shared: bool = False,
     grid: GridSize = 8,
     target_modules: str | Iterable[str] = "all-linear",
+    exclude_modules: str | Iterable[str] = (),
     dtype: torch.dtype = torch.float32,
     n_jobs: int = -1,
     progress: NamedProgress | None = None,
@@ -121,8 +148,11 @@ def extract_adapters(
     grid : int or (int, int)
         K or (K_r, K_c) for every matrix.
     target_modules : str or iterable of str
-        As for `AdapterConfig`. "all-linear" is every matrix called ".weight" but those that are
-        embeddings by their names.
+        As for `AdapterConfig`. "all-linear" is what PEFT means by it: every nn.Linear and Conv1D,
+        but not the output head; see `weight_kinds` for how they are told. Embeddings and
+        convolutions get an adapter where they are named. Of an adapter it is every module.
+    exclude_modules : str or iterable of str
+        Names or a pattern of modules that get none.
     dtype : torch.dtype
         Of the stored factors: float32, float16 or bfloat16.
     n_jobs : int
@@ -148,18 +178,21 @@ def extract_adapters(
     (0.0, 16)
     """
     goal = check_goal(family, budget, rank, energy, error, grid, dtype)
-    first = None if base is None else open_source(base)
-    second = open_source(tuned)
+    first, second = open_pair(base, tuned)
     names, skipped = pair_names(first, second)
-    chosen = _targets(names, skipped, target_modules)
+    skipped |= left_out(second)
+    chosen = _targets(first or second, second, names, skipped, (target_modules, exclude_modules))
     ranks: Mapping[str, np.ndarray] = {}
     budgets: dict[str, int] = {}
     if shared:
         ranks = _shared_ranks(first, second, chosen, goal, skipped, n_jobs)
-        chosen = [name for name in chosen if name in ranks]
+        chosen = {name: kind for name, kind in chosen.items() if name in ranks}
         if not resolve_family(family).from_spectra:
             # It finds its own ranks within what its steps spend on the matrix.
-            budgets = {n: _spent(second.tensors[n].shape, goal, r) for n, r in ranks.items()}
+            budgets = {
+                name: _spent(second.tensors[name].shape, grid_of(goal, chosen[name]), own)
+                for name, own in ranks.items()
+            }
             ranks = {}
     calls = (
         (
@@ -168,9 +201,10 @@ def extract_adapters(
             part_of(second, name),
             name,
             replace(goal, budget=budgets[name], rank=None) if budgets else goal,
+            kind,
             ranks.get(name),
         )
-        for name in chosen
+        for name, kind in chosen.items()
     )
     found: dict[str, Found] = {}
     with closing(run_jobs(calls, len(chosen), n_jobs, progress)) as answers:
@@ -185,7 +219,22 @@ def extract_adapters(
         raise ValueError(f"no matrix gets an adapter; {some[0]}: {some[1]}")
     rows = tuple(row for _, row in kept.values())
     terms = {name.removesuffix(".weight"): held for name, (held, _) in kept.items()}
-    return Extraction(AdapterSet(_config(goal, terms), terms), rows, dict(sorted(skipped.items())))
+    kinds = {name.removesuffix(".weight"): chosen[name] for name in kept}
+    stored = {module: kind for module, kind in kinds.items() if kind != LINEAR}
+    # PEFT must know of the experts that have not changed.
+    experts = (name.removesuffix(".weight") for name in (*names, *skipped))
+    stored |= {module: LINEAR for module in experts if is_expert(module)}
+    adapters = AdapterSet(_config(goal, terms), terms, stored, carried_settings(second))
+    changes = _changes(first, second, skipped, n_jobs)
+    notes = dict.fromkeys((*(first.notes if first else ()), *second.notes, *_rounded(rows)))
+    return Extraction(
+        adapters,
+        rows,
+        dict(sorted(skipped.items())),
+        changes,
+        tuple(notes),
+        second.config if first is None else first.config,
+    )
 
 
 def resize_adapters(
@@ -211,37 +260,86 @@ def resize_adapters(
 
 
 def _targets(
-    names: Iterable[str], skipped: dict[str, str], target_modules: str | Iterable[str]
-) -> list[str]:
+    base: TensorSource,
+    tuned: TensorSource,
+    names: Iterable[str],
+    skipped: dict[str, str],
+    wanted: tuple[str | Iterable[str], str | Iterable[str]],
+) -> dict[str, Stored]:
+    """Return the matrices that get an adapter, and how their weights are stored."""
     modules = {name.removesuffix(".weight"): name for name in names if name.endswith(".weight")}
-    skipped |= {
-        name: "it is not the weight of a module" for name in names if name[-7:] != ".weight"
-    }
-    everything = target_modules == "all-linear"
-    wanted = select_names(modules, target_modules)
+    skipped |= {name: _no_module(name) for name in names if name[-7:] != ".weight"}
+    target, excluded = (part if isinstance(part, str) else list(part) for part in wanted)
+    chosen = select_names(modules, target)
+    left_out = select_names(modules, excluded) if excluded else set()
+    kinds, own = weight_kinds(base.tensors, base.config), stored_kinds(tuned)
+    found = {}
     for module, name in modules.items():
-        if module not in wanted:
+        kind = kinds[module]
+        if module in left_out:
+            skipped[name] = "exclude_modules names it"
+        elif module not in chosen:
             skipped[name] = "target_modules does not name it"
-        elif everything and _EMBEDDING.search(module):
-            skipped[name] = "an embedding by its name; adapters are for linear layers"
-            wanted.discard(module)
-    return [name for module, name in modules.items() if module in wanted]
+        elif target == "all-linear" and not (kind.all_linear or module in own):
+            skipped[name] = kind.why
+        else:
+            found[name] = own.get(module, kind.stored)
+    return found
+
+
+def _rounded(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    count = sum(row["rounding_only"] for row in rows)
+    if count:
+        yield (
+            f"{count} of {len(rows)} matrices differ by rounding alone, because base and tuned are "
+            "stored in different dtypes: an adapter of these holds noise"
+        )
+
+
+def _no_module(name: str) -> str:
+    if name.endswith("in_proj_weight"):
+        return "an nn.MultiheadAttention's query, key and value in one, not the weight of a module"
+    return "it is not the weight of a module"
+
+
+def _changes(
+    base: TensorSource | None, tuned: TensorSource, skipped: dict[str, str], n_jobs: int
+) -> dict[str, float]:
+    """Measure what has no adapter; what has not changed says so."""
+    if base is None or tuned.is_update:
+        return {}
+    names = [n for n in skipped if n in base.tensors and n in tuned.tensors]
+    names = [n for n in names if base.tensors[n].shape == tuned.tensors[n].shape]
+    calls = ((change_of, part_of(base, n), part_of(tuned, n), n) for n in names)
+    found = {}
+    with closing(run_jobs(calls, len(names), n_jobs, None)) as answers:
+        for name, change in answers:
+            if change is not None:
+                found[name] = change
+            if change == 0:
+                skipped[name] = "it has not changed"
+    for name, twin in tied(
+        base, tuned, {n: (base.tensors[n].shape, found[n]) for n in found}
+    ).items():
+        if found.pop(name):
+            skipped[name] = f"tied to {twin}, where its change is counted"
+    return dict(sorted(found.items()))
 
 
 def _shared_ranks(
     base: TensorSource | None,
     tuned: TensorSource,
-    names: Iterable[str],
+    kinds: Mapping[str, Stored],
     goal: Goal,
     skipped: dict[str, str],
     n_jobs: int,
 ) -> dict[str, np.ndarray]:
     if goal.error is not None:
         raise ValueError("shared is for a budget or a rank; an error is reached matrix by matrix")
-    chosen = list(names)
+    chosen = list(kinds)
     calls = (
-        (steps_one, None if base is None else part_of(base, n), part_of(tuned, n), n, goal)
-        for n in chosen
+        (steps_one, None if base is None else part_of(base, n), part_of(tuned, n), n, goal, kind)
+        for n, kind in kinds.items()
     )
     steps: dict[str, Steps] = {}
     with closing(run_jobs(calls, len(chosen), n_jobs, None)) as answers:
@@ -263,8 +361,8 @@ def _shared_ranks(
     return ranks
 
 
-def _spent(shape: tuple[int, ...], goal: Goal, ranks: np.ndarray) -> int:
-    return int((Grid.resolve(goal.grid, shape).costs * ranks).sum())
+def _spent(shape: tuple[int, ...], grid: GridSize, ranks: np.ndarray) -> int:
+    return int((Grid.resolve(grid, matrix_shape(shape)).costs * ranks).sum())
 
 
 def _config(goal: Goal, terms: Mapping[str, tuple[BlockFactors, ...]]) -> AdapterConfig:

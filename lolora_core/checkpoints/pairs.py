@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,19 +13,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lolora_core.adapters.kinds import WeightKind, matrix_shape, weight_kinds
 from lolora_core.common.checks import reject_nonfinite
 from lolora_core.common.names import printable
+from lolora_core.files.header import TensorInfo
 from lolora_core.files.tensors import MappingSource, TensorSource, read_matrix
 
 __all__ = [
     "Pairs",
     "Update",
+    "change_of",
     "frobenius",
     "layer_and_kind",
     "natural",
     "pair_names",
     "part_of",
     "read_update",
+    "tied",
 ]
 
 
@@ -78,6 +83,8 @@ def layer_and_kind(name: str) -> tuple[int | None, str]:
 def pair_names(base: TensorSource | None, tuned: TensorSource) -> Pairs:
     """Compare two sources by their headers.
 
+    Weights of convolutions are matrices too, (out, in·k_h·k_w).
+
     Raises
     ------
     ValueError
@@ -93,18 +100,17 @@ def pair_names(base: TensorSource | None, tuned: TensorSource) -> Pairs:
         base = tuned
     skipped: dict[str, str] = {}
     names = []
+    kinds = weight_kinds(base.tensors, base.config)
     for name in sorted({*base.tensors, *tuned.tensors}, key=natural):
         here, there = base.tensors.get(name), tuned.tensors.get(name)
         if here is None or there is None:
             # An adapter holds few of the base's tensors, and that is no news.
             if not tuned.is_update or there is not None:
                 skipped[name] = f"only in {'tuned' if here is None else 'base'}"
-        elif here.shape != there.shape:
+        elif not _same_shape(here, there, tuned.is_update):
             skipped[name] = f"its shape is {here.shape} in base and {there.shape} in tuned"
-        elif reason := here.reason or there.reason:
+        elif reason := _no_matrix(here, there, kinds.get(name.removesuffix(".weight"))):
             skipped[name] = reason
-        elif len(there.shape) != 2:
-            skipped[name] = f"it has {len(there.shape)} axes, and a matrix has 2"
         else:
             names.append(name)
     if not names:
@@ -113,6 +119,23 @@ def pair_names(base: TensorSource | None, tuned: TensorSource) -> Pairs:
             f"checkpoints of one model. base holds {_some(base)}; tuned holds {_some(tuned)}"
         )
     return Pairs(tuple(names), skipped)
+
+
+def _same_shape(here: TensorInfo, there: TensorInfo, is_update: bool) -> bool:
+    if here.shape == there.shape:
+        return True
+    # The update of a convolution is a matrix already.
+    flat = min(len(here.shape), len(there.shape)) >= 2
+    return is_update and flat and matrix_shape(here.shape) == matrix_shape(there.shape)
+
+
+def _no_matrix(here: TensorInfo, there: TensorInfo, kind: WeightKind | None) -> str:
+    if reason := here.reason or there.reason:
+        return reason
+    if len(here.shape) == 2 or (kind is not None and kind.stored.kind == "conv"):
+        return ""
+    axes = f"it has {len(here.shape)} axes, and a matrix has 2"
+    return f"{axes}: {kind.why}" if kind is not None else axes
 
 
 def _some(source: TensorSource) -> str:
@@ -166,6 +189,51 @@ def read_update(base: TensorSource | None, tuned: TensorSource, name: str) -> Up
             if matrix is not None:
                 reject_nonfinite(matrix, f"{printable(name)} of {word}")
     return Update(delta, norm, base_norm)
+
+
+def change_of(base: TensorSource, tuned: TensorSource, name: str) -> tuple[str, float | None]:
+    """Return ‖tuned − base‖ of a tensor of any number of axes; None where it is not read.
+
+    NaN where one of them is not finite.
+
+    Examples
+    --------
+    >>> held = [MappingSource({"b": torch.full((4,), value)}) for value in (1.0, 3.0)]
+    >>> change_of(*held, "b")
+    ('b', 4.0)
+    """
+    try:
+        before, after = (source.read(name) for source in (base, tuned))
+    except ValueError:
+        return name, None
+    if not (before.is_floating_point() and after.is_floating_point()):
+        return name, None
+    gap = float(torch.linalg.vector_norm(after.double() - before.double()))
+    return name, gap if math.isfinite(gap) else math.nan
+
+
+def tied(
+    base: TensorSource, tuned: TensorSource, marks: Mapping[str, tuple[object, ...]]
+) -> dict[str, str]:
+    """Return the tensors that are stored twice, each with the first name of the same values.
+
+    `marks` are shapes, norms and the like: only those of equal marks are read again.
+
+    Examples
+    --------
+    >>> held = MappingSource({"head": torch.ones(3), "wte": torch.ones(3)})
+    >>> tied(held, held, {"wte": (3,), "head": (3,)})
+    {'wte': 'head'}
+    """
+    alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
+    for name in sorted(marks, key=natural):
+        alike[marks[name]].append(name)
+    found: dict[str, str] = {}
+    for first, *others in alike.values():
+        for name in others:
+            if all(torch.equal(s.read(first), s.read(name)) for s in (base, tuned)):
+                found[name] = first
+    return found
 
 
 def frobenius(matrix: Float[Tensor, "m n"]) -> float:

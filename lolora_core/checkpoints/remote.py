@@ -17,19 +17,26 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from huggingface_hub import constants, get_session, hf_hub_url
 from huggingface_hub.utils import build_hf_headers, http_backoff, tqdm
 
-from lolora_core.files.shards import INDEX, check_index, sharded
-from lolora_core.files.tensors import MAX_JSON, SafetensorsSource, json_object
+from lolora_core.files.folders import (
+    INDEX,
+    MODEL,
+    OWN_CONFIG,
+    PEFT_CONFIG,
+    choose_files,
+    passed_over,
+)
+from lolora_core.files.found import CONFIG, Found
+from lolora_core.files.shards import check_index
+from lolora_core.files.tensors import MAX_JSON, json_object
 
-__all__ = ["RemoteFile", "open_remote"]
+__all__ = ["RemoteFile", "find_remote"]
 
-_SINGLE = "model.safetensors"
 #: Times that a request is made again after a cut connection or a server's failure.
 RETRIES = 2
 #: Seconds before the first of them.
@@ -194,11 +201,45 @@ def open_file(model: str, name: str, revision: str | None) -> tuple[RemoteFile, 
     return RemoteFile(at, label, int(total[1]), headers.get("ETag", "")), commit
 
 
-def open_remote(model: str, *, revision: str | None = None) -> SafetensorsSource:
-    """Open a model on the Hub by its id; only the headers of its files are fetched.
+@dataclass
+class _Folder:
+    """The files of a model that were asked for, each once."""
 
-    Every request after the first names the commit that the first one found, so a model that is
-    replaced meanwhile does not mix with its successor.
+    model: str
+    revision: str | None
+    held: dict[str, RemoteFile] = field(default_factory=dict)
+    missing: dict[str, _MissingError] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Ask whether there is a file of this name."""
+        if name not in self.held and name not in self.missing:
+            try:
+                self.file(name)
+            except _MissingError as error:
+                self.missing[name] = error
+        return name in self.held
+
+    def file(self, name: str) -> RemoteFile:
+        """Return a file, at the commit that the first answer named."""
+        if name not in self.held:
+            self.held[name], commit = open_file(self.model, name, self.revision)
+            self.revision = commit or self.revision
+        return self.held[name]
+
+    def json(self, name: str) -> dict[str, Any]:
+        """Return the object of a JSON file of bounded size."""
+        file = self.file(name)
+        if file.size > MAX_JSON:
+            raise ValueError(f"{file.label} has {file.size:,} bytes; at most {MAX_JSON:,} are read")
+        return json_object(bytes(file.read(0, file.size)), file.label)
+
+
+def find_remote(model: str, *, revision: str | None = None) -> Found:
+    """Find the files of a model on the Hub by its id, by the rule of `choose_files`.
+
+    Every request after the first that succeeds names the commit that it found, so a model that is
+    replaced meanwhile does not mix with its successor. Names are asked for one by one, so of
+    variants only fp16 is found.
 
     Parameters
     ----------
@@ -214,14 +255,27 @@ def open_remote(model: str, *, revision: str | None = None) -> SafetensorsSource
         the files are damaged.
     """
     label = model if revision is None else f"{model}@{revision}"
-    try:
-        file, commit = open_file(model, INDEX, revision)
-    except _MissingError:
-        file, _ = open_file(model, _SINGLE, revision)
-        return SafetensorsSource(label, (file,))
-    if file.size > MAX_JSON:
-        raise ValueError(f"{file.label} has {file.size:,} bytes; at most {MAX_JSON:,} are read")
-    index: Mapping[str, Any] = json_object(bytes(file.read(0, file.size)), file.label)
-    shards = sorted(set(check_index(index, file.label).values()))
-    at = commit or revision
-    return sharded(label, index, [open_file(model, shard, at)[0] for shard in shards])
+    folder = _Folder(model, revision)
+    # One of the two answers for most models, whose commit all others are then asked at.
+    _ = folder.has(INDEX) or folder.has(MODEL)
+    choice = choose_files(folder.has, None, label)
+    if choice is None:
+        raise folder.missing[MODEL]
+    config: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
+    if folder.has(CONFIG):
+        try:
+            config = folder.json(CONFIG)
+        except ValueError as error:
+            notes = (f"{CONFIG} is not used: {error}",)
+    more: dict[str, Any] = {}
+    names = [choice.name]
+    if choice.kind == "index":
+        more["index"] = folder.json(choice.name)
+        names = sorted(set(check_index(more["index"], f"{model}/{choice.name}").values()))
+    elif choice.kind != "file":
+        own = choice.kind == "own"
+        more["own" if own else "adapter_config"] = folder.json(OWN_CONFIG if own else PEFT_CONFIG)
+    files = tuple(folder.file(name) for name in names)
+    notes += passed_over(folder.held, {*names, choice.name})
+    return Found(label, files, config=config, notes=notes, **more)

@@ -15,12 +15,14 @@ from lolora_core.adapters.config import AdapterConfig
 from lolora_core.adapters.layer import BlockFactors
 from lolora_core.adapters.layout import BlockLayout
 from lolora_core.adapters.sets import AdapterSet, BlockTerm, make_term
+from lolora_core.adapters.stored import LINEAR, Stored
 from lolora_core.approximate import approximate, decompose
 from lolora_core.blocks.approximation import Approximation
 from lolora_core.blocks.gram import gram_spectra, normalized
 from lolora_core.blocks.grid import Grid, budget_for_rank
 from lolora_core.blocks.svd import OVERSAMPLING, Method
 from lolora_core.checkpoints.pairs import frobenius, read_update
+from lolora_core.checkpoints.rounding import rounding_only
 from lolora_core.common.checks import check_budget
 from lolora_core.common.threads import one_thread
 from lolora_core.explore.curves import smallest_budget
@@ -28,7 +30,16 @@ from lolora_core.families import RankedFamily, resolve_family
 from lolora_core.families.base import Steps
 from lolora_core.files.tensors import TensorSource
 
-__all__ = ["DTYPES", "Found", "Goal", "GridSize", "check_goal", "extract_one", "steps_one"]
+__all__ = [
+    "DTYPES",
+    "Found",
+    "Goal",
+    "GridSize",
+    "check_goal",
+    "extract_one",
+    "grid_of",
+    "steps_one",
+]
 
 #: The dtypes in which factors are stored.
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -154,20 +165,41 @@ def _terms(found: Approximation, dtype: torch.dtype) -> tuple[BlockFactors, ...]
 Found = tuple[tuple[BlockFactors, ...], dict[str, Any]]
 
 
+def grid_of(goal: Goal, stored: Stored) -> GridSize:
+    """Return the grid of a goal for the axes of one weight.
+
+    Examples
+    --------
+    >>> goal = Goal("localized", (2, 4), torch.float32, rank=8)
+    >>> grid_of(goal, LINEAR), grid_of(goal, Stored("conv1d"))
+    ((2, 4), (4, 2))
+    """
+    # K_r counts outputs, which are the columns of a Conv1D.
+    if stored.kind == "conv1d" and isinstance(goal.grid, tuple):
+        return goal.grid[1], goal.grid[0]
+    return goal.grid
+
+
 def extract_one(
     base: TensorSource | None,
     tuned: TensorSource,
     name: str,
     goal: Goal,
+    stored: Stored = LINEAR,
     ranks: np.ndarray | None = None,
 ) -> tuple[str, Found | str]:
     """Return the terms and the row of one matrix, or why it gets no adapter."""
     with one_thread():
-        update, norm, _ = read_update(base, tuned, name)
+        try:
+            update, norm, _ = read_update(base, tuned, name)
+        except ValueError as error:
+            if "must be finite" not in str(error):
+                raise
+            return name, str(error)
         if norm == 0:
             return name, "it has not changed"
         try:
-            grid = Grid.resolve(goal.grid, update.shape)
+            grid = Grid.resolve(grid_of(goal, stored), update.shape)
         except ValueError as error:
             if not resolve_family(goal.family).spans_whole:
                 return name, str(error)
@@ -176,10 +208,11 @@ def extract_one(
         terms = _terms(found, goal.dtype)
         if not terms:
             return name, f"the budget leaves no rank for it ({goal.family}, grid {grid.label})"
-        stored = AdapterSet(AdapterConfig(rank=1, alpha=1.0), {name: terms}).delta(name)
-        left = frobenius(update - stored)
+        held = AdapterSet(AdapterConfig(rank=1, alpha=1.0), {name: terms}).delta(name)
+        left = frobenius(update - held)
         row = {
             "name": name.removesuffix(".weight"),
+            "kind": stored.kind,
             "rows": update.shape[0],
             "cols": update.shape[1],
             "num_parameters": sum(term.layout.num_parameters for term in terms),
@@ -187,19 +220,36 @@ def extract_one(
             "global_rank": found.global_rank,
             "update_norm": norm,
             "relative_error": left / norm,
+            "rounding_only": _is_rounding(base, tuned, name),
         }
         return name, (terms, row)
 
 
+def _is_rounding(base: TensorSource | None, tuned: TensorSource, name: str) -> bool:
+    if base is None or tuned.is_update or base.tensors[name].dtype == tuned.tensors[name].dtype:
+        return False
+    return rounding_only(base.read(name), tuned.read(name))
+
+
 def steps_one(
-    base: TensorSource | None, tuned: TensorSource, name: str, goal: Goal
+    base: TensorSource | None,
+    tuned: TensorSource,
+    name: str,
+    goal: Goal,
+    stored: Stored = LINEAR,
 ) -> tuple[str, Steps | str]:
     """Return what each rank of one matrix would bring, or why it gets no adapter."""
     with one_thread():
-        update = read_update(base, tuned, name).delta
+        try:
+            update = read_update(base, tuned, name).delta
+        except ValueError as error:
+            if "must be finite" not in str(error):
+                raise
+            return name, str(error)
         family = resolve_family(goal.family)
         try:
-            own = family.grid(Grid.resolve(1 if family.spans_whole else goal.grid, update.shape))
+            size = 1 if family.spans_whole else grid_of(goal, stored)
+            own = family.grid(Grid.resolve(size, update.shape))
         except ValueError as error:
             return name, str(error)
         # The scale is taken out, because energies of different matrices are compared.

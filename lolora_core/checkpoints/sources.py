@@ -2,69 +2,67 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Literal, get_args
 
 from torch import Tensor
 
-from lolora_core.adapters.peft_read import is_adapter_folder, open_adapters
-from lolora_core.checkpoints.remote import open_remote
+from lolora_core.adapters.lora_files import open_lora_file
+from lolora_core.adapters.peft_read import AdapterSource, open_adapters
+from lolora_core.checkpoints.remote import find_remote
+from lolora_core.files.contents import IS_UPDATE, Contents, classify
+from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT_TENSORS
+from lolora_core.files.found import Found, find_local
 from lolora_core.files.pickles import refuse_pickle_name
-from lolora_core.files.ranges import LocalFile
-from lolora_core.files.shards import INDEX, check_index, sharded
-from lolora_core.files.tensors import MappingSource, SafetensorsSource, TensorSource, read_json
+from lolora_core.files.ranges import ByteFile
+from lolora_core.files.scaled import ScaledSource
+from lolora_core.files.tensors import MappingSource, TensorSource
 
-__all__ = ["SourceLike", "open_source"]
+__all__ = ["Needs", "SourceLike", "open_source", "what"]
 
 
 #: What the functions of this package take as a source; see `open_source`.
-SourceLike = str | PathLike[str] | Mapping[str, Tensor] | TensorSource
+SourceLike = str | PathLike[str] | Mapping[str, Tensor] | ByteFile | TensorSource
+
+#: What a source must hold: anything that can be read, weights, or updates ΔW.
+Needs = Literal["any", "weights", "update"]
+
+_MARK = f'metadata={{"{IS_UPDATE[0]}": "{IS_UPDATE[1]}"}}'
 
 
-def _open_folder(folder: Path) -> TensorSource:
-    if is_adapter_folder(folder):
-        return open_adapters(folder)
-    if (folder / INDEX).is_file():
-        index = read_json(folder / INDEX)
-        shards = sorted(set(check_index(index, str(folder / INDEX)).values()))
-        if missing := [shard for shard in shards if not (folder / shard).is_file()]:
-            raise ValueError(
-                f"{folder / INDEX} names the shard {missing[0]}, which is not in the folder; "
-                f"{len(missing)} of {len(shards)} are missing"
-            )
-        return sharded(str(folder), index, (LocalFile(folder / shard) for shard in shards))
-    found = sorted(folder.glob("*.safetensors"))
-    if len(found) != 1:
-        listed = ", ".join(path.name for path in found[:5]) or "none"
-        pickles = [path.name for path in folder.glob("*.bin")]
-        if pickles and not found:
-            refuse_pickle_name(pickles[0])
-        raise ValueError(
-            f"{folder} must hold one .safetensors file, or several with {INDEX}, or an adapter; "
-            f".safetensors files in it: {listed}"
-        )
-    return SafetensorsSource(str(folder), (LocalFile(found[0]),))
+def open_source(
+    where: SourceLike, *, revision: str | None = None, needs: Needs = "any"
+) -> TensorSource:
+    """Open a checkpoint or an adapter; of checkpoints only headers are read.
 
-
-def open_source(where: SourceLike, *, revision: str | None = None) -> TensorSource:
-    """Open a checkpoint or an adapter; only headers are read.
+    What it is is decided from its headers, not from its name; see `what`.
 
     Parameters
     ----------
-    where : path, str, mapping or TensorSource
+    where : path, str, mapping, ByteFile or TensorSource
         A .safetensors file; a folder with one, or with shards and their index; a folder with a
-        PEFT adapter (LoRA or GraLoRA) or one of `save_adapters`, whose tensors are updates ΔW; a
-        model id on the Hub, "owner/name" or "owner/name@revision"; or tensors by name. A path
-        that exists goes before a model id.
+        PEFT adapter (LoRA or GraLoRA) or one of `save_adapters`, or the file of tensors in it,
+        whose tensors are updates ΔW; a file of factors of kohya, diffusers or LyCORIS; a model id
+        on the Hub, "owner/name" or "owner/name@revision"; or tensors by name. A path that exists
+        goes before a model id. Of several files in a folder the one is read that PEFT,
+        transformers or diffusers would read; `notes` names the others.
     revision : str, optional
         Branch, tag or commit, for a model id only.
+    needs : {"any", "weights", "update"}
+        What it must hold. Plain matrices are weights or updates, as needed; tensors given by name
+        are what the caller says.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Nothing is there, it is damaged, or a pickle.
+        Nothing is there, it is damaged, it is something that is not read, or not what is needed.
+        The message says what it is, on what evidence, and what to do.
 
     Examples
     --------
@@ -72,19 +70,64 @@ def open_source(where: SourceLike, *, revision: str | None = None) -> TensorSour
     >>> open_source({"fc.weight": torch.zeros(2, 3)}).tensors["fc.weight"].shape
     (2, 3)
     """
+    if needs not in get_args(Needs):
+        raise ValueError(f"needs must be one of {', '.join(get_args(Needs))}; it is {needs!r}")
     if isinstance(where, Mapping):
         return MappingSource(where)
+    found = _find(where, revision)
+    return found if isinstance(found, TensorSource) else _open(found, needs)
+
+
+def what(where: SourceLike, *, revision: str | None = None) -> Contents:
+    """Say what a file, a folder or a model on the Hub is, from headers alone.
+
+    Parameters
+    ----------
+    where, revision
+        As for `open_source`.
+
+    Returns
+    -------
+    Contents
+        Also for what is not read, such as a pickle: `advice` says what to do with it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Nothing is there, or it is damaged.
+
+    Examples
+    --------
+    >>> import torch
+    >>> what({"h.0.fc.weight": torch.zeros(2, 2), "h.0.norm.weight": torch.ones(2)}).words
+    'a whole model'
+    """
+    if isinstance(where, Mapping):
+        return classify(MappingSource(where).tensors)
+    found = _find(where, revision)
+    if isinstance(found, TensorSource):
+        return classify(found.tensors, config=found.config)
+    try:
+        source = found.source()
+    except ValueError:
+        if (by_bytes := found.by_bytes()) is not None:
+            return by_bytes
+        raise
+    return found.contents(source)
+
+
+def _find(
+    where: str | PathLike[str] | ByteFile | TensorSource, revision: str | None
+) -> Found | TensorSource:
+    if isinstance(where, ByteFile):
+        return Found(where.label, (where,))
     if not isinstance(where, str | PathLike):
         return where
     path = Path(where)
     if path.exists():
         if revision is not None:
             raise ValueError(f"revision is for model ids; {path} is on this machine")
-        return (
-            _open_folder(path)
-            if path.is_dir()
-            else SafetensorsSource(str(path), (LocalFile(path),))
-        )
+        return find_local(path)
     refuse_pickle_name(str(path))
     named = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", str(where))
     if named is None or str(where).endswith(".safetensors"):
@@ -93,4 +136,61 @@ def open_source(where: SourceLike, *, revision: str | None = None) -> TensorSour
         )
     if revision is not None and named[2] is not None:
         raise ValueError(f"revision stands twice: {named[2]!r} in {where!r}, and {revision!r}")
-    return open_remote(named[1], revision=revision or named[2])
+    return find_remote(named[1], revision=revision or named[2])
+
+
+def _open(found: Found, needs: Needs) -> TensorSource:
+    if found.own is not None or found.adapter_config is not None:
+        _refuse_if(needs == "weights", found.label, "an adapter")
+        return _open_adapter(found)
+    source = found.source()
+    contents = found.contents(source)
+    if contents.kind == "factors":
+        _refuse_if(needs == "weights", found.label, contents.words)
+        return open_lora_file(source, contents)
+    if contents.kind == "update":
+        _refuse_if(needs == "weights", found.label, contents.words)
+        return source.as_update()
+    if contents.kind == "matrices":
+        note = "plain matrices are taken as updates ΔW, not as weights"
+        return source.as_update((note,)) if needs == "update" else source
+    is_fp8 = contents.methods == ("fp8",)
+    if contents.kind == "model" or is_fp8:
+        if needs == "update":
+            raise ValueError(
+                f"{found.label} is {contents.sentence}, and an adapter or updates ΔW are needed. "
+                "Give the base too, for ΔW = W_tuned − W_base; a file of updates is taken as such "
+                f"where it was saved with {_MARK}"
+            )
+        return ScaledSource(source) if is_fp8 else source
+    raise ValueError(f"{found.label} is {contents.sentence}; {contents.advice}")
+
+
+def _refuse_if(wrong: bool, label: str, words: str) -> None:
+    if wrong:
+        raise ValueError(
+            f"base must be a checkpoint; {label} is {words}. Give it as tuned: the two may be "
+            "swapped"
+        )
+
+
+def _open_adapter(found: Found) -> TensorSource:
+    if found.folder is not None:
+        return _with_notes(open_adapters(found.folder), found)
+    names = (OWN_CONFIG, OWN_TENSORS) if found.own is not None else (PEFT_CONFIG, PEFT_TENSORS)
+    settings = found.adapter_config if found.own is None else found.own
+    (file,) = found.files
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        (folder / names[0]).write_text(json.dumps(settings), encoding="utf-8")
+        (folder / names[1]).write_bytes(file.read(0, file.size))
+        try:
+            source = open_adapters(folder)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(folder), found.label)) from None
+    return replace(_with_notes(source, found), label=found.label, identity=file.identity)
+
+
+def _with_notes(source: AdapterSource, found: Found) -> AdapterSource:
+    held = source.adapters
+    return replace(source, adapters=replace(held, notes=(*held.notes, *found.notes)))

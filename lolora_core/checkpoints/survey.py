@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,15 +12,14 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex
 
-import torch
-
 from lolora_core.blocks.grid import Grid, GridLike
+from lolora_core.checkpoints.align import left_out, open_pair
 from lolora_core.checkpoints.columns import COLUMN_HELP
 from lolora_core.checkpoints.matrix_row import SurveySettings, survey_row
-from lolora_core.checkpoints.pairs import natural, pair_names, part_of
+from lolora_core.checkpoints.pairs import natural, pair_names, part_of, tied
 from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
 from lolora_core.checkpoints.rows import Row, RowFile, rows_path
-from lolora_core.checkpoints.sources import SourceLike, open_source
+from lolora_core.checkpoints.sources import SourceLike
 from lolora_core.checkpoints.survey_notes import survey_notes
 from lolora_core.common.checks import check_budget
 from lolora_core.families import FAMILIES, REFERENCE, resolve_family
@@ -188,6 +186,7 @@ def survey(
 
     Examples
     --------
+    >>> import torch
     >>> before = {"layer.0.fc.weight": torch.eye(4), "layer.0.fc.bias": torch.zeros(4)}
     >>> after = {"layer.0.fc.weight": torch.eye(4) + 1, "layer.0.fc.bias": torch.ones(4)}
     >>> found = survey(before, after, rank=1, grids=[2], n_jobs=1)
@@ -197,10 +196,10 @@ def survey(
     >>> found.skipped
     {'layer.0.fc.bias': 'it has 1 axis, and a matrix needs 2'}
     """
-    first = None if base is None else open_source(base)
-    second = open_source(tuned)
+    first, second = open_pair(base, tuned)
     settings = _check(families, grids, rank, budget, intruders)
     names, skipped = pair_names(first, second)
+    skipped |= left_out(second)
     file = None if output is None else _row_file(Path(output), _run_id(first, second, settings))
     rows: dict[str, Row] = {str(row["name"]): row for row in file.rows} if file else {}
     todo = [name for name in names if name not in rows]
@@ -226,7 +225,12 @@ def survey(
                     file.append(row)
                 rows[name] = row
     complete = answered == len(names)
-    for name, twin in _tied(first, second, rows).items():
+    marks = {
+        name: (row["rows"], row["cols"], row["base_norm"], row["update_norm"])
+        for name, row in rows.items()
+    }
+    twins = {} if first is None or second.is_update else tied(first, second, marks)
+    for name, twin in twins.items():
         del rows[name]
         skipped[name] = f"tied to {twin}: the same values in both checkpoints"
     kept = tuple(rows[name] for name in sorted(rows, key=natural))
@@ -250,19 +254,3 @@ def _row_file(output: Path, run: str) -> RowFile:
             "another file, or remove it"
         )
     return RowFile(rows, run)
-
-
-def _tied(base: TensorSource | None, tuned: TensorSource, rows: dict[str, Row]) -> dict[str, str]:
-    """Find matrices stored twice; only those of equal shape and norms are read again."""
-    if base is None or tuned.is_update:
-        return {}
-    alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
-    for name in sorted(rows, key=natural):
-        row = rows[name]
-        alike[row["rows"], row["cols"], row["base_norm"], row["update_norm"]].append(name)
-    found: dict[str, str] = {}
-    for first, *others in alike.values():
-        for name in others:
-            if all(torch.equal(s.read(first), s.read(name)) for s in (base, tuned)):
-                found[name] = first
-    return found

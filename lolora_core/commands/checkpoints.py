@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,6 +41,9 @@ Shared = Annotated[
 ]
 Targets = Annotated[
     list[str] | None, typer.Option("--target", help="Module names, as PEFT's; repeatable.")
+]
+Excluded = Annotated[
+    list[str] | None, typer.Option("--exclude", help="Module names that get none; repeatable.")
 ]
 Dtype = Annotated[str, typer.Option(help="float32, float16 or bfloat16.")]
 Output = Annotated[Path, typer.Option(help="Folder of the adapter.")]
@@ -143,7 +147,7 @@ def survey_command(
     _print_skipped(found.skipped)
 
 
-def _print_skipped(skipped: dict[str, str]) -> None:
+def _print_skipped(skipped: dict[str, str], changes: dict[str, float] | None = None) -> None:
     if skipped:
         reasons: dict[str, list[str]] = {}
         for name, reason in skipped.items():
@@ -151,7 +155,9 @@ def _print_skipped(skipped: dict[str, str]) -> None:
         say(f"{len(skipped)} tensors are left out:")
         for reason, names in reasons.items():
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            say(f"  {', '.join(names[:3])}{more}: {reason}")
+            known = [(changes or {})[name] for name in names if name in (changes or {})]
+            size = f", ‖change‖ {math.hypot(*known):.3g}" if any(known) else ""
+            say(f"  {', '.join(names[:3])}{more}: {reason}{size}")
 
 
 def _write_adapter(
@@ -160,6 +166,7 @@ def _write_adapter(
     target_modules: list[str] | str,
     *,
     output: Output,
+    exclude: Excluded = None,
     family: FamilyOption = "global",
     rank: Rank = None,
     budget: Budget = None,
@@ -172,6 +179,7 @@ def _write_adapter(
     jobs: Jobs = -1,
     json: AsJson = False,
 ) -> None:
+    from lolora_core.adapters.peft_verify import why_not_verified
     from lolora_core.checkpoints import extract_adapters, peft_choices, to_peft
     from lolora_core.checkpoints.extract import DTYPES
 
@@ -187,17 +195,27 @@ def _write_adapter(
             family=family,
             grid=grid_of(grid),
             target_modules=target_modules,
+            exclude_modules=exclude or (),
             shared=shared,
             dtype=DTYPES[dtype],
             n_jobs=jobs,
             progress=progress,
             **size,
         )
+    for note in found.notes:
+        say(f"Note: {note}.")
     if peft:
         for choice in peft_choices(found.adapters, dtype=DTYPES[dtype]):
             say(f"Possible: {choice.summary}.")
-        written = to_peft(found.adapters, output, dtype=DTYPES[dtype])
+        written = to_peft(
+            found.adapters, output, dtype=DTYPES[dtype], base_config=found.base_config
+        )
         say(f"Wrote {output}: {written.summary}.")
+        say(
+            f"Not opened with PEFT: {why_not_verified(found.base_config)}."
+            if written.verified is None
+            else f"PEFT opens it and applies the same ΔW, to {written.verified:.1g} of its norm."
+        )
     else:
         found.save(output)
         say(
@@ -209,9 +227,12 @@ def _write_adapter(
             {
                 "folder": str(output),
                 "relative_error": found.relative_error,
+                "whole_relative_error": found.whole_relative_error,
                 "num_parameters": found.adapters.num_parameters,
                 "rows": found.rows,
                 "skipped": found.skipped,
+                "changes": found.changes,
+                "notes": found.notes,
             }
         )
         return
@@ -219,6 +240,7 @@ def _write_adapter(
     print_table(
         {
             "name": "module",
+            "kind": "kind",
             "shape": "shape",
             "num_parameters": "parameters",
             "rank": "largest rank",
@@ -226,8 +248,16 @@ def _write_adapter(
         },
         rows,
     )
-    print(f"All modules together: relative error {found.relative_error:.3g}")
-    _print_skipped(found.skipped)
+    print(f"The {len(rows)} modules with an adapter: relative error {found.relative_error:.3g}")
+    moved = sum(change != 0 for change in found.changes.values())
+    if math.isnan(found.whole_relative_error):
+        print("All modules together: not known, for a tensor without an adapter is not finite")
+    elif moved:
+        print(
+            f"All modules together, the {moved} changed tensors without an adapter counted: "
+            f"relative error {found.whole_relative_error:.3g}"
+        )
+    _print_skipped(found.skipped, found.changes)
 
 
 def _with_options(command: Callable[..., None]) -> Callable[..., None]:

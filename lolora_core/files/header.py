@@ -7,7 +7,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+#: Bytes of a header that is read from outside, as uploads and the Hub are.
 MAX_HEADER = 10_000_000
+#: On this machine the format's own limit holds: a mixture of experts in one file needs more.
+MAX_LOCAL_HEADER = 100_000_000
 MAX_AXES = 8
 
 
@@ -97,7 +100,22 @@ class StoredTensor(NamedTuple):
     end: int
 
 
-def parse_header(text: bytes, size: int) -> dict[str, StoredTensor]:
+class Header(NamedTuple):
+    """What a safetensors header says.
+
+    Attributes
+    ----------
+    tensors : dict
+        By name: what each is, and the bytes of the file that hold it.
+    metadata : dict of str to str
+        What stands under ``__metadata__``.
+    """
+
+    tensors: dict[str, StoredTensor]
+    metadata: dict[str, str]
+
+
+def parse_header(text: bytes, size: int) -> Header:
     """Parse and check the JSON of a safetensors header: every byte of the file is some tensor's.
 
     Parameters
@@ -109,8 +127,7 @@ def parse_header(text: bytes, size: int) -> dict[str, StoredTensor]:
 
     Returns
     -------
-    dict
-        By name: what the tensor is, and the bytes of the file that hold it.
+    Header
 
     Raises
     ------
@@ -120,7 +137,7 @@ def parse_header(text: bytes, size: int) -> dict[str, StoredTensor]:
 
     Examples
     --------
-    >>> parse_header(b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 66)["w"].end
+    >>> parse_header(b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 66).tensors["w"].end
     66
     >>> parse_header(b"{}", 10)
     Traceback (most recent call last):
@@ -129,7 +146,9 @@ def parse_header(text: bytes, size: int) -> dict[str, StoredTensor]:
     origin = 8 + len(text)
     try:
         raw = json.loads(text, object_pairs_hook=_without_repeats)
-        raw.pop("__metadata__", None)
+        metadata = raw.pop("__metadata__", {})
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise TypeError("its __metadata__ holds something else than text")
         tensors = {key: _stored(key, value, origin) for key, value in raw.items()}
         end = origin
         for stored in sorted(tensors.values(), key=lambda stored: (stored.start, stored.end)):
@@ -144,7 +163,7 @@ def parse_header(text: bytes, size: int) -> dict[str, StoredTensor]:
         ) from error
     if not tensors:
         raise ValueError("holds no tensors")
-    return tensors
+    return Header(tensors, metadata)
 
 
 def _brief(error: Exception) -> str:

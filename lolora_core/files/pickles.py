@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from lolora_core.common.names import display_name
 
-_PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
+PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
 
 
-_HOW_TO_CONVERT = (
+HOW_TO_CONVERT = (
     "Opening it would run code that a pickle can carry, so it is refused. Convert it where you "
     "trust it: state = torch.load(path, weights_only=True); "
     "safetensors.torch.save_file(state, 'weights.safetensors')."
@@ -16,8 +16,8 @@ _HOW_TO_CONVERT = (
 
 def refuse_pickle_name(name: str) -> None:
     """Raise ValueError if a file name ends like a pickle; the message says how to convert it."""
-    if name.lower().endswith(_PICKLES):
-        raise ValueError(f"{display_name(name)} is a pickle by its name. {_HOW_TO_CONVERT}")
+    if name.lower().endswith(PICKLES):
+        raise ValueError(f"{display_name(name)} is a pickle by its name. {HOW_TO_CONVERT}")
 
 
 def refuse_pickle_bytes(data: bytes, name: str) -> None:
@@ -25,5 +25,5 @@ def refuse_pickle_bytes(data: bytes, name: str) -> None:
     pickled = data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
     if pickled or data.startswith(b"PK\x03\x04"):
         raise ValueError(
-            f"{display_name(name)} begins like a pickle or a torch.save archive. {_HOW_TO_CONVERT}"
+            f"{display_name(name)} begins like a pickle or a torch.save archive. {HOW_TO_CONVERT}"
         )

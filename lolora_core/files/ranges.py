@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from lolora_core.files.header import MAX_HEADER, StoredTensor, parse_header
+from lolora_core.files.header import MAX_HEADER, MAX_LOCAL_HEADER, Header, parse_header
 from lolora_core.files.pickles import refuse_pickle_bytes, refuse_pickle_name
 
 __all__ = ["ByteFile", "LocalFile", "read_header"]
@@ -95,23 +95,24 @@ class LocalFile:
         return data
 
 
-def read_header(file: ByteFile) -> dict[str, StoredTensor]:
-    """Return the tensors of a .safetensors file by name, from its header alone.
+def read_header(file: ByteFile) -> Header:
+    """Return the header of a .safetensors file.
 
     Raises
     ------
     ValueError
-        A pickle, a file that is cut off, or a header that is longer than the file, above 10 MB or
-        damaged.
+        A pickle, a file that is cut off, or a header that is damaged, longer than the file or
+        above 10 MB; 100 MB, the format's own limit, for a file on this machine.
     """
     refuse_pickle_name(file.label)
     first = bytes(file.read(0, min(8, file.size)))
     length = int.from_bytes(first, "little")
-    if len(first) < 8 or not 2 <= length <= file.size - 8 or length > MAX_HEADER:
+    limit = MAX_LOCAL_HEADER if isinstance(file, LocalFile) else MAX_HEADER
+    if len(first) < 8 or not 2 <= length <= file.size - 8 or length > limit:
         refuse_pickle_bytes(first or b"\0", file.label)
         raise ValueError(
             f"{file.label} is not a whole safetensors file: it has {file.size:,} bytes and states "
-            f"a header of {length:,} (at most {MAX_HEADER:,} are read)"
+            f"a header of {length:,} (at most {limit:,} are read)"
         )
     try:
         return parse_header(bytes(file.read(8, 8 + length)), file.size)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from lolora_core.files.ranges import ByteFile
 from lolora_core.files.tensors import SafetensorsSource
 
-__all__ = ["INDEX", "check_index", "sharded"]
-
-INDEX = "model.safetensors.index.json"
+__all__ = ["check_index", "check_shards"]
 
 
 def check_index(index: Mapping[str, Any], label: str) -> dict[str, str]:
@@ -31,14 +28,13 @@ def check_index(index: Mapping[str, Any], label: str) -> dict[str, str]:
     return places
 
 
-def sharded(label: str, index: Mapping[str, Any], files: Iterable[ByteFile]) -> SafetensorsSource:
-    """Return the source of the shards of an index; every tensor it names must be there."""
-    source = SafetensorsSource(label, tuple(files))
-    if missing := [name for name in check_index(index, label) if name not in source.tensors]:
+def check_shards(source: SafetensorsSource, index: Mapping[str, Any]) -> None:
+    """Raise ValueError unless every tensor that an index names is there."""
+    missing = [n for n in check_index(index, source.label) if n not in source.tensors]
+    if missing:
         raise ValueError(
-            f"the index of {label} names {missing[0]} and {len(missing) - 1} more tensors that its "
-            "shards do not hold"
+            f"the index of {source.label} names {missing[0]} and {len(missing) - 1} more tensors "
+            "that its shards do not hold"
             if len(missing) > 1
-            else f"the index of {label} names {missing[0]}, which its shards do not hold"
+            else f"the index of {source.label} names {missing[0]}, which its shards do not hold"
         )
-    return source

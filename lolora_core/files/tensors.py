@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -83,11 +84,17 @@ class SafetensorsSource:
     config : mapping
         The model's config.json.
     notes : tuple of str
+
+    Attributes
+    ----------
+    metadata : dict of str to str
+        What the files state beside their tensors.
     """
 
     label: str
     files: tuple[ByteFile, ...]
     tensors: Mapping[str, TensorInfo] = field(init=False, repr=False)
+    metadata: Mapping[str, str] = field(init=False, repr=False)
     _places: Mapping[str, tuple[ByteFile, StoredTensor]] = field(init=False, repr=False)
     is_update: bool = False
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -95,8 +102,11 @@ class SafetensorsSource:
 
     def __post_init__(self) -> None:
         places: dict[str, tuple[ByteFile, StoredTensor]] = {}
+        metadata: dict[str, str] = {}
         for file in self.files:
-            for name, stored in read_header(file).items():
+            header = read_header(file)
+            metadata |= header.metadata
+            for name, stored in header.tensors.items():
                 if name in places:
                     raise ValueError(
                         f"{name} stands in two files of {self.label}, {places[name][0].label} and "
@@ -104,12 +114,24 @@ class SafetensorsSource:
                     )
                 places[name] = file, stored
         object.__setattr__(self, "_places", places)
+        object.__setattr__(self, "metadata", metadata)
         object.__setattr__(self, "tensors", {n: stored.info for n, (_, stored) in places.items()})
 
     @property
     def identity(self) -> str:
         """The identities of the files."""
         return " ".join(file.identity for file in self.files)
+
+    def place(self, name: str) -> tuple[ByteFile, StoredTensor]:
+        """Return the file of a tensor, and the bytes in it."""
+        return self._places[name]
+
+    def as_update(self, notes: tuple[str, ...] = ()) -> SafetensorsSource:
+        """Return the same tensors as updates ΔW, with more notes; no header is read again."""
+        made = copy(self)
+        object.__setattr__(made, "is_update", True)
+        object.__setattr__(made, "notes", (*self.notes, *notes))
+        return made
 
     def read(self, name: str) -> Tensor:
         """Return one tensor, in its own dtype.
@@ -124,6 +146,11 @@ class SafetensorsSource:
         file, stored = self._places[name]
         if not STORED_DTYPES[stored.info.dtype].numpy:
             raise ValueError(f"{name} of {file.label} is {stored.info.dtype}, which is not read")
+        return self.read_stored(name)
+
+    def read_stored(self, name: str) -> Tensor:
+        """Return one tensor of any dtype that torch has."""
+        file, stored = self._places[name]
         dtype, shape = getattr(torch, STORED_DTYPES[stored.info.dtype].torch), stored.info.shape
         if math.prod(shape) == 0:
             return torch.empty(shape, dtype=dtype)
@@ -200,6 +227,11 @@ def json_object(text: bytes, label: str) -> dict[str, Any]:
 
 
 def read_matrix(source: TensorSource, name: str) -> Float[Tensor, "m n"]:
-    """Return one tensor in the dtype in which it is computed: float32, or float64."""
+    """Return one tensor as it is computed with: float32 or float64, and 2-D.
+
+    The weight of a convolution becomes (out, in·k_h·k_w).
+    """
     tensor = source.read(name)
+    if tensor.ndim > 2:
+        tensor = tensor.flatten(1)
     return tensor if tensor.dtype == torch.float64 else tensor.float()

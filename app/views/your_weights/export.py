@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.shared import progress
 from app.shared import widgets as controls
-from app.shared.words import format_error
+from app.shared.words import as_text, format_error
 from app.views.your_weights import compute as compute_weights
 from app.views.your_weights import sentences as prose_weights
 from app.views.your_weights.archive import archive, folder_name
@@ -144,7 +144,7 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
     try:
         kept = _extracted(pair, plan)
     except (ValueError, OSError) as problem:
-        st.error(f"{problem}".rstrip(".") + ".")
+        st.error(as_text(f"{problem}".rstrip(".") + "."))
         return
     if kept is None:
         return
@@ -152,7 +152,7 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
         with st.spinner("Packing …"):
             file = archive(pair, plan, form)
     except (ValueError, OSError) as problem:
-        st.error(f"{problem}".rstrip(".") + ".")
+        st.error(as_text(f"{problem}".rstrip(".") + "."))
         return
     found = file.stored
     st.markdown(
@@ -184,6 +184,5 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
 
 
 def _share(pair: Pair, kept: Kept) -> float:
-    shapes = [pair.tuned.tensors[name].shape for name in pair.names]
     adapted = sum(row["rows"] * row["cols"] for row in kept.extraction.rows)
-    return float(adapted / sum(m * n for m, n in shapes))
+    return float(adapted / sum(m * n for m, n in pair.shapes.values()))

@@ -11,6 +11,7 @@ from app.shared import progress
 from app.shared import widgets as controls
 from app.shared.picking import PICTURE, picked_cell
 from app.shared.uploads import look_at
+from app.shared.words import as_text
 from app.views.your_weights import (
     compute as compute_weights,
 )
@@ -51,14 +52,14 @@ def surveyed(pair: Pair, rank: int, blocks: Blocks) -> Survey | None:
             lambda show: compute_weights.surveyed(pair, rank, blocks, show),
         )
     except (ValueError, OSError) as problem:
-        st.error(f"{problem}".rstrip(".") + ".")
+        st.error(as_text(f"{problem}".rstrip(".") + "."))
         return known
 
 
 def answer(found: Survey, moved: pd.DataFrame, rank: int, blocks: Blocks) -> None:
     """Say where the change lives and which structure holds it best."""
     for note in found.notes:
-        st.warning(f"{note[:1].upper()}{note[1:]}.")
+        st.warning(as_text(f"{note[:1].upper()}{note[1:]}."))
     if moved.empty:
         return
     pooled = compute_weights.pooled_errors(moved)

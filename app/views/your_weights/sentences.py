@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from app.shared.words import format_apart, format_error, join_words, percent, three_digits
+from app.shared.words import as_text, format_apart, format_error, join_words, percent, three_digits
 from lolora_core import FAMILIES
 from lolora_core.common.names import printable
 from lolora_core.explore.compare import TIE
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lolora_core.checkpoints import PeftChoice
 
 __all__ = [
+    "HOW_IT_IS_TOLD",
     "NOT_COMPLETE",
     "NOT_SURVEYED",
     "NO_HUB",
@@ -35,6 +36,7 @@ __all__ = [
     "ratios",
     "readme",
     "structure",
+    "what_it_is",
     "where",
     "winner",
 ]
@@ -47,7 +49,23 @@ NO_HUB = (
 )
 TWO_IDS = "Give both model ids."
 NOT_SURVEYED = "No matrix is surveyed yet."
+HOW_IT_IS_TOLD = (
+    "Decided from the names, types and shapes in the file's header before anything is computed; "
+    "the name of the file does not count."
+)
 NOT_COMPLETE = "The adapter can be made when the survey is complete."
+
+
+def what_it_is(words: str, evidence: Sequence[str]) -> str:
+    """Say what an uploaded file is and what tells so; names come from strangers' files.
+
+    Examples
+    --------
+    >>> what_it_is("a LoRA in kohya's format", ["12 pairs of factors, such as a"])
+    "This is a LoRA in kohya's format: 12 pairs of factors, such as a."
+    """
+    reasons = "; ".join(printable(reason) for reason in evidence[:3])
+    return f"This is {words}{': ' if reasons else ''}{as_text(reasons)}."
 
 
 def module_name(name: str) -> str:

@@ -145,7 +145,7 @@ def _header(data: bytes, name: str) -> dict[str, StoredTensor]:
             f"{MAX_HEADER // 1_000_000} MB; save it with safetensors.torch.save_file."
         )
     try:
-        return parse_header(data[8 : 8 + length], len(data))
+        return parse_header(data[8 : 8 + length], len(data)).tensors
     except ValueError as error:
         refuse_pickle_bytes(data, name)
         raise ValueError(f"{shown} {error}; upload the complete file.") from error

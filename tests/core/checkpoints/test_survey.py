@@ -107,7 +107,7 @@ def test_what_has_no_row_is_listed_with_its_reason() -> None:
     base["old.weight"] = torch.ones(3, 3)
     tuned["new.weight"] = torch.ones(3, 3)
     base["cut.weight"], tuned["cut.weight"] = torch.ones(3, 3), torch.ones(4, 3)
-    base["conv.weight"] = tuned["conv.weight"] = torch.ones(2, 2, 3, 3)
+    base["experts.weight"] = tuned["experts.weight"] = torch.ones(2, 2, 3)
     base["nan.weight"] = tuned["nan.weight"] = torch.full((3, 3), float("nan"))
     found = survey(base, tuned, n_jobs=1)
     assert {name: reason.split(";")[0] for name, reason in found.skipped.items()} == {
@@ -115,12 +115,23 @@ def test_what_has_no_row_is_listed_with_its_reason() -> None:
         "old.weight": "only in base",
         "new.weight": "only in tuned",
         "cut.weight": "its shape is (3, 3) in base and (4, 3) in tuned",
-        "conv.weight": "it has 4 axes, and a matrix has 2",
+        "experts.weight": "it has 3 axes, and a matrix has 2: a stack of matrices of shape "
+        "(2, 2, 3), not the weight of one layer",
         "nan.weight": "nan.weight of base must be finite",
         "layers.0.mlp.bias": "it has 1 axis, and a matrix needs 2",
         "step": "it holds integers (I64), and a matrix of floats is needed",
     }
     assert {*found.skipped, *(row["name"] for row in found.rows)} == {*base, *tuned}
+
+
+def test_a_convolution_is_surveyed_as_the_matrix_of_its_outputs() -> None:
+    random = torch.Generator().manual_seed(0)
+    base = {"conv.weight": torch.randn(8, 4, 3, 3, generator=random)}
+    update = torch.randn(8, 2, generator=random) @ torch.randn(2, 36, generator=random)
+    tuned = {"conv.weight": base["conv.weight"] + update.reshape(8, 4, 3, 3)}
+    (row,) = survey(base, tuned, rank=2, grids=[2], n_jobs=1).rows
+    assert (row["rows"], row["cols"], row["parameters"]) == (8, 36, 288)
+    assert row["error_global"] == pytest.approx(0, abs=1e-5)
 
 
 def test_an_unchanged_matrix_has_no_best_structure() -> None:

@@ -22,7 +22,7 @@ def test_every_dtype_is_spelled_and_measured_as_safetensors_does(name: str) -> N
     data = save({"w": tensor})
     length = int.from_bytes(data[:8], "little")
     assert json.loads(data[8 : 8 + length])["w"]["dtype"] == name
-    stored = parse_header(data[8 : 8 + length], len(data))["w"]
+    stored = parse_header(data[8 : 8 + length], len(data)).tensors["w"]
     assert stored.end - stored.start == 15 * tensor.element_size()
     held = MappingSource({"w": tensor}).tensors["w"]
     assert (held.dtype, held.views, held.reason) == (

@@ -142,13 +142,13 @@ def test_a_host_that_allows_no_hub_says_how() -> None:
 def test_the_hub_where_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
-    def open_source(where: str) -> Any:
-        opened.append(where)
-        stem = "digits-mlp-base" if where == "me/base" else "digits-mlp-rotated"
-        return checkpoint_pairs._bundled(stem)
+    def open_pair(*ids: str) -> Any:
+        opened.extend(ids)
+        stems = ("digits-mlp-base", "digits-mlp-rotated")
+        return tuple(checkpoint_pairs._bundled(stem) for stem in stems)
 
     monkeypatch.setenv("LOLORA_ALLOW_HUB", "1")
-    monkeypatch.setattr(checkpoint_pairs, "open_source", open_source)
+    monkeypatch.setattr(checkpoint_pairs, "open_pair", open_pair)
     at = start(pair="from the Hub", hub_base="me/base", hub_tuned="me/tuned@v2")
     assert not at.exception
     assert opened == ["me/base", "me/tuned@v2"]
@@ -167,7 +167,7 @@ def test_the_hub_where_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("other model", "they are not checkpoints of one model"),
         ("pickle by name", "is a pickle by its name"),
-        ("pickle", "begins like a pickle"),
+        ("pickle", "begins like one"),
         ("cut", "is cut off"),
         ("text", "not a whole safetensors file"),
         ("empty", "not a whole safetensors file"),

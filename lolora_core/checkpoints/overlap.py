@@ -6,14 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lolora_core.adapters.peft_read import AdapterSource
-from lolora_core.checkpoints.directions import read_directions
+from lolora_core.adapters.kinds import matrix_shape
+from lolora_core.adapters.stored import LINEAR
+from lolora_core.checkpoints.align import left_out, stored_kinds
+from lolora_core.checkpoints.directions import Directions, read_directions
 from lolora_core.checkpoints.overlap_words import verdict
 from lolora_core.checkpoints.pairs import natural, part_of, read_update
 from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
@@ -30,15 +32,15 @@ __all__ = ["OVERLAP_HELP", "Overlap", "overlap"]
 
 _ANGLES = ("largest_cosine", "mean_cosine", "overlap", "random")
 _SPACES = (
-    ("column", "column spaces (the outputs of a linear layer)"),
-    ("row", "row spaces (its inputs)"),
+    ("column", "column spaces, among the outputs"),
+    ("row", "row spaces, among the inputs"),
 )
 
 #: What each column of `Overlap.frame` is; A and B are the two updates of a module.
 OVERLAP_HELP = {
     "name": "Name of the module's weight, the same in both.",
-    "rows": "Rows of the matrix, m.",
-    "cols": "Columns of the matrix, n.",
+    "rows": "Outputs of the module, m.",
+    "cols": "Inputs of the module, n.",
     "first_rank": "Directions of A that are looked at: of an adapter those with a singular value "
     "above σ₁/1000, of another update those that hold 99 % of ‖A‖²_F.",
     "second_rank": "Directions of B that are looked at, chosen in the same way.",
@@ -127,7 +129,7 @@ def overlap(
     n_jobs: int = -1,
     progress: NamedProgress | None = None,
 ) -> Overlap:
-    """Compare two adapters of one model, module by module.
+    """Compare two adapters of one model, module by module, with outputs as rows.
 
     With the orthonormal bases U_A (m×r_A) and U_B (m×r_B) of the column spaces of the updates A
     and B, the cosines of the principal angles are the singular values of U_Aᵀ·U_B, and their mean
@@ -185,17 +187,15 @@ def overlap(
 
 
 def _open(where: SourceLike, argument: str) -> TensorSource:
-    source = MappingSource(where, is_update=True) if _is_named(where) else open_source(where)
+    if isinstance(where, Mapping):
+        return MappingSource(where, is_update=True)
+    source = open_source(where, needs="update")
     if not source.is_update:
         raise ValueError(
             f"{argument} must be an adapter or updates ΔW; {source.label} holds weights. Extract "
             "its adapter first: lolora extract BASE TUNED --output FOLDER"
         )
     return source
-
-
-def _is_named(where: SourceLike) -> TypeGuard[Mapping[str, Tensor]]:
-    return isinstance(where, Mapping)
 
 
 class _Matched(NamedTuple):
@@ -205,7 +205,7 @@ class _Matched(NamedTuple):
 
 
 def _match(one: TensorSource, two: TensorSource) -> _Matched:
-    skipped: dict[str, str] = {}
+    skipped = left_out(one) | left_out(two)
     usable: list[list[str]] = []
     for source in (one, two):
         names = sorted(source.tensors, key=natural)
@@ -217,7 +217,7 @@ def _match(one: TensorSource, two: TensorSource) -> _Matched:
     if names and len(differ) == len(names):
         name, reason = next(iter(differ.items()))
         raise ValueError(
-            f"{one.label} and {two.label} are not adapters of one model: of {printable(name)}, "
+            f"{one.label} and {two.label} are not adapters of one model: {printable(name)}: "
             f"{reason}"
         )
     lone = tuple(
@@ -237,22 +237,26 @@ def _reason(source: TensorSource, name: str) -> str:
 
 
 def _difference(one: TensorSource, two: TensorSource, name: str) -> str:
-    here, there = (_matrix_shape(source, name) for source in (one, two))
-    if here != there:
-        return f"the shape is {here} in the first and {there} in the second"
-    kinds = [
-        source.adapters.stored_as(name.removesuffix(".weight"))
-        for source in (one, two)
-        if isinstance(source, AdapterSource)
-    ]
-    if len(kinds) == 2 and kinds[0].is_transposed != kinds[1].is_transposed:
-        return f"the first is of {kinds[0].words} and the second of {kinds[1].words}"
-    return ""
+    here, there = (_shape(source, name) for source in (one, two))
+    return "" if here == there else f"it is {here} in the first and {there} in the second"
 
 
-def _matrix_shape(source: TensorSource, name: str) -> tuple[int, int]:
-    m, *rest = source.tensors[name].shape
-    return m, math.prod(rest)
+def _is_turned(source: TensorSource, name: str) -> bool:
+    stored = stored_kinds(source).get(name.removesuffix(".weight"), LINEAR)
+    return stored.is_transposed
+
+
+def _shape(source: TensorSource, name: str) -> tuple[int, int]:
+    """Return the outputs and the inputs of a matrix."""
+    m, n = matrix_shape(source.tensors[name].shape)
+    return (n, m) if _is_turned(source, name) else (m, n)
+
+
+def _directions(source: TensorSource, name: str) -> Directions:
+    found = read_directions(source, name)
+    if not _is_turned(source, name):
+        return found
+    return found._replace(left=found.right, right=found.left)
 
 
 def _norm(source: TensorSource, name: str) -> tuple[str, float]:
@@ -262,7 +266,7 @@ def _norm(source: TensorSource, name: str) -> tuple[str, float]:
 
 def _compare(one: TensorSource, two: TensorSource, name: str) -> tuple[str, Row]:
     with one_thread():
-        a, b = read_directions(one, name), read_directions(two, name)
+        a, b = _directions(one, name), _directions(two, name)
         row: Row = {
             "name": name,
             "rows": a.left.shape[0],

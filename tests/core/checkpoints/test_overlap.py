@@ -13,8 +13,8 @@ from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 
 from lolora_core.adapters import AdapterConfig, add_adapters
-from lolora_core.adapters.peft_read import AdapterSource
-from lolora_core.adapters.sets import AdapterSet
+from lolora_core.adapters.peft_read import AdapterSource, whole_layout
+from lolora_core.adapters.sets import AdapterSet, BlockTerm, make_term
 from lolora_core.adapters.stored import Stored
 from lolora_core.checkpoints import OVERLAP_HELP, directions, overlap
 from lolora_core.files.tensors import MappingSource
@@ -172,7 +172,7 @@ def test_what_cannot_be_compared_is_listed() -> None:
     assert [row["name"] for row in found.rows] == ["a"]
     assert (found.only_first, found.only_second) == (("only",), ("conv",))
     assert found.skipped == {
-        "b": "the shape is (4, 5) in the first and (5, 4) in the second",
+        "b": "it is (4, 5) in the first and (5, 4) in the second",
         "c": "it has 1 axis, and a matrix needs 2",
     }
     both = float(one["a"].norm()), float(one["only"].norm())
@@ -185,18 +185,20 @@ def test_a_convolution_is_out_by_the_rest() -> None:
     assert (row["rows"], row["cols"], row["cosine"]) == (6, 18, pytest.approx(1))
 
 
-def test_updates_of_different_axes_are_not_compared() -> None:
-    torch.manual_seed(0)
-    model = add_adapters(
-        nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8)), AdapterConfig(family="global", rank=2)
-    )
-    held = AdapterSet.from_model(model)
-    turned = AdapterSet(held.config, held.terms, {"1": Stored("conv1d")})
-    found = overlap(AdapterSource(held, "a", "a"), AdapterSource(turned, "b", "b"), n_jobs=1)
-    assert [row["name"] for row in found.rows] == ["0.weight"]
-    assert found.skipped["1.weight"] == (
-        "the first is of an nn.Linear and the second of a Conv1D, which stores [in, out]"
-    )
+def test_updates_stored_with_inputs_as_rows_are_turned() -> None:
+    held = adapters(0, family="global", rank=3)
+    (term,) = held.adapters.terms["0"]
+    ((b, a),) = term.factors().values()
+    layout = whole_layout((24, 32), 3)
+    turned = make_term(BlockTerm(layout, {(0, 0): (a.T, b.T)}), term.scaling, given=term.scaling)
+    stored = AdapterSet(held.adapters.config, {"0": (turned,)}, {"0": Stored("conv1d")})
+    other = AdapterSource(stored, "other", "other")
+    assert torch.allclose(other.read("0.weight").T, held.read("0.weight"), atol=1e-6)
+    for pair in ((held, other), (other, held), (other, other)):
+        (row,) = overlap(*pair, n_jobs=1).rows
+        assert (row["rows"], row["cols"]) == (32, 24)
+        assert row["cosine"] == pytest.approx(1)
+        assert (row["column_random"], row["row_random"]) == (3 / 32, 3 / 24)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +269,7 @@ def test_bad_input_says_which(tmp_path: Path) -> None:
     update = {"a": torch.eye(3)}
     with pytest.raises(ValueError, match=r"second must be an adapter.*model\.safetensors holds"):
         overlap(update, weights)
-    with pytest.raises(ValueError, match="not adapters of one model: of a, the shape is"):
+    with pytest.raises(ValueError, match="not adapters of one model: a: it is"):
         overlap(update, {"a": torch.eye(4)})
     with pytest.raises(ValueError, match="a of the tensors given must be finite"):
         overlap(update, {"a": torch.full((3, 3), float("nan"))}, n_jobs=1)

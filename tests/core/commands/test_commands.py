@@ -162,7 +162,7 @@ def test_a_target_may_be_an_array_an_image_or_a_tensor(folder: Path) -> None:
         (f"extract {BASE} {ROTATED} --output {BASE}", "File exists"),
         ("resize missing --output a", "missing is not there"),
         ("overlap missing other", "missing is not there"),
-        (f"overlap {BASE} {ROTATED}", "first must be an adapter or updates"),
+        (f"overlap {BASE} {ROTATED}", "an adapter or updates ΔW are needed"),
         (f"survey {BASE} {ROTATED} --intruders -1", "intruders must be 0"),
         ("reproduce --output missing", "must be a folder that is there"),
     ],

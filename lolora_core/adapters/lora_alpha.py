@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lolora_core.adapters.peft_settings import carried_settings, check_settings, pattern_value
-from lolora_core.files.tensors import SafetensorsSource, json_object
+from lolora_core.files.json_files import json_object
+from lolora_core.files.tensors import SafetensorsSource
 
 __all__ = ["Scales", "read_scales"]
 

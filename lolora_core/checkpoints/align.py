@@ -8,14 +8,21 @@ from typing import Any
 
 from torch import Tensor
 
+from lolora_core.adapters.adapter_source import AdapterSource
 from lolora_core.adapters.kinds import matrix_shape, weight_kinds
-from lolora_core.adapters.peft_read import AdapterSource
 from lolora_core.adapters.stored import LINEAR, Stored
 from lolora_core.checkpoints.sources import SourceLike, open_source
 from lolora_core.files.header import TensorInfo
 from lolora_core.files.tensors import TensorSource
 
-__all__ = ["AlignedSource", "carried_settings", "left_out", "open_pair", "stored_kinds"]
+__all__ = [
+    "AlignedSource",
+    "carried_settings",
+    "held_rank",
+    "left_out",
+    "open_pair",
+    "stored_kinds",
+]
 
 
 @dataclass(frozen=True)
@@ -123,3 +130,10 @@ def left_out(source: TensorSource) -> dict[str, str]:
     if isinstance(source, AlignedSource):
         return left_out(source.source)
     return dict(source.adapters.left_out) if isinstance(source, AdapterSource) else {}
+
+
+def held_rank(source: TensorSource, name: str) -> int | None:
+    """Return the largest rank that an adapter's factors can give one update; None without any."""
+    if isinstance(source, AlignedSource):
+        return held_rank(source.source, name)
+    return source.held_rank(name) if isinstance(source, AdapterSource) else None

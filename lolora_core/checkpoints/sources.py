@@ -175,7 +175,8 @@ def _open_adapter(found: Found) -> TensorSource:
     if found.folder is not None:
         return _with_notes(open_adapters(found.folder), found)
     if found.own is None and found.adapter_config is not None:
-        return _with_notes(open_peft(found.adapter_config, found.source()), found)
+        parts = SafetensorsSource(found.label, found.files, headers=found.headers())
+        return _with_notes(open_peft(found.adapter_config, parts), found)
     (file,) = found.files
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)

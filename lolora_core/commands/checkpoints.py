@@ -1,4 +1,4 @@
-"""The commands for checkpoints and adapters: survey, extract, resize."""
+"""The commands for checkpoints and adapters: survey, extract, resize, overlap."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ __all__ = ["register"]
 _SOURCE = "A .safetensors file, a folder, or a model id OWNER/NAME[@REVISION]"
 Base = Annotated[str, typer.Argument(metavar="BASE", help=f"{_SOURCE}.")]
 Tuned = Annotated[str, typer.Argument(metavar="TUNED", help=f"{_SOURCE}, or an adapter folder.")]
-Adapter = Annotated[
-    str, typer.Argument(metavar="ADAPTER", help="A folder of PEFT (LoRA, GraLoRA) or of ours.")
-]
+_ADAPTER = "A folder of PEFT (LoRA, GraLoRA) or of ours"
+Adapter = Annotated[str, typer.Argument(metavar="ADAPTER", help=f"{_ADAPTER}.")]
 Energy = Annotated[float | None, typer.Option(help="Share of ‖ΔW‖² to keep in each matrix.")]
 Error = Annotated[float | None, typer.Option(help="Relative error allowed in each matrix.")]
 Shared = Annotated[
@@ -54,15 +53,16 @@ Peft = Annotated[
 Jobs = Annotated[int, typer.Option(help="Matrices at a time; -1 is one for each core.")]
 
 
-class _SurveyCommand(TyperCommand):
-    """A command whose help ends with what each column is, which is asked for only then."""
+class _TableCommand(TyperCommand):
+    """A command whose help ends with what each column of its rows is."""
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the end of the help page."""
-        from lolora_core.checkpoints import COLUMN_HELP  # loads torch
+        from lolora_core.checkpoints import COLUMN_HELP, OVERLAP_HELP  # loads torch
 
-        with formatter.section("Columns, in JSON and CSV; σ are the singular values of ΔW"):
-            formatter.write_dl([*COLUMN_HELP.items()])
+        columns = {"survey": COLUMN_HELP, "overlap": OVERLAP_HELP}[self.name or ""]
+        with formatter.section("Columns of the rows in full"):
+            formatter.write_dl([*columns.items()])
 
 
 @sentences
@@ -291,8 +291,65 @@ def resize_command(adapter: Adapter, **options: Any) -> None:
     _write_adapter(None, adapter, "all-linear", **options)
 
 
+@sentences
+def overlap_command(
+    first: Annotated[str, typer.Argument(metavar="A", help=f"{_ADAPTER}.")],
+    second: Annotated[str, typer.Argument(metavar="B", help=f"{_ADAPTER}, of the same model.")],
+    jobs: Jobs = -1,
+    json: AsJson = False,
+) -> None:
+    """Compare two adapters: the directions they share, and whether they clash when both apply.
+
+    Example: lolora overlap lora other
+    """
+    from lolora_core.checkpoints import overlap
+
+    with progress_bar("overlap") as progress:
+        found = overlap(first, second, n_jobs=jobs, progress=progress)
+    for note in found.notes:
+        say(f"Note: {note}.")
+    if json:
+        print_json(
+            {
+                "verdict": found.verdict,
+                "total": found.total,
+                "rows": found.rows,
+                "only_first": found.only_first,
+                "only_second": found.only_second,
+                "skipped": found.skipped,
+                "notes": found.notes,
+            }
+        )
+        return
+    rows = [{**row, "shape": f"{row['rows']}×{row['cols']}"} for row in found.rows]
+    print_table(
+        {
+            "name": "matrix",
+            "shape": "shape",
+            "first_rank": "rank of A",
+            "second_rank": "rank of B",
+            "first_norm": "‖A‖",
+            "second_norm": "‖B‖",
+            "sum_norm": "‖A + B‖",
+            "cosine": "cosine",
+            "column_overlap": "columns shared",
+            "column_random": "by chance",
+            "row_overlap": "rows shared",
+            "row_random": "by chance",
+        },
+        [*rows, {"name": "all modules", "shape": "", **found.total}],
+    )
+    for letter, names in (("A", found.only_first), ("B", found.only_second)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            say(f"Only in {letter}: {', '.join(names[:3])}{more}")
+    _print_skipped(found.skipped)
+    print(found.verdict)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
-    app.command("survey", cls=_SurveyCommand)(survey_command)
+    app.command("survey", cls=_TableCommand)(survey_command)
     app.command("extract", cls=FamiliesCommand)(extract_command)
     app.command("resize", cls=FamiliesCommand)(resize_command)
+    app.command("overlap", cls=_TableCommand)(overlap_command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
@@ -107,14 +107,7 @@ def reject_dense(source: AdapterSource) -> AdapterSet:
         for name in update.parts.values()
     }
     stored = {name: kind for name, kind in adapters.stored.items() if name in adapters.terms}
-    return AdapterSet(
-        adapters.config,
-        adapters.terms,
-        stored,
-        adapters.carried,
-        {**adapters.left_out, **more},
-        adapters.notes,
-    )
+    return replace(adapters, stored=stored, left_out={**adapters.left_out, **more})
 
 
 def open_lora_file(source: SafetensorsSource) -> AdapterSource:
@@ -158,6 +151,7 @@ def open_lora_file(source: SafetensorsSource) -> AdapterSource:
         scales.carried,
         {**parts.left_out, **left_out},
         (*scales.notes, *adapters.notes),
+        spelling="file",
     )
     return AdapterSource(adapters, label, source.identity, dense, source)
 

@@ -14,6 +14,7 @@ from lolora_core.adapters.peft_read import read_adapters, read_peft
 from lolora_core.adapters.peft_write import from_peft, to_peft
 from lolora_core.checkpoints.columns import COLUMN_HELP
 from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
+from lolora_core.checkpoints.merge import Merged, merge_checkpoint
 from lolora_core.checkpoints.sources import open_source, what
 from lolora_core.checkpoints.survey import Survey, survey
 from lolora_core.files.contents import Contents
@@ -23,11 +24,13 @@ __all__ = [
     "COLUMN_HELP",
     "Contents",
     "Extraction",
+    "Merged",
     "PeftChoice",
     "Survey",
     "TensorSource",
     "extract_adapters",
     "from_peft",
+    "merge_checkpoint",
     "open_source",
     "peft_choices",
     "read_adapters",

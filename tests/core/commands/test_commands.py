@@ -38,6 +38,7 @@ COMMANDS = (
     "extract",
     "resize",
     "what",
+    "merge",
     "reproduce",
     "bench",
 )

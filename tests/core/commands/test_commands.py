@@ -39,6 +39,7 @@ COMMANDS = (
     "resize",
     "what",
     "overlap",
+    "merge",
     "reproduce",
     "bench",
 )

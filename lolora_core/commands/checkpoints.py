@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -26,6 +26,11 @@ from lolora_core.commands.shared import (
     say,
     sentences,
 )
+
+if TYPE_CHECKING:
+    import torch
+
+    from lolora_core.checkpoints import Extraction
 
 __all__ = ["register"]
 
@@ -49,6 +54,12 @@ Dtype = Annotated[str, typer.Option(help="float32, float16 or bfloat16.")]
 Output = Annotated[Path, typer.Option(help="Folder of the adapter.")]
 Peft = Annotated[
     bool, typer.Option("--peft", help="Write a folder for PEFT in place of load_adapters.")
+]
+Kohya = Annotated[
+    bool, typer.Option("--kohya", help="Write lora.safetensors in kohya's format, for ComfyUI.")
+]
+Prefix = Annotated[
+    str, typer.Option(help="With --kohya: before names that do not tell, lora_unet or lora_te.")
 ]
 Jobs = Annotated[int, typer.Option(help="Matrices at a time; -1 is one for each core.")]
 
@@ -160,6 +171,26 @@ def _print_skipped(skipped: dict[str, str], changes: dict[str, float] | None = N
             say(f"  {', '.join(names[:3])}{more}: {reason}{size}")
 
 
+def _write_peft(found: Extraction, output: Path, dtype: torch.dtype) -> None:
+    """Write a folder for PEFT; for a pipeline one for each of its models."""
+    from lolora_core.adapters.peft_names import by_component
+    from lolora_core.adapters.peft_verify import why_not_verified
+    from lolora_core.checkpoints import peft_choices, to_peft
+
+    parts = by_component(found.adapters)
+    for component, adapters in parts.items():
+        folder = output / component if len(parts) > 1 else output
+        for choice in peft_choices(adapters, dtype=dtype):
+            say(f"Possible: {choice.summary}.")
+        written = to_peft(adapters, folder, dtype=dtype, base_config=found.base_config)
+        say(f"Wrote {folder}: {written.summary}.")
+        say(
+            f"Not opened with PEFT: {why_not_verified(found.base_config)}."
+            if written.verified is None
+            else f"PEFT opens it and applies the same ΔW, to {written.verified:.1g} of its norm."
+        )
+
+
 def _write_adapter(
     base: str | None,
     tuned: str,
@@ -176,13 +207,17 @@ def _write_adapter(
     grid: GridOption = "8",
     dtype: Dtype = "float32",
     peft: Peft = False,
+    kohya: Kohya = False,
+    prefix: Prefix = "lora_unet",
     jobs: Jobs = -1,
     json: AsJson = False,
 ) -> None:
-    from lolora_core.adapters.peft_verify import why_not_verified
-    from lolora_core.checkpoints import extract_adapters, peft_choices, to_peft
+    from lolora_core.adapters.kohya_write import to_kohya
+    from lolora_core.checkpoints import extract_adapters
     from lolora_core.checkpoints.extract import DTYPES
 
+    if peft and kohya:
+        raise ValueError("give --peft or --kohya, not both")
     if dtype not in DTYPES:
         raise ValueError(f"--dtype must be one of {', '.join(DTYPES)}; it is {dtype!r}")
     size: dict[str, Any] = {"rank": rank, "budget": budget, "energy": energy, "error": error}
@@ -204,18 +239,12 @@ def _write_adapter(
         )
     for note in found.notes:
         say(f"Note: {note}.")
-    if peft:
-        for choice in peft_choices(found.adapters, dtype=DTYPES[dtype]):
-            say(f"Possible: {choice.summary}.")
-        written = to_peft(
-            found.adapters, output, dtype=DTYPES[dtype], base_config=found.base_config
-        )
-        say(f"Wrote {output}: {written.summary}.")
-        say(
-            f"Not opened with PEFT: {why_not_verified(found.base_config)}."
-            if written.verified is None
-            else f"PEFT opens it and applies the same ΔW, to {written.verified:.1g} of its norm."
-        )
+    if kohya:
+        file = output / "lora.safetensors"
+        error = to_kohya(found.adapters, file, prefix=prefix, dtype=DTYPES[dtype])
+        say(f"Wrote {file}: a LoRA in kohya's format, relative error {error:.3g}.")
+    elif peft:
+        _write_peft(found, output, DTYPES[dtype])
     else:
         found.save(output)
         say(

@@ -13,7 +13,8 @@ from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 
 from lolora_core.adapters import AdapterConfig, add_adapters
-from lolora_core.adapters.peft_read import AdapterSource, whole_layout
+from lolora_core.adapters.adapter_source import AdapterSource
+from lolora_core.adapters.factor_pairs import whole_layout
 from lolora_core.adapters.sets import AdapterSet, BlockTerm, make_term
 from lolora_core.adapters.stored import Stored
 from lolora_core.checkpoints import OVERLAP_HELP, directions, overlap

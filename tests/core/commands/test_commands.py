@@ -37,6 +37,7 @@ COMMANDS = (
     "survey",
     "extract",
     "resize",
+    "what",
     "overlap",
     "reproduce",
     "bench",

@@ -114,11 +114,9 @@ def maps(frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
 def matrix_choice(moved: pd.DataFrame) -> str:
     """Draw the choice of a matrix; return its name."""
     names = [str(name) for name in moved["name"]]
-
-    def words(name: str) -> str:
-        return name or f"{names[0]} (largest ‖ΔW‖)"
-
-    picked = controls.choice(MATRIX, ["", *names], format_func=words)
+    # No name of this pair: the browser keeps the words of a choice when the pair changes.
+    words = {"": "the one with the largest ‖ΔW‖"}
+    picked = controls.choice(MATRIX, ["", *names], format_func=lambda name: words.get(name, name))
     return picked or names[0]
 
 

@@ -392,7 +392,7 @@ def picked(row: pd.Series) -> str:
     if row.best_error < row.error_global - TIE:
         lowest = f"lowest error {format_error(row.best_error)}"
     return (
-        f"{row.rows:,} × {row.cols:,}, {row['dtype']}. ‖ΔW‖ = {three_digits(row.update_norm)}, "
+        f"{quoted(str(row['name']))}, {row.rows:,} × {row.cols:,}, {row['dtype']}. ‖ΔW‖ = {three_digits(row.update_norm)}, "
         f"‖ΔW‖/‖W‖ = {three_digits(row.relative_update)}. Effective rank "
         f"{three_digits(row.effective_rank)} of {min(row.rows, row.cols)}; the first 8 singular "
         f"values hold {percent(float(row.energy_8))} of ‖ΔW‖². Error of global "

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,7 +41,6 @@ __all__ = [
     "partial",
     "pooled_errors",
     "surveyed",
-    "whole_error",
 ]
 
 Progress = Callable[[float, str], None]
@@ -238,20 +237,6 @@ class Kept:
     def nbytes(self) -> int:
         """Memory, about."""
         return 2 * self.own_bytes + self.exact.nbytes + self.truncated.nbytes
-
-
-def whole_error(rows: Sequence[dict[str, Any]], moved: pd.DataFrame) -> float:
-    """Return the relative error over all matrices that changed; without an adapter it is 1 each.
-
-    Examples
-    --------
-    >>> moved = pd.DataFrame({"name": ["a.weight", "b"], "update_norm": [3.0, 4.0]})
-    >>> round(whole_error([{"name": "a", "update_norm": 3.0, "relative_error": 0.0}], moved), 6)
-    0.8
-    """
-    total = float((moved["update_norm"] ** 2).sum())
-    kept = sum((1 - row["relative_error"] ** 2) * row["update_norm"] ** 2 for row in rows)
-    return float(np.sqrt(max(0.0, 1 - kept / total))) if total else 0.0
 
 
 def extraction_seconds(pair: Pair, plan: AdapterPlan) -> float:

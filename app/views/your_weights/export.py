@@ -130,10 +130,23 @@ def _matrices(found: Extraction) -> None:
             },
         )
         st.dataframe(
-            pd.DataFrame(list(found.skipped.items()), columns=["tensor", "reason"]),
+            pd.DataFrame(
+                {
+                    "tensor": list(found.skipped),
+                    "‖change‖": [found.changes.get(name) for name in found.skipped],
+                    "why it has no adapter": list(found.skipped.values()),
+                }
+            ),
             hide_index=True,
             width="stretch",
             key="left_out",
+            column_config={
+                "‖change‖": column.NumberColumn(
+                    help="Norm of tuned − base, no unit; it counts in the error over the whole "
+                    "tuned model. Empty where it is not known.",
+                    format="%.3g",
+                )
+            },
         )
 
 
@@ -160,12 +173,13 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
             plan.family,
             form,
             (len(found.rows), len(moved)),
-            (found.relative_error, compute_weights.whole_error(found.rows, moved)),
+            (found.relative_error, found.whole_relative_error),
             (found.adapters.num_parameters, file.num_parameters),
             (len(file.data), pair.tuned_bytes),
         ),
-        help="√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), measured on what the file holds. A matrix without an "
-        "adapter keeps the values of the base, which is an error of 1.",
+        help="√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), measured on what the file holds. Over the whole tuned model "
+        "biases, norms and embeddings count too; without an adapter they keep the values of the "
+        "base, which is an error of 1.",
     )
     _sizes(pair, plan, kept)
     name = folder_name(pair, plan, form)

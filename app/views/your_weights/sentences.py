@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -349,7 +350,8 @@ def adapter(
     counts : (int, int)
         Matrices with an adapter, and all that changed.
     errors : (float, float)
-        Measured of what the file holds, over the one and over the other.
+        Measured of what the file holds: over the adapted matrices, and over the whole tuned model;
+        the latter NaN where it is not known.
     parameters : (int, int)
         Of the family, and numbers in the file.
     sizes : (int, int or None)
@@ -361,16 +363,17 @@ def adapter(
     'As **global** on 3 of 3 changed matrices: error 0.125, 1,000 parameters; for “PEFT” a zip of \
 4.00 kB in place of 40.0 kB for the tuned file, 10.0 % of it.'
     >>> adapter("adaptive", "PEFT", (2, 3), (0.125, 0.5), (1000, 1600), (6400, 4000))
-    'As **adaptive** on 2 of 3 changed matrices: error 0.125 on these and 0.500 over all 3, 1,000 \
-parameters; for “PEFT” a zip of 6.40 kB that holds 1,600, more than the 4.00 kB of the tuned file.'
+    'As **adaptive** on 2 of 3 changed matrices: error 0.125 on these and 0.500 over the whole \
+tuned model, 1,000 parameters; for “PEFT” a zip of 6.40 kB that holds 1,600, more than the \
+4.00 kB of the tuned file.'
     """
     size, whole = sizes
     used, stored = parameters
-    both = (
-        ""
-        if counts[0] == counts[1]
-        else (f" on these and {format_error(errors[1])} over all {counts[1]}")
-    )
+    both = ""
+    if math.isnan(errors[1]):
+        both = " on these; over the whole tuned model it is not known, for a tensor is not finite"
+    elif format_error(errors[0]) != format_error(errors[1]):
+        both = f" on these and {format_error(errors[1])} over the whole tuned model"
     holds_them = "" if used == stored else f" that holds {stored:,},"
     text = (
         f"As **{family}** on {counts[0]} of {counts[1]} changed matrices: error "
@@ -392,7 +395,8 @@ def picked(row: pd.Series) -> str:
     if row.best_error < row.error_global - TIE:
         lowest = f"lowest error {format_error(row.best_error)}"
     return (
-        f"{quoted(str(row['name']))}, {row.rows:,} × {row.cols:,}, {row['dtype']}. ‖ΔW‖ = {three_digits(row.update_norm)}, "
+        f"{quoted(str(row['name']))}, {row.rows:,} × {row.cols:,}, {row['dtype']}. "
+        f"‖ΔW‖ = {three_digits(row.update_norm)}, "
         f"‖ΔW‖/‖W‖ = {three_digits(row.relative_update)}. Effective rank "
         f"{three_digits(row.effective_rank)} of {min(row.rows, row.cols)}; the first 8 singular "
         f"values hold {percent(float(row.energy_8))} of ‖ΔW‖². Error of global "

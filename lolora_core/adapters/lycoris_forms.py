@@ -81,8 +81,8 @@ def dense_delta(form: DenseForm, parts: Mapping[str, Tensor], scale: float) -> T
     first, second = (_product(wide, f"lokr_w{n}", f"lokr_t{n}") for n in (1, 2))
     if first.ndim != 2 or second.ndim < 2:
         raise ValueError(f"{tuple(first.shape)} and {tuple(second.shape)} have no product ⊗")
-    axes = (..., *(None for _ in second.shape[2:]))
-    return torch.kron(first[axes], second.contiguous()) * scale
+    # The Kronecker product of the first two axes; the kernel's stay behind them.
+    return torch.einsum("ij,kl...->ikjl...", first, second).flatten(0, 1).flatten(1, 2) * scale
 
 
 def _product(parts: Mapping[str, Tensor], name: str, core: str) -> Tensor:

@@ -14,6 +14,7 @@ from lolora_core.adapters.peft_read import read_adapters, read_peft
 from lolora_core.adapters.peft_write import from_peft, to_peft
 from lolora_core.checkpoints.columns import COLUMN_HELP
 from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
+from lolora_core.checkpoints.merge import Merged, merge_checkpoint
 from lolora_core.checkpoints.overlap import OVERLAP_HELP, Overlap, overlap
 from lolora_core.checkpoints.sources import open_source, what
 from lolora_core.checkpoints.survey import Survey, survey
@@ -25,12 +26,14 @@ __all__ = [
     "OVERLAP_HELP",
     "Contents",
     "Extraction",
+    "Merged",
     "Overlap",
     "PeftChoice",
     "Survey",
     "TensorSource",
     "extract_adapters",
     "from_peft",
+    "merge_checkpoint",
     "open_source",
     "overlap",
     "peft_choices",

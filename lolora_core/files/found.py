@@ -40,6 +40,8 @@ class Found:
         With the tensors.
     index, adapter_config, own : mapping, optional
         The JSON beside them.
+    index_name : str
+        The file of the index.
     config : mapping
         The model's config.json.
     notes : tuple of str
@@ -51,6 +53,7 @@ class Found:
     label: str
     files: tuple[ByteFile, ...]
     index: Mapping[str, Any] | None = None
+    index_name: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     adapter_config: Mapping[str, Any] | None = None
     own: Mapping[str, Any] | None = None
@@ -170,7 +173,7 @@ def _open_choice(folder: Path, label: str, choice: Choice) -> Found:
                 f"{len(missing)} of {len(shards)} are missing"
             )
         files = tuple(LocalFile(folder / shard) for shard in shards)
-        return Found(label, files, index=index, folder=folder)
+        return Found(label, files, index=index, index_name=choice.name, folder=folder)
     files = (LocalFile(folder / choice.name),)
     if choice.kind == "peft":
         settings = read_json(folder / PEFT_CONFIG)

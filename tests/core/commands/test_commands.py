@@ -39,6 +39,7 @@ COMMANDS = (
     "resize",
     "what",
     "overlap",
+    "merge",
     "reproduce",
     "bench",
 )
@@ -67,7 +68,7 @@ def test_the_examples_of_the_readme_run(folder: Path) -> None:
     for line in lines:
         result = run(line)
         assert result.exit_code == 0, (line, result.output)
-    assert {line.split()[0] for line in lines} == set(COMMANDS[:7])
+    assert {line.split()[0] for line in lines} == set(COMMANDS[:9])
     survey = pd.read_csv(folder / "survey.csv")
     assert sorted(survey["rows"]) == [10, 256, 256]
     assert len(read_peft(folder / "adapter").terms) == 3

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lolora_core.adapters.adapter_source import AdapterSource
 from lolora_core.adapters.layer import BlockFactors
-from lolora_core.adapters.peft_read import AdapterSource
 from lolora_core.common.checks import reject_nonfinite
 from lolora_core.common.names import printable
 from lolora_core.files.tensors import TensorSource, read_matrix
@@ -72,8 +72,8 @@ def read_directions(source: TensorSource, name: str) -> Directions:
     >>> found.rank, found.values.tolist()
     (2, [10.0, 9.0, 0.10000000149011612])
     """
-    known = isinstance(source, AdapterSource)
-    product = _thin_product(source, name) if isinstance(source, AdapterSource) else None
+    terms = _terms(source, name)
+    product = _thin_product(terms)
     if product is None:
         matrix = read_matrix(source, name)
         matrix = matrix.flatten(1)
@@ -86,7 +86,7 @@ def read_directions(source: TensorSource, name: str) -> Directions:
         inner, values, outer = torch.linalg.svd(r1 @ r2.T)
         left, right = q1 @ inner, outer @ q2.T
     values = values.double()
-    return Directions(left.double(), values, right.T.double(), _rank(values, known=known))
+    return Directions(left.double(), values, right.T.double(), _rank(values, known=bool(terms)))
 
 
 def _rank(values: Float[Tensor, " k"], *, known: bool) -> int:
@@ -98,10 +98,17 @@ def _rank(values: Float[Tensor, " k"], *, known: bool) -> int:
     return int((held < DENSE_ENERGY * held[-1]).sum()) + 1
 
 
-def _thin_product(source: AdapterSource, name: str) -> tuple[Tensor, Tensor] | None:
+def _terms(source: TensorSource, name: str) -> Sequence[BlockFactors]:
+    """Return the factors of an update, nothing where it is not made of factors alone."""
+    if not isinstance(source, AdapterSource):
+        return ()
+    return source.adapters.terms.get(name.removesuffix(".weight"), ())
+
+
+def _thin_product(terms: Sequence[BlockFactors]) -> tuple[Tensor, Tensor] | None:
     """Return L of shape (m, k) and R (k, n) with ΔW = L·R; None where k is not small."""
-    terms = source.adapters.terms[name.removesuffix(".weight")]
-    if 2 * sum(term.layout.slots for term in terms) > min(terms[0].layout.grid.shape):
+    slots = sum(term.layout.slots for term in terms)
+    if not slots or 2 * slots > min(terms[0].layout.grid.shape):
         return None
     return _whole_factors(terms)
 

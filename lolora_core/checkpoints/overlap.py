@@ -20,6 +20,7 @@ from lolora_core.checkpoints.overlap_words import verdict
 from lolora_core.checkpoints.pairs import natural, part_of, read_update
 from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
 from lolora_core.checkpoints.rows import Row
+from lolora_core.checkpoints.same_names import same_names
 from lolora_core.checkpoints.sources import SourceLike, open_source
 from lolora_core.common.names import printable
 from lolora_core.common.threads import one_thread
@@ -131,6 +132,8 @@ def overlap(
 ) -> Overlap:
     """Compare two adapters of one model, module by module, with outputs as rows.
 
+    Files of kohya and diffusers are matched by what their names mean, see `same_names`.
+
     With the orthonormal bases U_A (m×r_A) and U_B (m×r_B) of the column spaces of the updates A
     and B, the cosines of the principal angles are the singular values of U_Aᵀ·U_B, and their mean
     square is ‖U_AᵀU_B‖²_F/min(r_A, r_B); two random spaces have max(r_A, r_B)/m on average. The
@@ -164,7 +167,7 @@ def overlap(
     >>> found.total["sum_norm"], found.total["column_overlap"], found.total["row_overlap"]
     (5.0, 0.0, 1.0)
     """
-    one, two = _open(first, "first"), _open(second, "second")
+    one, two = same_names(_open(first, "first"), _open(second, "second"))
     names, lone, skipped = _match(one, two)
     calls = [
         *((_compare, part_of(one, name), part_of(two, name), name) for name in names),
@@ -181,7 +184,10 @@ def overlap(
         lone[0][1],
         lone[1][1],
         skipped,
-        (*one.notes, *two.notes),
+        (
+            *(f"{source.label}: {note}" for source in (one, two) for note in source.notes),
+            *_no_name_shared(one, two, names),
+        ),
         len(found) == len(calls),
     )
 
@@ -226,6 +232,16 @@ def _match(one: TensorSource, two: TensorSource) -> _Matched:
     )
     shared = tuple(name for name in names if name not in differ)
     return _Matched(shared, (lone[0], lone[1]), dict(sorted((skipped | differ).items())))
+
+
+def _no_name_shared(one: TensorSource, two: TensorSource, names: Sequence[str]) -> list[str]:
+    if names or not one.tensors or not two.tensors:
+        return []
+    here, there = (printable(min(source.tensors, key=natural)) for source in (one, two))
+    return [
+        f"no module has one name in both: {one.label} names {here}, {two.label} names {there}; "
+        "they are taken as different modules"
+    ]
 
 
 def _reason(source: TensorSource, name: str) -> str:

@@ -49,13 +49,13 @@ def verdict(total: Mapping[str, float | None], rows: Sequence[Row]) -> str:
     Examples
     --------
     >>> verdict({"first_norm": 1.0, "second_norm": 2.0, "cosine": 0.0, "sum_norm": 5 ** 0.5}, [])
-    'They do not clash: no module is changed by both, so each keeps its effect.'
+    'They do not clash: as their names tell, no module is changed by both.'
     """
     first, second = total["first_norm"] or 0.0, total["second_norm"] or 0.0
     if not first or not second:
         return "They do not clash: one of them changes nothing."
     if not rows:
-        return "They do not clash: no module is changed by both, so each keeps its effect."
+        return "They do not clash: as their names tell, no module is changed by both."
     size = (
         f"‖A + B‖ is {total['sum_norm']:.3g}; it would be {math.hypot(first, second):.3g} if they "
         "did not meet."

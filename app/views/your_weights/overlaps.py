@@ -12,7 +12,7 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.views.your_weights.pairs import MemoryFile, held_file
-from lolora_core.adapters.peft_read import AdapterSource
+from lolora_core.adapters.adapter_source import AdapterSource
 from lolora_core.checkpoints import Overlap, TensorSource, open_source, overlap
 from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT_TENSORS
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import save_file
 from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 
@@ -263,6 +264,56 @@ def test_threads_give_the_same_and_a_stop_is_said() -> None:
     assert [row["name"] for row in alone.rows][-1] == "11.weight"
     part = overlap(updates, others, n_jobs=1, progress=lambda done, total, name: done < 3)
     assert (len(part.rows), part.complete, alone.complete) == (3, False, True)
+
+
+def lora_file(path: Path, names: dict[str, str], seed: int) -> Path:
+    made = {}
+    for at, (module, parts) in enumerate(names.items()):
+        down, up = parts.split()
+        made[f"{module}{down}"] = draw(4, 48, seed=seed + at)
+        made[f"{module}{up}"] = draw(48, 4, seed=seed + at + 100)
+    save_file(made, path)
+    return path
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_kohya_and_diffusers_names_of_one_module_meet(tmp_path: Path, turned: bool) -> None:
+    kohya, dotted = ".lora_down.weight .lora_up.weight", ".lora_A.weight .lora_B.weight"
+    where = "down_blocks{0}0{0}attentions{0}0{0}proj_in"
+    files = [
+        lora_file(tmp_path / "k.safetensors", {f"lora_unet_{where.format('_')}": kohya}, 0),
+        lora_file(tmp_path / "d.safetensors", {f"unet.{where.format('.')}": dotted}, 0),
+    ]
+    found = overlap(*(files[::-1] if turned else files), n_jobs=1)
+    (row,) = found.rows
+    assert row["name"] == f"unet.{where.format('.')}.weight"
+    assert row["cosine"] == pytest.approx(1)
+    assert {note.split(":")[0] for note in found.notes} == {str(file) for file in files}
+
+
+def test_names_that_never_meet_are_noted() -> None:
+    found = overlap({"a.weight": torch.eye(3)}, {"b.weight": torch.eye(3)}, n_jobs=1)
+    (note,) = found.notes
+    assert "names a.weight" in note
+    assert "names b.weight" in note
+    assert "as their names tell" in found.verdict
+
+
+def test_updates_that_are_no_product_are_compared_dense(tmp_path: Path) -> None:
+    module = "lora_unet_mid_block_attentions_0_proj_in"
+    parts = {
+        f"hada_w{at}_{side}": (24, 3) if side == "a" else (3, 16) for at in "12" for side in "ab"
+    }
+    held = {
+        f"{module}.{name}": draw(*shape, seed=at) for at, (name, shape) in enumerate(parts.items())
+    }
+    save_file(held | {f"{module}.alpha": torch.tensor(3.0)}, tmp_path / "loha.safetensors")
+    (row,) = overlap(tmp_path / "loha.safetensors", tmp_path / "loha.safetensors", n_jobs=1).rows
+    dense = (held[f"{module}.hada_w1_a"] @ held[f"{module}.hada_w1_b"]) * (
+        held[f"{module}.hada_w2_a"] @ held[f"{module}.hada_w2_b"]
+    )
+    assert row["first_norm"] == pytest.approx(float(dense.norm()), rel=1e-5)
+    assert row["row_overlap"] == pytest.approx(1)
 
 
 def test_bad_input_says_which(tmp_path: Path) -> None:

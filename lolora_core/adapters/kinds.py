@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 from lolora_core.adapters.stored import LINEAR, Stored
 from lolora_core.files.header import TensorInfo
 
-__all__ = ["WeightKind", "matrix_shape", "weight_kinds"]
+__all__ = ["CONV1D_MODELS", "CONV1D_NAMES", "WeightKind", "matrix_shape", "weight_kinds"]
 
 #: Models of transformers 5 whose layers are Conv1D.
-_CONV1D_MODELS = frozenset({"clvp", "decision_transformer", "gpt2", "imagegpt", "openai-gpt"})
-_CONV1D_NAMES = frozenset({"c_attn", "c_proj", "c_fc", "q_attn"})
+CONV1D_MODELS = frozenset({"clvp", "decision_transformer", "gpt2", "imagegpt", "openai-gpt"})
+#: Last parts of the names of their layers.
+CONV1D_NAMES = frozenset({"c_attn", "c_proj", "c_fc", "q_attn"})
 # What embeddings of transformers are called; the last part of a module's name.
 _EMBEDDINGS = re.compile(
     r"wte|wpe|shared|embed_in|embed_tokens|embed_positions|tok_embeddings|tokens_embed|"
@@ -191,8 +192,8 @@ class _Evidence:
         if len(alike) == 1:
             why = f"square, and every other {_last(name)} is stored so"
             return _conv1d(why) if alike == {"conv1d"} else self._linear(name, shape, why)
-        conv1d_name = _last(name) in _CONV1D_NAMES
-        if self.model_type in _CONV1D_MODELS and conv1d_name:
+        conv1d_name = _last(name) in CONV1D_NAMES
+        if self.model_type in CONV1D_MODELS and conv1d_name:
             return _conv1d(f"config.json says {self.model_type}, whose {_last(name)} is a Conv1D")
         if self.model_type and not conv1d_name:
             return self._linear(name, shape, f"a layer of {self.model_type} that is no Conv1D")

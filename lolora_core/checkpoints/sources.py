@@ -14,10 +14,10 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from lolora_core.adapters.lora_files import open_lora_file
-from lolora_core.adapters.peft_read import AdapterSource, open_adapters
+from lolora_core.adapters.peft_read import AdapterSource, open_adapters, open_peft
 from lolora_core.checkpoints.remote import find_remote
 from lolora_core.files.contents import IS_UPDATE, Contents, classify
-from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT_TENSORS
+from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS
 from lolora_core.files.found import Found, find_local
 from lolora_core.files.pickles import refuse_pickle_name
 from lolora_core.files.ranges import ByteFile
@@ -144,7 +144,7 @@ def _open(found: Found, needs: Needs) -> TensorSource:
     )
     if contents.kind == "factors":
         _refuse_if(needs == "weights", found.label, contents.words)
-        return open_lora_file(source, contents)
+        return open_lora_file(source)
     if contents.kind == "update":
         _refuse_if(needs == "weights", found.label, contents.words)
         return source.as_update()
@@ -174,13 +174,14 @@ def _refuse_if(wrong: bool, label: str, words: str) -> None:
 def _open_adapter(found: Found) -> TensorSource:
     if found.folder is not None:
         return _with_notes(open_adapters(found.folder), found)
-    names = (OWN_CONFIG, OWN_TENSORS) if found.own is not None else (PEFT_CONFIG, PEFT_TENSORS)
-    settings = found.adapter_config if found.own is None else found.own
+    if found.own is None and found.adapter_config is not None:
+        parts = SafetensorsSource(found.label, found.files, headers=found.headers())
+        return _with_notes(open_peft(found.adapter_config, parts), found)
     (file,) = found.files
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        (folder / names[0]).write_text(json.dumps(settings), encoding="utf-8")
-        (folder / names[1]).write_bytes(file.read(0, file.size))
+        (folder / OWN_CONFIG).write_text(json.dumps(found.own), encoding="utf-8")
+        (folder / OWN_TENSORS).write_bytes(file.read(0, file.size))
         try:
             source = open_adapters(folder)
         except ValueError as error:

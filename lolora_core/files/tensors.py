@@ -98,6 +98,12 @@ class SafetensorsSource:
         """The identities of the files."""
         return " ".join(file.identity for file in self.files)
 
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the files state beside their tensors."""
+        assert self.headers is not None
+        return self.headers.metadata
+
     def place(self, name: str) -> tuple[ByteFile, StoredTensor]:
         """Return the file of a tensor, and the bytes in it."""
         assert self.headers is not None

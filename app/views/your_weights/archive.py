@@ -82,7 +82,14 @@ def archive(pair: Pair, plan: AdapterPlan, form: str) -> Archive:
         else:
             chosen = kept.exact if form == "PEFT" else kept.truncated
             rank = plan.rank if form != "PEFT" else None
-            to_peft(adapters, folder, kind=chosen.kind, rank=rank, dtype=DTYPES[plan.dtype])
+            to_peft(
+                adapters,
+                folder,
+                kind=chosen.kind,
+                rank=rank,
+                dtype=DTYPES[plan.dtype],
+                base_config=stored.base_config,
+            )
             count, summary = chosen.num_parameters, holds(chosen)
             # Exact and unrounded, it was compared with the adapter when it was written.
             if not chosen.exact or plan.dtype != "float32":

@@ -17,7 +17,7 @@ from app.views.your_weights import sentences
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.settings import HUB_BASE, HUB_TUNED, PAIR
 
-__all__ = ["chosen"]
+__all__ = ["chosen", "digest"]
 
 _UPLOAD, _HUB = "own upload", "from the Hub"
 
@@ -27,7 +27,7 @@ _FILES: Slot[tuple[str, ...]] = Slot("pair_files", ())
 _LAST: Slot[tuple[str, ...]] = Slot("last_pair", (PAIR.default,))
 
 
-def _digest(file: Any) -> str:
+def digest(file: Any) -> str:
     """Keep an uploaded file; it is hashed once."""
     known = _DIGESTS.value
     if file.file_id not in known:
@@ -58,12 +58,12 @@ def _uploaded() -> Pair | None:
             "be an adapter: a LoRA of PEFT, kohya or diffusers, a LoHa or a LoKr.",
         )
         if file is not None:
-            found = checkpoint_pairs.contents_of(_digest(file))
+            found = checkpoint_pairs.contents_of(digest(file))
             column.caption(
                 sentences.what_it_is(found.words, found.evidence), help=sentences.HOW_IT_IS_TOLD
             )
         files.append(file)
-    digests = [_digest(file) for file in files if file is not None]
+    digests = [digest(file) for file in files if file is not None]
     if len(digests) == 2:
         _FILES.set(tuple(digests))
     elif digests:

@@ -306,18 +306,20 @@ def _rename(folder: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: _edit(f, peft_type="IA3"), "type 'IA3'; LORA and GRALORA are read"),
+        (lambda f: _edit(f, peft_type="IA3"), "type 'IA3'; LORA, GRALORA, LOHA, LOKR are"),
         (lambda f: _edit(f, use_dora=True), "sets use_dora"),
-        (lambda f: _edit(f, fan_in_fan_out=True), "sets fan_in_fan_out"),
         (lambda f: _edit(f, r=5), "has rank 4, and adapter_config.json says 5"),
         (lambda f: _edit(f, r="x"), "must be an integer"),
         (lambda f: _edit(f, lora_alpha=None), "alpha must be a number"),
         (lambda f: _edit(f, rank_pattern={"(": 4}), "does not fit"),
-        (lambda f: _edit(f, peft_type="GRALORA", gralora_k=2, alpha=4), "'gralora_A' is missing"),
+        (
+            lambda f: _edit(f, peft_type="GRALORA", gralora_k=2, alpha=4),
+            "sets lora_alpha to 8",
+        ),
         (lambda f: _rename(f, "lora_B.weight", "lora_magnitude_vector"), "no factor of LoRA"),
         (
             lambda f: _rename(f, "layer.0.attention.self.query.lora_A", "x.lora_A"),
-            "'lora_A' is missing",
+            "query has lora_B, but no lora_A",
         ),
         (lambda f: (f / "adapter_model.safetensors").unlink(), "is not there"),
         (lambda f: (f / "adapter_config.json").write_text("{"), "not readable JSON"),

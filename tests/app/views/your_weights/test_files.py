@@ -16,7 +16,7 @@ from tests.app.views.your_weights.test_page import start, text
 
 def kohya(seed: int) -> dict[str, Tensor]:
     torch.manual_seed(seed)
-    found = {}
+    found: dict[str, Tensor] = {}
     for block in range(2):
         module = f"lora_unet_down_blocks_{block}_attentions_0_proj_in"
         found |= {

@@ -71,24 +71,29 @@ METADATA: tuple[Any, ...] = (
     {"lolora": "update"}, {"lolora": 1}, [], "text", None, {"format": "pt"}, {"a": None},
     {"lora_adapter_metadata": "{"}, {"ss_network_module": "networks.lora"}, {"": ""},
 )  # fmt: skip
-SETTINGS: dict[str, Any] = {
-    "peft_type": "LORA",
+COMMON: dict[str, Any] = {
     "r": 4,
-    "lora_alpha": 8,
     "target_modules": ["m"],
+    "bias": "none",
+    "modules_to_save": None,
+    "fan_in_fan_out": False,
+    "base_model_name_or_path": "owner/model",
+}
+LORA: dict[str, Any] = COMMON | {
+    "peft_type": "LORA",
+    "lora_alpha": 8,
     "rank_pattern": {},
     "alpha_pattern": {},
     "use_rslora": False,
     "use_dora": False,
-    "fan_in_fan_out": False,
-    "bias": "none",
-    "modules_to_save": None,
+    "init_lora_weights": True,
+    "layer_replication": None,
+}
+GRALORA: dict[str, Any] = COMMON | {
+    "peft_type": "GRALORA",
+    "alpha": 8,
     "gralora_k": 2,
     "hybrid_r": 0,
-    "alpha": 8,
-    "init_lora_weights": True,
-    "base_model_name_or_path": "owner/model",
-    "layer_replication": None,
 }
 
 
@@ -210,7 +215,8 @@ def test_damaged_settings_end_in_an_answer_or_a_sentence(tmp_path: Path) -> None
     rng = random.Random(9)
     ends: dict[str, int] = {}
     for _ in range(1000):
-        settings: Any = dict(SETTINGS)
+        kind = rng.choice((0, 1))
+        settings: Any = dict((LORA, GRALORA)[kind])
         for _ in range(rng.choice((0, 1, 1, 2))):
             settings[rng.choice(list(settings))] = rng.choice(
                 (*WILD, "GRALORA", "LOHA", "none", {"m": 2}, {"(": 1}, 4, 2)
@@ -221,8 +227,7 @@ def test_damaged_settings_end_in_an_answer_or_a_sentence(tmp_path: Path) -> None
         if rng.random() < 0.1:
             text = text[: rng.randrange(len(text) + 1)]
         (tmp_path / "adapter_config.json").write_bytes(text)
-        tensors = rng.choice(FORMATS[2:4])
-        header = header_of(tensors)
+        header = header_of(FORMATS[2 + kind])
         values = bytes(max(entry["data_offsets"][1] for entry in header.values()))
         (tmp_path / "adapter_model.safetensors").write_bytes(encoded(header, values))
         for end in answers(tmp_path):

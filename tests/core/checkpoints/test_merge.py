@@ -87,7 +87,8 @@ def test_bert_in_shards_is_what_peft_merges(tmp_path: Path) -> None:
     )
 
 
-def test_conv1d_of_gpt2_is_merged_as_it_is_stored(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flag", [True, False])
+def test_conv1d_of_gpt2_is_merged_as_it_is_stored(tmp_path: Path, flag: bool) -> None:
     model = gpt2()
     model.save_pretrained(tmp_path / "base")
     names = ["transformer.h.0.attn.c_attn", "c_proj", "c_fc"]
@@ -95,7 +96,7 @@ def test_conv1d_of_gpt2_is_merged_as_it_is_stored(tmp_path: Path) -> None:
     judge = adapted(model, tmp_path / "lora", target_modules=names, fan_in_fan_out=True)
     # The class of the module decides, as in PEFT, and not the flag.
     file = tmp_path / "lora" / "adapter_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"fan_in_fan_out": False}))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"fan_in_fan_out": flag}))
     merge_checkpoint(tmp_path / "base", tmp_path / "lora", tmp_path / "merged")
     check(merged_tensors(tmp_path / "merged"), judge, tmp_path / "base")
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lolora_core.adapters.stored import LINEAR
-from lolora_core.checkpoints.align import left_out, open_pair, stored_kinds
+from lolora_core.checkpoints.align import AlignedSource, left_out, open_pair, stored_kinds
 from lolora_core.checkpoints.parallel import NamedProgress
 from lolora_core.checkpoints.sources import SourceLike, open_source
 from lolora_core.common.names import did_you_mean, printable
@@ -141,25 +141,29 @@ def _open_base(path: Path) -> tuple[Found, SafetensorsSource]:
 def _check_fit(base: SafetensorsSource, opened: TensorSource, updates: TensorSource) -> None:
     """Raise ValueError unless every update has its weight, and its orientation is certain."""
     stored, own = stored_kinds(updates), stored_kinds(opened)
+    spelt = updates.names if isinstance(updates, AlignedSource) else {}
     for name, info in updates.tensors.items():
         shown = printable(name)
         if name not in base.tensors:
-            near = did_you_mean(name, base.tensors, "it is an adapter of another model")
+            near = did_you_mean(name, base.tensors, "it belongs to another model")
             raise ValueError(f"{opened.label} changes {shown}, which {base.label} lacks; {near}")
         there = base.tensors[name]
         if there.dtype not in _FLOATS:
             raise ValueError(f"{shown} of {base.label} is {there.dtype}, and no float is added")
         module = name.removesuffix(".weight")
-        here, said = stored.get(module, LINEAR), own.get(module, LINEAR)
+        theirs = spelt.get(name, name)
+        here = stored.get(module, LINEAR)
+        said = own.get(theirs.removesuffix(".weight"), LINEAR)
         if here.kind == "unclear" and len(set(there.shape)) == 1:
             raise ValueError(f"{shown} may be stored [out, in] or [in, out]: {here.doubt}")
-        turned = opened.tensors[name].shape != info.shape
+        given = opened.tensors[theirs].shape
+        turned = given != info.shape
         if not _fits(info.shape, there.shape) or (
             turned and here.is_transposed == said.is_transposed
         ):
             raise ValueError(
-                f"the update of {shown} has the shape {opened.tensors[name].shape}, and the weight "
-                f"of {base.label} has {there.shape}"
+                f"the update of {shown} has the shape {given}, and the weight of {base.label} has "
+                f"{there.shape}"
             )
 
 

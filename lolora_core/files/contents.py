@@ -204,7 +204,7 @@ def _with_settings(
             _PEFT_WORDS.get(kind, f"a PEFT adapter of type {printable(kind)}"),
             evidence,
             (kind,),
-            "LORA and GRALORA are read; merge it into its model with PEFT and give the result",
+            "merge it into its model with PEFT and give the merged model",
         )
     words = "an adapter of MLX" if "fine_tune_type" in adapter_config else "an adapter"
     return (

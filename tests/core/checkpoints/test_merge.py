@@ -87,8 +87,11 @@ def test_bert_in_shards_is_what_peft_merges(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("flag", [True, False])
-def test_conv1d_of_gpt2_is_merged_as_it_is_stored(tmp_path: Path, flag: bool) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"fan_in_fan_out": False}, {"fan_in_fan_out": False, "auto_mapping": None}],
+)
+def test_conv1d_of_gpt2_is_merged_as_it_is_stored(tmp_path: Path, settings: dict[str, Any]) -> None:
     model = gpt2()
     model.save_pretrained(tmp_path / "base")
     names = ["transformer.h.0.attn.c_attn", "c_proj", "c_fc"]
@@ -96,7 +99,7 @@ def test_conv1d_of_gpt2_is_merged_as_it_is_stored(tmp_path: Path, flag: bool) ->
     judge = adapted(model, tmp_path / "lora", target_modules=names, fan_in_fan_out=True)
     # The class of the module decides, as in PEFT, and not the flag.
     file = tmp_path / "lora" / "adapter_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"fan_in_fan_out": flag}))
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
     merge_checkpoint(tmp_path / "base", tmp_path / "lora", tmp_path / "merged")
     check(merged_tensors(tmp_path / "merged"), judge, tmp_path / "base")
 
@@ -185,3 +188,28 @@ def test_memory_is_bounded_by_a_tensor(tmp_path: Path, monkeypatch: pytest.Monke
     header = int.from_bytes((tmp_path / "base" / "model.safetensors").read_bytes()[:8], "little")
     # The header once, the JSON beside it, and of the tensors only the one that changes.
     assert sorted(size for size in read if size not in (0, 8, header, 22)) == [6 * 4 * 2]
+
+
+def test_a_file_of_kohya_is_merged_under_the_names_of_the_base(tmp_path: Path) -> None:
+    base = {
+        "unet.mid.proj_in.weight": torch.eye(4),
+        "unet.mid.proj_out.weight": torch.eye(4),
+        "unet.mid.proj_in.bias": torch.zeros(4),
+    }
+    save_file(base, tmp_path / "base.safetensors")
+    random = torch.Generator().manual_seed(5)
+    down, up = torch.randn(2, 4, generator=random), torch.randn(4, 2, generator=random)
+    pair = {
+        "lora_unet_mid_proj_in.lora_down.weight": down,
+        "lora_unet_mid_proj_in.lora_up.weight": up,
+        "lora_unet_mid_proj_in.alpha": torch.tensor(1.0),
+    }
+    save_file(pair, tmp_path / "kohya.safetensors")
+    found = merge_checkpoint(
+        tmp_path / "base.safetensors", tmp_path / "kohya.safetensors", tmp_path / "merged"
+    )
+    assert found.names == ("unet.mid.proj_in.weight",)
+    after = load_file(tmp_path / "merged" / "base.safetensors")
+    exact = torch.eye(4) + up @ down / 2
+    assert torch.allclose(after["unet.mid.proj_in.weight"], exact, atol=1e-6)
+    assert torch.equal(after["unet.mid.proj_out.weight"], torch.eye(4))

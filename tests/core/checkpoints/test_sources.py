@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from benchmarks.contents import write_sparse
 from lolora_core.checkpoints import open_source, resize_adapters, survey, what
 from lolora_core.files.ranges import LocalFile
+from tests.core.checkpoints.test_mutations import Held
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
 
@@ -125,17 +126,10 @@ def test_settings_that_cannot_be_read_are_noted(tmp_path: Path) -> None:
 
 
 def test_a_file_in_memory_is_classified_too() -> None:
-    class Held:
-        label, identity = "upload", "1"
-        data = save({"m.qweight": torch.ones(2, 2, dtype=torch.int32)})
-        size = len(data)
-
-        def read(self, start: int, end: int) -> bytearray:
-            return bytearray(self.data[start:end])
-
-    assert what(Held()).methods == ("awq",)
-    with pytest.raises(ValueError, match="upload is weights packed by AWQ"):
-        open_source(Held())
+    held = Held(save({"m.qweight": torch.ones(2, 2, dtype=torch.int32)}))
+    assert what(held).methods == ("awq",)
+    with pytest.raises(ValueError, match=r"upload\.safetensors is weights packed by AWQ"):
+        open_source(held)
 
 
 def test_what_reads_headers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,3 +153,21 @@ def test_what_reads_headers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (found.kind, sum(found.files.values())) == ("model", total)
     assert sum(group.tensors for group in found.groups) == 160 * 8
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] in found.evidence[0]
+
+
+def test_headers_may_be_as_long_as_the_format_allows_on_this_machine(tmp_path: Path) -> None:
+    data = save({"fc.weight": low()})
+    length = int.from_bytes(data[:8], "little")
+    longer = 10_500_000
+    padded = data[8 : 8 + length].ljust(longer)
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(longer.to_bytes(8, "little") + padded + data[8 + length :])
+    assert torch.equal(open_source(path).read("fc.weight"), low())
+
+    with pytest.raises(ValueError, match="at most 10,000,000 are read"):
+        open_source(Held(path.read_bytes()))
+    path.write_bytes((10**8 + 8).to_bytes(8, "little"))
+    with path.open("r+b") as file:
+        file.truncate(10**8 + 100)
+    with pytest.raises(ValueError, match="at most 100,000,000 are read"):
+        open_source(path)

@@ -109,6 +109,16 @@ def test_names_of_tensors_may_have_any_character(tensor: str) -> None:
     assert torch.equal(found, weight)
 
 
+def test_folders_and_files_may_have_colons_in_their_names() -> None:
+    weight = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    Path("my:models").mkdir()
+    save_file({"a:b": weight, "other": weight + 1}, "my:models/model.safetensors")
+    for name in ("my:models:a:b", "my:models/model.safetensors:a:b"):
+        found = read_target(name)
+        assert isinstance(found, torch.Tensor)
+        assert torch.equal(found, weight)
+
+
 @pytest.mark.parametrize(
     ("name", "parts"),
     [

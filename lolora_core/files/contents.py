@@ -39,6 +39,9 @@ _DIFFUSERS = re.compile(
     r"diffusion_model)\."
 )
 _PEFT_WORDS = {"LORA": "a LoRA of PEFT", "GRALORA": "a GraLoRA of PEFT"}
+# MLX, torchtune and XLabs spell factors in ways of their own.
+_LIKE_FACTOR = re.compile(r"(?:^|[._])lora")
+_NEW_TOKENS = frozenset({"emb_params", "clip_l", "clip_g", "t5xxl"})
 _FACTOR_WORDS = {
     "kohya": "a LoRA in kohya's format",
     "diffusers": "a LoRA in diffusers' format",
@@ -285,7 +288,15 @@ def _packed(
     eight = tuple(n for n, info in tensors.items() if info.dtype.startswith("F8"))
     settings = config.get("quantization_config")
     stated = settings.get("quant_method") if isinstance(settings, Mapping) else None
-    method = _packed_method(packed, scales, eight, stated)
+    # The integers of a model that is not packed are positions and masks, of 64 bits or 1.
+    whole = tuple(
+        name
+        for name in roles.get("integers", ())
+        if tensors[name].dtype not in ("I64", "BOOL") and len(tensors[name].shape) > 1
+    )
+    method = _packed_method(
+        packed or (whole if isinstance(stated, str) else ()), scales, eight, stated
+    )
     if method is None:
         return None
     evidence = [
@@ -332,7 +343,16 @@ def _other(tensors: Mapping[str, TensorInfo], roles: _Roles, name: str) -> _Answ
     if states or name == "optimizer.safetensors":
         evidence = (_counted("states", states),) if states else (f"it is called {name}",)
         return "other", "the states of an optimizer", evidence, (), "give the model beside it"
-    if set(tensors) <= {"emb_params", "clip_l", "clip_g", "t5xxl"}:
+    lora = tuple(name for name in tensors if _LIKE_FACTOR.search(name))
+    if 2 * len(lora) > len(tensors):
+        return (
+            "other",
+            "an adapter in a format that is not known here",
+            (_counted("tensors", lora),),
+            (),
+            "convert it to PEFT's format, or merge it with the tool that wrote it",
+        )
+    if all(name in _NEW_TOKENS or re.fullmatch("<.+>", name) for name in tensors):
         return (
             "other",
             "embeddings of textual inversion",

@@ -16,9 +16,9 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.shared.scene import MEGABYTE
+from app.views.your_weights.adapter_words import holds, readme
 from app.views.your_weights.compute import AdapterPlan, extracted
 from app.views.your_weights.pairs import Pair
-from app.views.your_weights.sentences import holds, readme
 from lolora_core import FAMILIES
 from lolora_core.checkpoints import Extraction, read_adapters, to_peft
 from lolora_core.checkpoints.pairs import frobenius, read_update

@@ -29,6 +29,7 @@ from app.views.your_weights import (
 from app.views.your_weights import (
     sentences as prose_weights,
 )
+from app.views.your_weights.adapter_words import file_size
 from app.views.your_weights.archive import archive, folder_name
 from app.views.your_weights.compute import AdapterPlan
 from lolora_core import FAMILIES, approximate, budget_for_rank
@@ -350,7 +351,7 @@ def test_the_sentence_is_about_the_file_that_is_downloaded(
         update = after[f"{name}.weight"] - before[f"{name}.weight"]
         left += float((update - held.delta(name)).norm() ** 2)
         total += float(update.norm() ** 2)
-    size = prose_weights.file_size(len(file.data))
+    size = file_size(len(file.data))
     assert f"changed matrices: error {(left / total) ** 0.5:#.3g} on these" in text(at)
     assert f"parameters; for “{form}” a zip of {size}" in text(at)
     stored = sum(

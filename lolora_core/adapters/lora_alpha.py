@@ -7,7 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lolora_core.adapters.peft_settings import carried_settings, check_settings, pattern_value
+from lolora_core.adapters.peft_settings import (
+    carried_settings,
+    check_settings,
+    finite_number,
+    pattern_value,
+)
 from lolora_core.files.json_files import json_object
 from lolora_core.files.tensors import SafetensorsSource
 
@@ -62,9 +67,9 @@ class Scales:
         if stated != rank:
             raise ValueError(f"{module} has rank {rank}, and {_METADATA} says {stated}")
         alpha = pattern_value(config.get("alpha_pattern"), own, config.get("lora_alpha"))
-        if isinstance(alpha, bool) or not isinstance(alpha, int | float):
-            raise ValueError(f"lora_alpha must be a number; in {_METADATA} it is {alpha!r}")
-        return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+        return finite_number(alpha, "lora_alpha") / (
+            math.sqrt(rank) if config.get("use_rslora") else rank
+        )
 
 
 def _settings_of(

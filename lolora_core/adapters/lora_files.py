@@ -137,20 +137,19 @@ def open_lora_file(source: SafetensorsSource) -> AdapterSource:
         raise ValueError(f"{label} holds no factors of an update and no difference")
     scales = read_scales(source, parts.alphas, parts.pairs)
     try:
-        dense, left_out = _dense(source, parts, scales)
+        dense = _dense(source, parts, scales)
         adapters = _read_pairs(source, parts, scales)
     except ValueError as error:
         raise ValueError(f"{label}: {error}") from None
     stored = adapters.stored | {
         module: update.stored for module, update in dense.items() if update.stored != LINEAR
     }
-    adapters = AdapterSet(
-        adapters.config,
-        adapters.terms,
-        stored,
-        scales.carried,
-        {**parts.left_out, **left_out},
-        (*scales.notes, *adapters.notes),
+    adapters = replace(
+        adapters,
+        stored=stored,
+        carried=scales.carried,
+        left_out=parts.left_out,
+        notes=(*scales.notes, *adapters.notes),
         spelling="file",
     )
     return AdapterSource(adapters, label, source.identity, dense, source)
@@ -203,17 +202,12 @@ def _form(module: str, parts: Iterable[str]) -> DenseForm:
     return forms.pop()
 
 
-def _dense(
-    source: SafetensorsSource, parts: _Parts, scales: Scales
-) -> tuple[dict[str, DenseUpdate], dict[str, str]]:
+def _dense(source: SafetensorsSource, parts: _Parts, scales: Scales) -> dict[str, DenseUpdate]:
     found: dict[str, DenseUpdate] = {}
-    left_out: dict[str, str] = {}
     for module, held in parts.dense.items():
         form = _form(module, held)
-        rank = _inner_rank(source, held)
-        scale = 1.0 if form == "full" or rank is None else scales.of(module, rank)
         try:
-            found[module] = dense_update(form, held, source.tensors, scale)
+            update = dense_update(form, held, source.tensors, 1.0)
         except KeyError as error:
             raise ValueError(f"{module} is {form} without {error}") from None
         except (RuntimeError, ValueError):
@@ -221,13 +215,17 @@ def _dense(
                 f"{part} {source.tensors[name].shape}" for part, name in held.items()
             )
             raise ValueError(f"{module} is {form} of shapes that do not fit: {shapes}") from None
-    return found, left_out
+        rank = _inner_rank(source, held)
+        if form != "full" and rank is not None:
+            update = update._replace(scale=scales.of(module, rank))
+        found[module] = update
+    return found
 
 
 def _inner_rank(source: SafetensorsSource, held: Mapping[str, str]) -> int | None:
     """Return the rank of the products within LoHa or LoKr; None where both parts are whole."""
     for part in ("hada_w1_b", "lokr_w1_b", "lokr_w2_b"):
-        if part in held and source.tensors[held[part]].shape:
+        if part in held:
             return source.tensors[held[part]].shape[0]
     return None
 
@@ -267,12 +265,12 @@ def _pair(module: str, held: Mapping[str, str], source: SafetensorsSource) -> Fa
 
 def _tucker(module: str, down: Tensor, mid: Tensor, up: Tensor) -> FactorPair:
     """Return up·(Σ_l mid[k, l, …]·down[l]) as two factors; the core goes into the second."""
-    flat = down.flatten(1)
-    if mid.ndim < 3 or mid.shape[1] != down.shape[0] or math.prod(down.shape[2:]) != 1:
+    fits = mid.ndim > 2 and down.ndim > 1 and mid.shape[1] == down.shape[0]
+    if not fits or math.prod(down.shape[2:]) != 1:
         raise ValueError(
             f"{module} has lora_mid of shape {tuple(mid.shape)} between factors of shapes "
             f"{tuple(up.shape)} and {tuple(down.shape)}, which do not multiply"
         )
     wide = torch.promote_types(torch.promote_types(mid.dtype, down.dtype), torch.float32)
-    whole = torch.einsum("kl...,lj->kj...", mid.to(wide), flat.to(wide))
+    whole = torch.einsum("kl...,lj->kj...", mid.to(wide), down.flatten(1).to(wide))
     return factor_pair(module, whole, up)

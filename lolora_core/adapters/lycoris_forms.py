@@ -67,10 +67,10 @@ def dense_delta(form: DenseForm, parts: Mapping[str, Tensor], scale: float) -> T
     >>> dense_delta("LoKr", {"lokr_w1": torch.eye(2), "lokr_w2": torch.ones(1, 2)}, 1.0).shape
     torch.Size([2, 4])
     """
-    wide = {
-        name: value.to(torch.promote_types(value.dtype, torch.float32))
-        for name, value in parts.items()
-    }
+    dtype = torch.float32
+    for value in parts.values():
+        dtype = torch.promote_types(dtype, value.dtype)
+    wide = {name: value.to(dtype) for name, value in parts.items()}
     if form == "full":
         return wide["diff"]
     if form == "LoHa":

@@ -11,7 +11,7 @@ from torch import Tensor
 from lolora_core.files.keys import FactorKey, factor_key
 from lolora_core.files.tensors import TensorSource
 
-__all__ = ["PeftKeys", "peft_keys", "read_parts", "reject_several_adapters"]
+__all__ = ["PeftKeys", "part_names", "peft_keys", "read_parts", "reject_several_adapters"]
 
 _PREFIX = "base_model.model."
 # What torch.compile and FSDP put into names.
@@ -95,14 +95,19 @@ def _put(parts: dict[str, dict[str, str]], key: FactorKey, name: str, label: str
     held[key.part] = name
 
 
-def read_parts(
-    module: str, keys: PeftKeys, source: TensorSource, wanted: tuple[str, ...]
-) -> list[Tensor]:
-    """Read parts of a module, or raise ValueError that names those that are not there."""
+def part_names(module: str, keys: PeftKeys, wanted: tuple[str, ...]) -> list[str]:
+    """Return the names of parts of a module, or raise ValueError that says which are not there."""
     held = keys.parts[module]
     if missing := [part for part in wanted if part not in held]:
         raise ValueError(f"{module} has {', '.join(held)}, but no {' and no '.join(missing)}")
-    return [source.read(held[part]) for part in wanted]
+    return [held[part] for part in wanted]
+
+
+def read_parts(
+    module: str, keys: PeftKeys, source: TensorSource, wanted: tuple[str, ...]
+) -> list[Tensor]:
+    """Read parts of a module; see `part_names`."""
+    return [source.read(name) for name in part_names(module, keys, wanted)]
 
 
 def reject_several_adapters(adapters: set[str], label: str) -> None:

@@ -12,13 +12,18 @@ from lolora_core.adapters.layer import BlockFactors
 from lolora_core.adapters.peft_format import PEFT_CONFIG
 from lolora_core.adapters.peft_keys import PeftKeys, read_parts
 from lolora_core.adapters.peft_orientation import peft_stored
-from lolora_core.adapters.peft_settings import pattern_value
+from lolora_core.adapters.peft_settings import (
+    finite_number,
+    pattern_value,
+    positive_alpha,
+    positive_rank,
+)
 from lolora_core.adapters.sets import AdapterSet, make_term
 from lolora_core.adapters.stored import LINEAR, Stored
 from lolora_core.families.global_ import Global
 from lolora_core.files.tensors import TensorSource
 
-__all__ = ["positive_alpha", "read_lora"]
+__all__ = ["read_lora"]
 
 _INSIDE = ".base_layer."
 _IN_ATTENTION = Stored(
@@ -26,17 +31,6 @@ _IN_ATTENTION = Stored(
     doubt="a projection of an nn.MultiheadAttention, whose factors PEFT keeps under other names: "
     "they are read, but not written for PEFT",
 )
-
-
-def positive_alpha(alpha: float, rank: int) -> float:
-    """Return an alpha that `AdapterConfig` takes; scales of its terms are folded into them.
-
-    Examples
-    --------
-    >>> positive_alpha(-4, 8), positive_alpha(16, 8)
-    (8.0, 16)
-    """
-    return float(rank) if not math.isfinite(alpha) or alpha <= 0 else alpha
 
 
 def read_lora(config: Mapping[str, Any], keys: PeftKeys, source: TensorSource) -> AdapterSet:
@@ -56,12 +50,10 @@ def read_lora(config: Mapping[str, Any], keys: PeftKeys, source: TensorSource) -
         A setting or a factor is missing, shapes do not multiply, or the rank is not the one that
         the settings state.
     """
-    rank, alpha, stabilized = config["r"], config["lora_alpha"], bool(config.get("use_rslora"))
-    if isinstance(alpha, int | float) and isinstance(rank, int):
-        # With alpha·√r the common scale is alpha/√r, so most factors stay as they are.
-        common = positive_alpha(alpha * math.sqrt(rank) if stabilized else alpha, rank)
-    else:
-        common = alpha
+    rank, stabilized = positive_rank(config["r"], "r"), bool(config.get("use_rslora"))
+    alpha = finite_number(config["lora_alpha"], "lora_alpha")
+    # With alpha·√r the common scale is alpha/√r, so most factors stay as they are.
+    common = positive_alpha(alpha * math.sqrt(rank) if stabilized else alpha, rank)
     settings = AdapterConfig(
         family=Global.name,
         rank=rank,
@@ -82,7 +74,9 @@ def read_lora(config: Mapping[str, Any], keys: PeftKeys, source: TensorSource) -
             continue
         found = pair.right.shape[0]
         own_rank = pattern_value(config.get("rank_pattern"), module, rank)
-        own_alpha = pattern_value(config.get("alpha_pattern"), module, alpha)
+        own_alpha = finite_number(
+            pattern_value(config.get("alpha_pattern"), module, alpha), "alpha_pattern"
+        )
         if found != own_rank:
             raise ValueError(f"{module} has rank {found}, and {PEFT_CONFIG} says {own_rank}")
         name = module.replace(_INSIDE, ".")

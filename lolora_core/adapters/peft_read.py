@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
@@ -17,7 +16,13 @@ from lolora_core.adapters.peft_format import PEFT_CONFIG, PEFT_TENSORS
 from lolora_core.adapters.peft_gralora import read_gralora
 from lolora_core.adapters.peft_keys import PeftKeys, peft_keys
 from lolora_core.adapters.peft_lora import read_lora
-from lolora_core.adapters.peft_settings import carried_settings, check_settings, pattern_value
+from lolora_core.adapters.peft_settings import (
+    carried_settings,
+    check_settings,
+    finite_number,
+    pattern_value,
+    positive_rank,
+)
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.adapters.stored import LINEAR
 from lolora_core.files.json_files import read_json
@@ -136,7 +141,7 @@ def open_peft(config: Mapping[str, Any], source: SafetensorsSource) -> AdapterSo
             adapters, dense = _open_dense(kind, config, keys, source)
     except KeyError as error:
         raise ValueError(f"{label} is damaged: {error} is missing") from None
-    except (TypeError, RuntimeError, re.error) as error:
+    except (TypeError, RuntimeError) as error:
         raise ValueError(f"{label} is damaged: {str(error)[:120]} does not fit") from None
     except ValueError as error:
         raise ValueError(f"{label}: {error}") from None
@@ -155,8 +160,10 @@ def _open_dense(
     form: DenseForm = "LoHa" if kind == "LOHA" else "LoKr"
     found = {}
     for module, parts in keys.parts.items():
-        rank = pattern_value(config.get("rank_pattern"), module, config["r"])
-        alpha = pattern_value(config.get("alpha_pattern"), module, config["alpha"])
+        rank = positive_rank(pattern_value(config.get("rank_pattern"), module, config["r"]), "r")
+        alpha = finite_number(
+            pattern_value(config.get("alpha_pattern"), module, config["alpha"]), "alpha"
+        )
         found[module] = dense_update(form, parts, source.tensors, alpha / rank)
     stored = {name: update.stored for name, update in found.items() if update.stored != LINEAR}
     return AdapterSet(AdapterConfig(rank=1, alpha=1.0), {}, stored), found

@@ -6,11 +6,20 @@ What PEFT 0.21 does with each was read in its code, `peft/tuners/*/config.py` an
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["CARRIED", "carried_settings", "check_settings", "pattern_value"]
+__all__ = [
+    "CARRIED",
+    "carried_settings",
+    "check_settings",
+    "finite_number",
+    "pattern_value",
+    "positive_alpha",
+    "positive_rank",
+]
 
 #: Settings that change no ΔW and are written again.
 CARRIED = ("auto_mapping", "base_model_name_or_path", "inference_mode", "revision", "task_type")
@@ -157,6 +166,11 @@ def pattern_value(patterns: object, module: str, default: Any) -> Any:
     default : value
         Where no key fits.
 
+    Raises
+    ------
+    ValueError
+        A key that is no regular expression.
+
     Examples
     --------
     >>> pattern_value({"q_proj": 4, r"^h.0.k$": 2}, "h.0.q_proj", 8)
@@ -166,6 +180,59 @@ def pattern_value(patterns: object, module: str, default: Any) -> Any:
     """
     if isinstance(patterns, Mapping):
         for key, value in patterns.items():
-            if re.match(rf"(.*\.)?({key})$", module):
+            try:
+                found = re.match(rf"(.*\.)?({key})$", module)
+            except re.error as error:
+                raise ValueError(f"the pattern {key!r} is no regular expression: {error}") from None
+            if found:
                 return value
     return default
+
+
+def finite_number(value: object, name: str) -> float:
+    """Return a setting that must be a number.
+
+    Raises
+    ------
+    ValueError
+        It is something else, or not finite.
+
+    Examples
+    --------
+    >>> finite_number("8", "lora_alpha")
+    Traceback (most recent call last):
+    ValueError: lora_alpha must be a finite number; it is '8'
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number; it is {value!r}")
+    return float(value)
+
+
+def positive_alpha(alpha: float, rank: int) -> float:
+    """Return an alpha that `AdapterConfig` takes; scales of its terms are folded into them.
+
+    Examples
+    --------
+    >>> positive_alpha(-4.0, 8), positive_alpha(16.0, 8)
+    (8.0, 16.0)
+    """
+    return alpha if alpha > 0 else float(rank)
+
+
+def positive_rank(value: object, name: str) -> int:
+    """Return a setting that must be a rank of 1 or more.
+
+    Raises
+    ------
+    ValueError
+        It is something else.
+
+    Examples
+    --------
+    >>> positive_rank(0, "r")
+    Traceback (most recent call last):
+    ValueError: r must be an integer of 1 or more; it is 0
+    """
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{name} must be an integer of 1 or more; it is {value!r}")
+    return value

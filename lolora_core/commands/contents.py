@@ -92,7 +92,8 @@ def _print(name: str, contents: Contents) -> None:
     for note in contents.notes:
         print(f"Note: {note}.")
     if contents.advice:
-        print(f"Where it is not read: {contents.advice}.")
+        start = "Should a part of it be refused" if contents.is_read else "It is not read"
+        print(f"{start}: {contents.advice}.")
 
 
 def _row(group: dict[str, Any]) -> dict[str, Any]:

@@ -115,6 +115,12 @@ class Contents:
     notes: tuple[str, ...] = ()
 
     @property
+    def is_read(self) -> bool:
+        """Whether such files are read; a setting or a tensor of one may be refused all the same."""
+        weights = self.kind in ("model", "update", "matrices") or self.methods == ("fp8",)
+        return weights or self.kind in ("own", "peft", "factors")
+
+    @property
     def sentence(self) -> str:
         """The words and the evidence: "a LoRA in kohya's format (…)"."""
         return f"{self.words} ({'; '.join(self.evidence)})" if self.evidence else self.words
@@ -188,8 +194,9 @@ _Roles = Mapping[Role, tuple[str, ...]]
 
 
 def _counted(words: str, names: tuple[str, ...]) -> str:
-    more = f", such as {printable(names[0])}" if len(names) > 1 else f", {printable(names[0])}"
-    return f"{len(names)} {words}{more}"
+    if len(names) == 1:
+        return f"{words}: {printable(names[0])}"
+    return f"{len(names)} {words}, such as {printable(names[0])}"
 
 
 def _with_settings(

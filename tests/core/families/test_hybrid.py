@@ -163,7 +163,8 @@ def test_a_sketch_comes_close_and_reports_its_residual(grid: int | tuple[int, in
 
 
 def test_compare_takes_it_when_named() -> None:
-    svd = make((24, 24), (4, 4), torch.float64)
+    # Its own, not the one that other tests share: they fit hybrid to it.
+    svd = decompose(random_target((24, 24), torch.float64), (4, 4))
     assert "hybrid" not in compare([svd], 4).results
     assert "hybrid" not in svd._fits
     named = compare([svd], 4, ["hybrid", "global"])

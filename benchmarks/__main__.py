@@ -18,6 +18,7 @@ PARTS = {
     "adapters": ("benchmarks.adapters", "run"),
     "training": ("benchmarks.training", "run"),
     "checkpoints": ("benchmarks.checkpoints", "run"),
+    "contents": ("benchmarks.contents", "run"),
     "browser": ("benchmarks.browser", "run"),
 }
 #: What runs where no part is named: `library` runs `hybrid` too.

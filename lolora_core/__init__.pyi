@@ -19,8 +19,10 @@ from .blocks.grid import Grid as Grid
 from .blocks.grid import budget_for_rank as budget_for_rank
 from .blocks.grid import divisor_grids as divisor_grids
 from .checkpoints import extract_adapters as extract_adapters
+from .checkpoints import merge_checkpoint as merge_checkpoint
 from .checkpoints import resize_adapters as resize_adapters
 from .checkpoints import survey as survey
+from .checkpoints import what as what
 from .explore.advise import Advice as Advice
 from .explore.advise import advise as advise
 from .explore.other_tools import CONVERSIONS as CONVERSIONS

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from lolora_core.common.words import join_words, percent
 
-__all__ = ["dense_storage", "format_apart", "format_error", "join_words", "percent", "three_digits"]
+__all__ = [
+    "as_text",
+    "dense_storage",
+    "format_apart",
+    "format_error",
+    "join_words",
+    "percent",
+    "three_digits",
+]
+
+
+def as_text(words: str) -> str:
+    r"""Return foreign words so that Markdown shows them as they are: no links, no pictures.
+
+    Examples
+    --------
+    >>> print(as_text("a_b ![x](y)"))
+    a\_b \!\[x\](y)
+    """
+    return re.sub(r"([\\`*_\[\]<>$~|!:#])", r"\\\1", words)
 
 
 def format_error(error: float) -> str:

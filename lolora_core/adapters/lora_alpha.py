@@ -13,7 +13,8 @@ from lolora_core.adapters.peft_settings import (
     finite_number,
     pattern_value,
 )
-from lolora_core.files.tensors import SafetensorsSource, json_object
+from lolora_core.files.json_files import json_object
+from lolora_core.files.tensors import SafetensorsSource
 
 __all__ = ["Scales", "read_scales"]
 

@@ -150,6 +150,7 @@ def open_lora_file(source: SafetensorsSource) -> AdapterSource:
         carried=scales.carried,
         left_out=parts.left_out,
         notes=(*scales.notes, *adapters.notes),
+        spelling="file",
     )
     return AdapterSource(adapters, label, source.identity, dense, source)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from lolora_core.adapters.kinds import CONV1D_MODELS, CONV1D_NAMES
 from lolora_core.adapters.stored import Stored
-from lolora_core.files.tensors import read_json
+from lolora_core.files.json_files import read_json
 
 __all__ = ["peft_stored"]
 

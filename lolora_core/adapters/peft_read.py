@@ -25,10 +25,11 @@ from lolora_core.adapters.peft_settings import (
 )
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.adapters.stored import LINEAR
+from lolora_core.files.json_files import read_json
 from lolora_core.files.keys import factor_key
 from lolora_core.files.pickles import refuse_pickle_name
 from lolora_core.files.ranges import LocalFile
-from lolora_core.files.tensors import SafetensorsSource, read_json
+from lolora_core.files.tensors import SafetensorsSource
 
 __all__ = [
     "AdapterSource",

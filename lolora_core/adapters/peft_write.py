@@ -24,14 +24,26 @@ from lolora_core.adapters.peft_choices import (
     at_least_one,
 )
 from lolora_core.adapters.peft_format import PEFT_CONFIG, PEFT_TENSORS
+from lolora_core.adapters.peft_names import by_component
 from lolora_core.adapters.peft_read import read_peft
 from lolora_core.adapters.peft_verify import verify_with_peft, why_not_verified
 from lolora_core.adapters.sets import AdapterSet
-from lolora_core.files.writes import write_files
+from lolora_core.files.folders import write_adapter
 
 __all__ = ["Verify", "from_peft", "to_peft"]
 
 Verify = Literal["auto", "peft", "none"]
+
+
+def _one_model(adapters: AdapterSet) -> AdapterSet:
+    """Return adapters with the names of their model's modules."""
+    parts = by_component(adapters)
+    if len(parts) > 1:
+        raise ValueError(
+            f"these adapters are for {len(parts)} models ({', '.join(parts)}), and a folder of "
+            "PEFT is for one; write each into a folder of its own, see by_component"
+        )
+    return next(iter(parts.values()))
 
 
 def _reject_doubts(adapters: AdapterSet) -> None:
@@ -94,7 +106,7 @@ def to_peft(
     if rank is not None and kind == "gralora":
         raise ValueError("rank truncates to LoRA; GraLoRA keeps the ranks that are there")
     judged = _judges(verify, base_config)
-    held = adapter_set(adapters)
+    held = _one_model(adapter_set(adapters))
     _reject_doubts(held)
     chosen: PeftChoice | None = None
     if rank is None and kind != "lora":
@@ -117,7 +129,7 @@ def to_peft(
         if judged:
             found.append(verify_with_peft(held, draft, base_config, allowed))
 
-    write_files(folder, files, check)
+    write_adapter(folder, files, check)
     return replace(chosen, verified=found[0] if found else None)
 
 

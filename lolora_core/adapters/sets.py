@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -100,6 +100,9 @@ class AdapterSet:
         Tensors of the file that are in no term, with the reason.
     notes : tuple of str
         What was cut or passed over when it was read.
+    spelling : {"model", "file"}
+        "file" where modules are called as kohya's and diffusers' files call them, after the part
+        of a pipeline that they belong to; "model" for names of a model's modules.
 
     Examples
     --------
@@ -116,6 +119,7 @@ class AdapterSet:
     carried: dict[str, Any] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    spelling: Literal["model", "file"] = "model"
 
     @classmethod
     def from_model(cls, model: nn.Module) -> AdapterSet:

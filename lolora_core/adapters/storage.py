@@ -31,7 +31,7 @@ from lolora_core.adapters.layout import BlockLayout
 from lolora_core.adapters.select import near_modules
 from lolora_core.adapters.stored import Stored
 from lolora_core.blocks.grid import Grid
-from lolora_core.files.writes import write_files
+from lolora_core.files.folders import write_adapter
 
 __all__ = [
     "SavedLayouts",
@@ -119,7 +119,7 @@ def write_terms(
         "tensors_sha256": hashlib.sha256(packed).hexdigest(),
     }
     text = json.dumps(settings, indent=2, ensure_ascii=False)
-    write_files(folder, {_TENSORS: packed, _SETTINGS: text.encode()})
+    write_adapter(folder, {_TENSORS: packed, _SETTINGS: text.encode()})
 
 
 def load_adapters(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:

@@ -14,6 +14,8 @@ from lolora_core.adapters.peft_read import read_adapters, read_peft
 from lolora_core.adapters.peft_write import from_peft, to_peft
 from lolora_core.checkpoints.columns import COLUMN_HELP
 from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
+from lolora_core.checkpoints.merge import Merged, merge_checkpoint
+from lolora_core.checkpoints.overlap import OVERLAP_HELP, Overlap, overlap
 from lolora_core.checkpoints.sources import open_source, what
 from lolora_core.checkpoints.survey import Survey, survey
 from lolora_core.files.contents import Contents
@@ -21,14 +23,19 @@ from lolora_core.files.tensors import TensorSource
 
 __all__ = [
     "COLUMN_HELP",
+    "OVERLAP_HELP",
     "Contents",
     "Extraction",
+    "Merged",
+    "Overlap",
     "PeftChoice",
     "Survey",
     "TensorSource",
     "extract_adapters",
     "from_peft",
+    "merge_checkpoint",
     "open_source",
+    "overlap",
     "peft_choices",
     "read_adapters",
     "read_peft",

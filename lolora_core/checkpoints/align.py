@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
-from lolora_core.adapters.kinds import matrix_shape, weight_kinds
-from lolora_core.adapters.peft_read import AdapterSource
+from lolora_core.adapters.adapter_source import AdapterSource
+from lolora_core.adapters.kinds import WeightKind, matrix_shape, weight_kinds
+from lolora_core.adapters.lora_names import match_base
 from lolora_core.adapters.stored import LINEAR, Stored
 from lolora_core.checkpoints.sources import SourceLike, open_source
 from lolora_core.files.header import TensorInfo
 from lolora_core.files.tensors import TensorSource
 
-__all__ = ["AlignedSource", "carried_settings", "left_out", "open_pair", "stored_kinds"]
+__all__ = [
+    "AlignedSource",
+    "carried_settings",
+    "held_rank",
+    "left_out",
+    "open_pair",
+    "spelling_of",
+    "stored_kinds",
+]
 
 
 @dataclass(frozen=True)
 class AlignedSource:
-    """Updates of another source, some of them transposed.
+    """Updates of another source under the names of a base, some of them transposed.
 
     Attributes
     ----------
     source : TensorSource
+    names : mapping of str to str
+        What each tensor is called in the source.
     transposed : frozenset of str
         Names of the tensors whose axes change places.
     stored : mapping of str to Stored
@@ -32,7 +43,8 @@ class AlignedSource:
     """
 
     source: TensorSource
-    transposed: frozenset[str]
+    names: Mapping[str, str] = field(repr=False)
+    transposed: frozenset[str] = field(repr=False)
     stored: Mapping[str, Stored] = field(repr=False)
     is_update: bool = True
 
@@ -53,21 +65,27 @@ class AlignedSource:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Those of the source."""
-        return self.source.notes
+        """Those of the source, and whether names were matched."""
+        renamed = [(own, name) for name, own in self.names.items() if own != name]
+        if not renamed:
+            return self.source.notes
+        own, name = renamed[0]
+        matched = f"{len(renamed)} modules are matched to the base by their names, {own} to {name}"
+        return (*self.source.notes, matched)
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:
         """Those of the source, in the orientation of the base."""
-        found = dict(self.source.tensors)
-        for name in self.transposed:
-            shape = found[name].shape[::-1]
-            found[name] = replace(found[name], shape=shape)
+        found = {}
+        for name, own in self.names.items():
+            info = self.source.tensors[own]
+            shape = info.shape[::-1] if name in self.transposed else info.shape
+            found[name] = replace(info, name=name, shape=shape)
         return found
 
     def read(self, name: str) -> Tensor:
         """Return one update in the orientation of the base."""
-        tensor = self.source.read(name)
+        tensor = self.source.read(self.names[name])
         return tensor.T.contiguous() if name in self.transposed else tensor
 
 
@@ -84,31 +102,56 @@ def stored_kinds(source: TensorSource) -> dict[str, Stored]:
 def open_pair(
     base: SourceLike | None, tuned: SourceLike
 ) -> tuple[TensorSource | None, TensorSource]:
-    """Open base and tuned; the updates of an adapter are turned as the base stores its weights.
+    """Open base and tuned; the updates of an adapter are named and turned as the base's weights.
 
     PEFT decides by the class of the module: (B·A)ᵀ for transformers' Conv1D, B·A for nn.Linear,
-    whatever flag the adapter carries.
+    whatever flag the adapter carries. Modules of files of kohya and diffusers are matched by their
+    names, see `match_base`.
     """
     first = None if base is None else open_source(base, needs="weights")
     second = open_source(tuned, needs="update" if base is None else "any")
     if first is None or first.is_update or not second.is_update:
         return first, second
+    kinds = weight_kinds(first.tensors, first.config)
+    names = _names(second, kinds)
     own = stored_kinds(second)
-    found, turned = {}, set()
-    for module, kind in weight_kinds(first.tensors, first.config).items():
-        name = f"{module}.weight"
-        if name not in second.tensors:
-            continue
-        here = matrix_shape(first.tensors[name].shape)
-        there = matrix_shape(second.tensors[name].shape)
-        flip = here != there
-        if here[0] == here[1] and kind.stored.kind in ("linear", "conv1d"):
-            flip = kind.stored.is_transposed != own.get(module, LINEAR).is_transposed
-        if flip and here == there[::-1]:
-            turned.add(name)
-        found[module] = kind.stored
-    rest = {module: kind for module, kind in own.items() if module not in found}
-    return first, AlignedSource(second, frozenset(turned), {**rest, **found})
+    stored, turned = {}, set()
+    for name, theirs in names.items():
+        module, kind = name.removesuffix(".weight"), own.get(theirs.removesuffix(".weight"), LINEAR)
+        if module in kinds:
+            here = matrix_shape(first.tensors[name].shape)
+            there = matrix_shape(second.tensors[theirs].shape)
+            flip = here != there
+            if here[0] == here[1] and kinds[module].stored.kind in ("linear", "conv1d"):
+                flip = kinds[module].stored.is_transposed != kind.is_transposed
+            if flip and here == there[::-1]:
+                turned.add(name)
+            kind = kinds[module].stored
+        stored[module] = kind
+    # Experts that have no update are among those, too.
+    rest = {module: kind for module, kind in own.items() if f"{module}.weight" not in names}
+    return first, AlignedSource(second, names, frozenset(turned), {**rest, **stored})
+
+
+def _names(source: TensorSource, kinds: Mapping[str, WeightKind]) -> dict[str, str]:
+    """Return the tensors of a source by the names that the base has for them."""
+    modules = {name.removesuffix(".weight"): name for name in source.tensors}
+    unknown = [module for module in modules if module not in kinds]
+    matched = match_base(unknown, kinds) if isinstance(source, AdapterSource) else {}
+    taken = set(modules) - set(unknown)
+    found = {}
+    for module, name in modules.items():
+        theirs = matched.get(module, module)
+        if theirs != module and theirs in taken:
+            raise ValueError(f"{source.label} holds two updates of {theirs}; one is {module}")
+        taken.add(theirs)
+        found[f"{theirs}.weight" if theirs != module else name] = name
+    return found
+
+
+def spelling_of(source: TensorSource) -> Literal["model", "file"]:
+    """Return whose names the modules of a source have; see `AdapterSet`."""
+    return source.adapters.spelling if isinstance(source, AdapterSource) else "model"
 
 
 def carried_settings(source: TensorSource) -> dict[str, Any]:
@@ -123,3 +166,10 @@ def left_out(source: TensorSource) -> dict[str, str]:
     if isinstance(source, AlignedSource):
         return left_out(source.source)
     return dict(source.adapters.left_out) if isinstance(source, AdapterSource) else {}
+
+
+def held_rank(source: TensorSource, name: str) -> int | None:
+    """Return the largest rank that an adapter's factors can give one update; None without any."""
+    if isinstance(source, AlignedSource):
+        return held_rank(source.source, source.names[name])
+    return source.held_rank(name) if isinstance(source, AdapterSource) else None

@@ -21,7 +21,13 @@ from lolora_core.adapters.select import select_names
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.adapters.stored import LINEAR, Stored
 from lolora_core.blocks.grid import Grid
-from lolora_core.checkpoints.align import carried_settings, left_out, open_pair, stored_kinds
+from lolora_core.checkpoints.align import (
+    carried_settings,
+    left_out,
+    open_pair,
+    spelling_of,
+    stored_kinds,
+)
 from lolora_core.checkpoints.pairs import change_of, pair_names, part_of, tied
 from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
 from lolora_core.checkpoints.pool import pooled_ranks
@@ -224,7 +230,13 @@ def extract_adapters(
     # PEFT must know of the experts that have not changed.
     experts = (name.removesuffix(".weight") for name in (*names, *skipped))
     stored |= {module: LINEAR for module in experts if is_expert(module)}
-    adapters = AdapterSet(_config(goal, terms), terms, stored, carried_settings(second))
+    adapters = AdapterSet(
+        _config(goal, terms),
+        terms,
+        stored,
+        carried_settings(second),
+        spelling=spelling_of(second),
+    )
     changes = _changes(first, second, skipped, n_jobs)
     notes = dict.fromkeys((*(first.notes if first else ()), *second.notes, *_rounded(rows)))
     return Extraction(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lolora_core.adapters.peft_read import AdapterSource
 from lolora_core.blocks.grid import budget_for_rank
+from lolora_core.checkpoints.align import held_rank
 from lolora_core.checkpoints.columns import ENERGY_RANKS
 from lolora_core.checkpoints.intruders import count_intruders
 from lolora_core.checkpoints.pairs import layer_and_kind, read_update
@@ -89,9 +89,9 @@ def survey_row(
             "intruders": None,
             "intruders_random": None,
         }
-        if isinstance(tuned, AdapterSource):
+        if (held := held_rank(tuned, name)) is not None:
             alive = int((values > DEAD * values[0]).sum())
-            row["dead_ranks"] = max(0, tuned.held_rank(name) - alive)
+            row["dead_ranks"] = max(0, held - alive)
         if base is not None and settings.intruders:
             before = read_matrix(base, name).reshape(m, n)
             # The spectrum is that of a scaled matrix.

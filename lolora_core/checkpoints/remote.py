@@ -32,8 +32,8 @@ from lolora_core.files.folders import (
     passed_over,
 )
 from lolora_core.files.found import CONFIG, Found
+from lolora_core.files.json_files import MAX_JSON, json_object
 from lolora_core.files.shards import check_index
-from lolora_core.files.tensors import MAX_JSON, json_object
 
 __all__ = ["RemoteFile", "find_remote"]
 

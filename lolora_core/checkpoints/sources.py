@@ -22,7 +22,7 @@ from lolora_core.files.found import Found, find_local
 from lolora_core.files.pickles import refuse_pickle_name
 from lolora_core.files.ranges import ByteFile
 from lolora_core.files.scaled import ScaledSource
-from lolora_core.files.tensors import MappingSource, TensorSource
+from lolora_core.files.tensors import MappingSource, SafetensorsSource, TensorSource
 
 __all__ = ["Needs", "SourceLike", "open_source", "what"]
 
@@ -107,13 +107,7 @@ def what(where: SourceLike, *, revision: str | None = None) -> Contents:
     found = _find(where, revision)
     if isinstance(found, TensorSource):
         return classify(found.tensors, config=found.config)
-    try:
-        source = found.source()
-    except ValueError:
-        if (by_bytes := found.by_bytes()) is not None:
-            return by_bytes
-        raise
-    return found.contents(source)
+    return found.what()
 
 
 def _find(
@@ -143,8 +137,11 @@ def _open(found: Found, needs: Needs) -> TensorSource:
     if found.own is not None or found.adapter_config is not None:
         _refuse_if(needs == "weights", found.label, "an adapter")
         return _open_adapter(found)
-    source = found.source()
-    contents = found.contents(source)
+    headers = found.headers()
+    contents = found.contents(headers)
+    source = SafetensorsSource(
+        found.label, found.files, config=found.config, notes=found.notes, headers=headers
+    )
     if contents.kind == "factors":
         _refuse_if(needs == "weights", found.label, contents.words)
         return open_lora_file(source)
@@ -163,7 +160,7 @@ def _open(found: Found, needs: Needs) -> TensorSource:
                 f"where it was saved with {_MARK}"
             )
         return ScaledSource(source) if is_fp8 else source
-    raise ValueError(f"{found.label} is {contents.sentence}; {contents.advice}")
+    raise ValueError(f"{found.label} is {contents.refusal}")
 
 
 def _refuse_if(wrong: bool, label: str, words: str) -> None:
@@ -178,7 +175,8 @@ def _open_adapter(found: Found) -> TensorSource:
     if found.folder is not None:
         return _with_notes(open_adapters(found.folder), found)
     if found.own is None and found.adapter_config is not None:
-        return _with_notes(open_peft(found.adapter_config, found.source()), found)
+        parts = SafetensorsSource(found.label, found.files, headers=found.headers())
+        return _with_notes(open_peft(found.adapter_config, parts), found)
     (file,) = found.files
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)

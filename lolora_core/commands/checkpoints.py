@@ -1,4 +1,4 @@
-"""The commands for checkpoints and adapters: survey, extract, resize."""
+"""The commands for checkpoints and adapters: survey, extract, resize, overlap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -27,14 +27,18 @@ from lolora_core.commands.shared import (
     sentences,
 )
 
+if TYPE_CHECKING:
+    import torch
+
+    from lolora_core.checkpoints import Extraction
+
 __all__ = ["register"]
 
 _SOURCE = "A .safetensors file, a folder, or a model id OWNER/NAME[@REVISION]"
 Base = Annotated[str, typer.Argument(metavar="BASE", help=f"{_SOURCE}.")]
 Tuned = Annotated[str, typer.Argument(metavar="TUNED", help=f"{_SOURCE}, or an adapter folder.")]
-Adapter = Annotated[
-    str, typer.Argument(metavar="ADAPTER", help="A folder of PEFT (LoRA, GraLoRA) or of ours.")
-]
+_ADAPTER = "A folder of PEFT (LoRA, GraLoRA) or of ours"
+Adapter = Annotated[str, typer.Argument(metavar="ADAPTER", help=f"{_ADAPTER}.")]
 Energy = Annotated[float | None, typer.Option(help="Share of ‖ΔW‖² to keep in each matrix.")]
 Error = Annotated[float | None, typer.Option(help="Relative error allowed in each matrix.")]
 Shared = Annotated[
@@ -51,18 +55,25 @@ Output = Annotated[Path, typer.Option(help="Folder of the adapter.")]
 Peft = Annotated[
     bool, typer.Option("--peft", help="Write a folder for PEFT in place of load_adapters.")
 ]
+Kohya = Annotated[
+    bool, typer.Option("--kohya", help="Write lora.safetensors in kohya's format, for ComfyUI.")
+]
+Prefix = Annotated[
+    str, typer.Option(help="With --kohya: before names that do not tell, lora_unet or lora_te.")
+]
 Jobs = Annotated[int, typer.Option(help="Matrices at a time; -1 is one for each core.")]
 
 
-class _SurveyCommand(TyperCommand):
-    """A command whose help ends with what each column is, which is asked for only then."""
+class _TableCommand(TyperCommand):
+    """A command whose help ends with what each column of its rows is."""
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the end of the help page."""
-        from lolora_core.checkpoints import COLUMN_HELP  # loads torch
+        from lolora_core.checkpoints import COLUMN_HELP, OVERLAP_HELP  # loads torch
 
-        with formatter.section("Columns, in JSON and CSV; σ are the singular values of ΔW"):
-            formatter.write_dl([*COLUMN_HELP.items()])
+        columns = {"survey": COLUMN_HELP, "overlap": OVERLAP_HELP}[self.name or ""]
+        with formatter.section("Columns of the rows in full"):
+            formatter.write_dl([*columns.items()])
 
 
 @sentences
@@ -160,6 +171,26 @@ def _print_skipped(skipped: dict[str, str], changes: dict[str, float] | None = N
             say(f"  {', '.join(names[:3])}{more}: {reason}{size}")
 
 
+def _write_peft(found: Extraction, output: Path, dtype: torch.dtype) -> None:
+    """Write a folder for PEFT; for a pipeline one for each of its models."""
+    from lolora_core.adapters.peft_names import by_component
+    from lolora_core.adapters.peft_verify import why_not_verified
+    from lolora_core.checkpoints import peft_choices, to_peft
+
+    parts = by_component(found.adapters)
+    for component, adapters in parts.items():
+        folder = output / component if len(parts) > 1 else output
+        for choice in peft_choices(adapters, dtype=dtype):
+            say(f"Possible: {choice.summary}.")
+        written = to_peft(adapters, folder, dtype=dtype, base_config=found.base_config)
+        say(f"Wrote {folder}: {written.summary}.")
+        say(
+            f"Not opened with PEFT: {why_not_verified(found.base_config)}."
+            if written.verified is None
+            else f"PEFT opens it and applies the same ΔW, to {written.verified:.1g} of its norm."
+        )
+
+
 def _write_adapter(
     base: str | None,
     tuned: str,
@@ -176,13 +207,17 @@ def _write_adapter(
     grid: GridOption = "8",
     dtype: Dtype = "float32",
     peft: Peft = False,
+    kohya: Kohya = False,
+    prefix: Prefix = "lora_unet",
     jobs: Jobs = -1,
     json: AsJson = False,
 ) -> None:
-    from lolora_core.adapters.peft_verify import why_not_verified
-    from lolora_core.checkpoints import extract_adapters, peft_choices, to_peft
+    from lolora_core.adapters.kohya_write import to_kohya
+    from lolora_core.checkpoints import extract_adapters
     from lolora_core.checkpoints.extract import DTYPES
 
+    if peft and kohya:
+        raise ValueError("give --peft or --kohya, not both")
     if dtype not in DTYPES:
         raise ValueError(f"--dtype must be one of {', '.join(DTYPES)}; it is {dtype!r}")
     size: dict[str, Any] = {"rank": rank, "budget": budget, "energy": energy, "error": error}
@@ -204,18 +239,12 @@ def _write_adapter(
         )
     for note in found.notes:
         say(f"Note: {note}.")
-    if peft:
-        for choice in peft_choices(found.adapters, dtype=DTYPES[dtype]):
-            say(f"Possible: {choice.summary}.")
-        written = to_peft(
-            found.adapters, output, dtype=DTYPES[dtype], base_config=found.base_config
-        )
-        say(f"Wrote {output}: {written.summary}.")
-        say(
-            f"Not opened with PEFT: {why_not_verified(found.base_config)}."
-            if written.verified is None
-            else f"PEFT opens it and applies the same ΔW, to {written.verified:.1g} of its norm."
-        )
+    if kohya:
+        file = output / "lora.safetensors"
+        error = to_kohya(found.adapters, file, prefix=prefix, dtype=DTYPES[dtype])
+        say(f"Wrote {file}: a LoRA in kohya's format, relative error {error:.3g}.")
+    elif peft:
+        _write_peft(found, output, DTYPES[dtype])
     else:
         found.save(output)
         say(
@@ -291,8 +320,65 @@ def resize_command(adapter: Adapter, **options: Any) -> None:
     _write_adapter(None, adapter, "all-linear", **options)
 
 
+@sentences
+def overlap_command(
+    first: Annotated[str, typer.Argument(metavar="A", help=f"{_ADAPTER}.")],
+    second: Annotated[str, typer.Argument(metavar="B", help=f"{_ADAPTER}, of the same model.")],
+    jobs: Jobs = -1,
+    json: AsJson = False,
+) -> None:
+    """Compare two adapters: the directions they share, and whether they clash when both apply.
+
+    Example: lolora overlap lora other
+    """
+    from lolora_core.checkpoints import overlap
+
+    with progress_bar("overlap") as progress:
+        found = overlap(first, second, n_jobs=jobs, progress=progress)
+    for note in found.notes:
+        say(f"Note: {note}.")
+    if json:
+        print_json(
+            {
+                "verdict": found.verdict,
+                "total": found.total,
+                "rows": found.rows,
+                "only_first": found.only_first,
+                "only_second": found.only_second,
+                "skipped": found.skipped,
+                "notes": found.notes,
+            }
+        )
+        return
+    rows = [{**row, "shape": f"{row['rows']}×{row['cols']}"} for row in found.rows]
+    print_table(
+        {
+            "name": "matrix",
+            "shape": "shape",
+            "first_rank": "rank of A",
+            "second_rank": "rank of B",
+            "first_norm": "‖A‖",
+            "second_norm": "‖B‖",
+            "sum_norm": "‖A + B‖",
+            "cosine": "cosine",
+            "column_overlap": "columns shared",
+            "column_random": "by chance",
+            "row_overlap": "rows shared",
+            "row_random": "by chance",
+        },
+        [*rows, {"name": "all modules", "shape": "", **found.total}],
+    )
+    for letter, names in (("A", found.only_first), ("B", found.only_second)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            say(f"Only in {letter}: {', '.join(names[:3])}{more}")
+    _print_skipped(found.skipped)
+    print(found.verdict)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
-    app.command("survey", cls=_SurveyCommand)(survey_command)
+    app.command("survey", cls=_TableCommand)(survey_command)
     app.command("extract", cls=FamiliesCommand)(extract_command)
     app.command("resize", cls=FamiliesCommand)(resize_command)
+    app.command("overlap", cls=_TableCommand)(overlap_command)

@@ -42,32 +42,77 @@ TargetName = Annotated[
 
 def read_target(name: str) -> Matrix:
     """Return the matrix that a TARGET argument names."""
-    import numpy as np
-
-    from lolora_core.checkpoints import open_source
     from lolora_core.files.kinds import kind_of
     from lolora_core.files.pickles import refuse_pickle_name
     from lolora_core.targets import load, upload_image
+    from lolora_core.targets.uploads.arrays import read_npy
 
     refuse_pickle_name(name)
     path = Path(name)
+    if name.lower().endswith(".npz"):
+        raise ValueError(
+            f"{name} is an archive of several arrays; save the one that is wanted as .npy, with "
+            "numpy.save"
+        )
     if kind_of(name) == "npy":
-        return np.load(path, allow_pickle=False)
+        array, notes = read_npy(path.read_bytes(), name=name)
+        _say_notes(name, notes)
+        return array
     if kind_of(name) == "image":
         target = upload_image(path.read_bytes(), name=name)
-        for note in target.notes:
-            say(f"{name}: {note}")
+        _say_notes(name, target.notes)
         return target.array
-    parts = re.fullmatch(r"(.+):([^:/\\]+)", name)
-    if parts is not None:
-        source = open_source(parts[1])
-        if parts[2] not in source.tensors:
-            known = ", ".join(sorted(source.tensors)[:5])
-            raise ValueError(f"{parts[1]} holds no tensor {parts[2]!r}; it holds {known}, …")
-        return source.read(parts[2])
-    if path.exists():
-        raise ValueError(f"{name} holds several tensors: name one as {name}:TENSOR")
-    return load(name).array
+    parts = _source_and_tensor(name)
+    return load(name).array if parts is None else _read_tensor(*parts)
+
+
+def _say_notes(name: str, notes: Sequence[str]) -> None:
+    for note in notes:
+        say(f"{name}: {note}")
+
+
+def _source_and_tensor(name: str) -> tuple[str, str | None] | None:
+    """Split SOURCE:TENSOR; either may have colons in it, and a drive of Windows has one.
+
+    Examples
+    --------
+    >>> _source_and_tensor("C:/models/a.safetensors:params/fc:0")
+    ('C:/models/a.safetensors', 'params/fc:0')
+    >>> _source_and_tensor("camera") is None
+    True
+    """
+    if Path(name).exists():
+        return name, None
+    for colon in re.finditer(":", name):
+        source, tensor = name[: colon.start()], name[colon.end() :]
+        if source and tensor and Path(source).exists():
+            return source, tensor
+    model = r"[\w.-]+/[\w.-]+(?:@[\w./-]+)?"
+    named = re.fullmatch(rf"(.+?\.safetensors|{model}):(.+)", name)
+    if named is not None:
+        return named[1], named[2]
+    return (name, None) if name.endswith(".safetensors") else None
+
+
+def _read_tensor(where: str, name: str | None) -> Matrix:
+    from lolora_core.checkpoints import open_source
+
+    source = open_source(where)
+    _say_notes(where, source.notes)
+    known = ", ".join(sorted(source.tensors)[:5])
+    if name is None:
+        if len(source.tensors) > 1:
+            raise ValueError(f"{where} holds {known}, …: name one as {where}:TENSOR")
+        (name,) = source.tensors
+    if name not in source.tensors:
+        raise ValueError(f"{where} holds no tensor {name!r}; it holds {known}, …")
+    info = source.tensors[name]
+    if not info.views:
+        raise ValueError(f"{name} of {where} cannot be used: {info.reason}")
+    if len(info.shape) > 2:
+        axes = "×".join(map(str, info.shape))
+        say(f"{name}: the {axes} tensor is read as {info.views[0].label}")
+    return source.read(name).reshape(info.views[0].shape)
 
 
 def _budget(shape: Sequence[int], rank: int | None, budget: int | None) -> int:

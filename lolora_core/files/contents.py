@@ -116,6 +116,11 @@ class Contents:
         """The words and the evidence: "a LoRA in kohya's format (…)"."""
         return f"{self.words} ({'; '.join(self.evidence)})" if self.evidence else self.words
 
+    @property
+    def refusal(self) -> str:
+        """The sentence and what to do: what follows "FILE is"."""
+        return f"{self.sentence}; {self.advice}" if self.advice else self.sentence
+
 
 def is_marked_update(metadata: Mapping[str, str]) -> bool:
     """Return whether a file states that its tensors are updates ΔW.

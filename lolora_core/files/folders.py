@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lolora_core.common.names import printable
 from lolora_core.files.pickles import HOW_TO_CONVERT
+from lolora_core.files.writes import write_files
 
 __all__ = [
     "INDEX",
@@ -19,6 +22,7 @@ __all__ = [
     "Choice",
     "choose_files",
     "passed_over",
+    "write_adapter",
 ]
 
 OWN_CONFIG, OWN_TENSORS = "adapters.json", "adapters.safetensors"
@@ -46,6 +50,10 @@ _USUAL_VARIANTS = tuple(
     for of in ("model", "diffusion_pytorch_model")
     for end in ("fp16.safetensors", "safetensors.index.fp16.json")
 )
+
+
+#: Every file of an adapter in either format: an adapter takes the place of another whole.
+ADAPTER_FILES = (OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT_TENSORS, "adapter_model.bin")
 
 
 class Choice(NamedTuple):
@@ -184,6 +192,29 @@ def _refuse_pipeline(label: str, names: Collection[str] | None) -> None:
         f"{label} is a pipeline of diffusers ({PIPELINE}), several models in folders of their own; "
         f"name one of them: {shown}"
     )
+
+
+def write_adapter(
+    folder: str | PathLike[str],
+    files: Mapping[str, bytes],
+    check: Callable[[Path], None] | None = None,
+) -> None:
+    """Write the files of an adapter in the place of any other adapter there; whole or not at all.
+
+    Parameters
+    ----------
+    folder, files, check
+        As for `write_files`.
+
+    Raises
+    ------
+    ValueError
+        The folder holds a model, whose adapter it would seem to be.
+    """
+    names = (MODEL, INDEX, *_TRANSFORMERS_PICKLES, *_DIFFUSERS, PIPELINE, "config.json")
+    if there := [name for name in names if (Path(folder) / name).exists()]:
+        raise ValueError(f"{folder} holds a model ({', '.join(there)}); name another folder")
+    write_files(folder, files, check, replaces=ADAPTER_FILES)
 
 
 def passed_over(names: Iterable[str], read: Collection[str]) -> tuple[str, ...]:

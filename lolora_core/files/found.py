@@ -17,10 +17,10 @@ from lolora_core.files.folders import (
     choose_files,
     passed_over,
 )
+from lolora_core.files.json_files import read_json
 from lolora_core.files.magic import FIRST_BYTES, contents_of_bytes
-from lolora_core.files.ranges import ByteFile, LocalFile
+from lolora_core.files.ranges import ByteFile, Headers, LocalFile, read_headers
 from lolora_core.files.shards import check_index, check_shards
-from lolora_core.files.tensors import SafetensorsSource, read_json
 
 __all__ = ["CONFIG", "Found", "find_local"]
 
@@ -40,6 +40,8 @@ class Found:
         With the tensors.
     index, adapter_config, own : mapping, optional
         The JSON beside them.
+    index_name : str
+        The file of the index.
     config : mapping
         The model's config.json.
     notes : tuple of str
@@ -51,13 +53,14 @@ class Found:
     label: str
     files: tuple[ByteFile, ...]
     index: Mapping[str, Any] | None = None
+    index_name: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     adapter_config: Mapping[str, Any] | None = None
     own: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     folder: Path | None = None
 
-    def source(self) -> SafetensorsSource:
+    def headers(self) -> Headers:
         """Read the headers.
 
         Raises
@@ -66,14 +69,23 @@ class Found:
             A file is damaged, or something else than safetensors: the message says what.
         """
         try:
-            found = SafetensorsSource(self.label, self.files, config=self.config, notes=self.notes)
+            found = read_headers(self.label, self.files)
         except ValueError:
-            if (what := self.by_bytes()) is not None:
-                raise ValueError(f"{self.label} is {what.sentence}. {what.advice}") from None
+            if (by_bytes := self.by_bytes()) is not None:
+                raise ValueError(f"{self.label} is {by_bytes.refusal}") from None
             raise
         if self.index is not None:
-            check_shards(found, self.index)
+            check_shards(self.label, found.tensors, self.index)
         return found
+
+    def what(self) -> Contents:
+        """Classify the files; also by their first bytes where they are no safetensors files."""
+        try:
+            return self.contents(self.headers())
+        except ValueError:
+            if (by_bytes := self.by_bytes()) is not None:
+                return by_bytes
+            raise
 
     def by_bytes(self) -> Contents | None:
         """Return what a single file is by its first bytes, where that is no safetensors file."""
@@ -84,11 +96,11 @@ class Found:
         found = contents_of_bytes(first, Path(file.label).name)
         return None if found is None else replace(found, files={file.label: file.size})
 
-    def contents(self, source: SafetensorsSource) -> Contents:
-        """Classify what `source` returned."""
+    def contents(self, headers: Headers) -> Contents:
+        """Classify what `headers` returned."""
         found = classify(
-            source.tensors,
-            metadata=source.metadata,
+            headers.tensors,
+            metadata=headers.metadata,
             config=self.config,
             adapter_config=self.adapter_config,
             own=self.own,
@@ -161,7 +173,7 @@ def _open_choice(folder: Path, label: str, choice: Choice) -> Found:
                 f"{len(missing)} of {len(shards)} are missing"
             )
         files = tuple(LocalFile(folder / shard) for shard in shards)
-        return Found(label, files, index=index, folder=folder)
+        return Found(label, files, index=index, index_name=choice.name, folder=folder)
     files = (LocalFile(folder / choice.name),)
     if choice.kind == "peft":
         settings = read_json(folder / PEFT_CONFIG)

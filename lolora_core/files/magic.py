@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lolora_core.files.contents import Contents
-from lolora_core.files.pickles import HOW_TO_CONVERT, PICKLES
+from lolora_core.files.pickles import HOW_TO_CONVERT, PICKLES, is_array_archive
 
 __all__ = ["FIRST_BYTES", "contents_of_bytes"]
 
@@ -13,6 +13,7 @@ FIRST_BYTES = 512
 _GGUF = "give the safetensors checkpoint that it was made from; GGUF packs its weights"
 _NUMPY = "name a matrix of it where one matrix is asked for: lolora approximate FILE.npy"
 _NPZ = "save the one array that is wanted with numpy.save, as .npy"
+_PICKLE = HOW_TO_CONVERT[0].lower() + HOW_TO_CONVERT[1:].rstrip(".")
 _IMAGE = "a picture is a matrix for approximate, sweep and advise, and no checkpoint"
 _STARTS = (
     (b"GGUF", "a GGUF file", _GGUF),
@@ -39,14 +40,13 @@ def contents_of_bytes(first: bytes, name: str) -> Contents | None:
         if first.startswith(start):
             return _other(words, f"it begins with {start.decode('latin-1').strip()!r}", advice)
     if first.startswith(b"PK\x03\x04"):
-        inside = first[30 : 30 + int.from_bytes(first[26:28], "little")]
-        if inside.endswith(b".npy") or name.lower().endswith(".npz"):
+        if is_array_archive(first) or name.lower().endswith(".npz"):
             return _other("a NumPy archive of several arrays", "it is a zip with .npy files", _NPZ)
-        return _other("a pickle in a zip, as torch.save writes it", "it is a zip", HOW_TO_CONVERT)
+        return _other("a pickle in a zip, as torch.save writes it", "it is a zip", _PICKLE)
     if first[:1] == b"\x80" and first[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return _other("a pickle", "it begins like one", HOW_TO_CONVERT)
+        return _other("a pickle", "it begins like one", _PICKLE)
     if name.lower().endswith(PICKLES):
-        return _other("a pickle by its name", f"it is called {name}", HOW_TO_CONVERT)
+        return _other("a pickle by its name", f"it is called {name}", _PICKLE)
     return None
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from lolora_core.files.header import MAX_HEADER, MAX_LOCAL_HEADER, Header, parse_header
+from lolora_core.files.header import (
+    MAX_HEADER,
+    MAX_LOCAL_HEADER,
+    Header,
+    StoredTensor,
+    TensorInfo,
+    parse_header,
+)
 from lolora_core.files.pickles import refuse_pickle_bytes, refuse_pickle_name
 
-__all__ = ["ByteFile", "LocalFile", "read_header"]
+__all__ = ["ByteFile", "Headers", "LocalFile", "read_header", "read_headers"]
 
 
 @runtime_checkable
@@ -118,3 +126,43 @@ def read_header(file: ByteFile) -> Header:
         return parse_header(bytes(file.read(8, 8 + length)), file.size)
     except ValueError as error:
         raise ValueError(f"{file.label} {error}") from error
+
+
+class Headers(NamedTuple):
+    """The headers of one or more .safetensors files.
+
+    Attributes
+    ----------
+    tensors : dict of str to TensorInfo
+    places : dict
+        By name: the file, and what is stored where in it.
+    metadata : dict of str to str
+        What the files state beside their tensors.
+    """
+
+    tensors: dict[str, TensorInfo]
+    places: dict[str, tuple[ByteFile, StoredTensor]]
+    metadata: dict[str, str]
+
+
+def read_headers(label: str, files: Iterable[ByteFile]) -> Headers:
+    """Read the headers of files that belong together.
+
+    Raises
+    ------
+    ValueError
+        See `read_header`; also a name that stands in two of them.
+    """
+    places: dict[str, tuple[ByteFile, StoredTensor]] = {}
+    metadata: dict[str, str] = {}
+    for file in files:
+        header = read_header(file)
+        metadata |= header.metadata
+        for name, stored in header.tensors.items():
+            if name in places:
+                raise ValueError(
+                    f"{name} stands in two files of {label}, {places[name][0].label} and "
+                    f"{file.label}"
+                )
+            places[name] = file, stored
+    return Headers({n: stored.info for n, (_, stored) in places.items()}, places, metadata)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
-
-from lolora_core.files.tensors import SafetensorsSource
 
 __all__ = ["check_index", "check_shards"]
 
@@ -28,13 +26,13 @@ def check_index(index: Mapping[str, Any], label: str) -> dict[str, str]:
     return places
 
 
-def check_shards(source: SafetensorsSource, index: Mapping[str, Any]) -> None:
+def check_shards(label: str, tensors: Container[str], index: Mapping[str, Any]) -> None:
     """Raise ValueError unless every tensor that an index names is there."""
-    missing = [n for n in check_index(index, source.label) if n not in source.tensors]
+    missing = [n for n in check_index(index, label) if n not in tensors]
     if missing:
         raise ValueError(
-            f"the index of {source.label} names {missing[0]} and {len(missing) - 1} more tensors "
+            f"the index of {label} names {missing[0]} and {len(missing) - 1} more tensors "
             "that its shards do not hold"
             if len(missing) > 1
-            else f"the index of {source.label} names {missing[0]}, which its shards do not hold"
+            else f"the index of {label} names {missing[0]}, which its shards do not hold"
         )

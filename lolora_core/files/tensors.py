@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -15,15 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lolora_core.files.header import STORED_DTYPES, StoredTensor, TensorInfo, matrix_views
-from lolora_core.files.ranges import ByteFile, LocalFile, read_header
+from lolora_core.files.ranges import ByteFile, Headers, read_headers
 
 __all__ = [
-    "MAX_JSON",
     "MappingSource",
     "SafetensorsSource",
     "TensorSource",
-    "json_object",
-    "read_json",
 ]
 
 
@@ -33,9 +28,6 @@ _SPELLED = {
     for name, stored in STORED_DTYPES.items()
     if stored.torch and hasattr(torch, stored.torch)
 }
-
-
-MAX_JSON = 50_000_000
 
 
 @runtime_checkable
@@ -84,47 +76,38 @@ class SafetensorsSource:
     config : mapping
         The model's config.json.
     notes : tuple of str
-
-    Attributes
-    ----------
-    metadata : dict of str to str
-        What the files state beside their tensors.
+    headers : Headers, optional
+        Where they have been read already.
     """
 
     label: str
     files: tuple[ByteFile, ...]
     tensors: Mapping[str, TensorInfo] = field(init=False, repr=False)
-    metadata: Mapping[str, str] = field(init=False, repr=False)
-    _places: Mapping[str, tuple[ByteFile, StoredTensor]] = field(init=False, repr=False)
     is_update: bool = False
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
+    headers: Headers | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        places: dict[str, tuple[ByteFile, StoredTensor]] = {}
-        metadata: dict[str, str] = {}
-        for file in self.files:
-            header = read_header(file)
-            metadata |= header.metadata
-            for name, stored in header.tensors.items():
-                if name in places:
-                    raise ValueError(
-                        f"{name} stands in two files of {self.label}, {places[name][0].label} and "
-                        f"{file.label}"
-                    )
-                places[name] = file, stored
-        object.__setattr__(self, "_places", places)
-        object.__setattr__(self, "metadata", metadata)
-        object.__setattr__(self, "tensors", {n: stored.info for n, (_, stored) in places.items()})
+        headers = self.headers or read_headers(self.label, self.files)
+        object.__setattr__(self, "headers", headers)
+        object.__setattr__(self, "tensors", headers.tensors)
 
     @property
     def identity(self) -> str:
         """The identities of the files."""
         return " ".join(file.identity for file in self.files)
 
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the files state beside their tensors."""
+        assert self.headers is not None
+        return self.headers.metadata
+
     def place(self, name: str) -> tuple[ByteFile, StoredTensor]:
         """Return the file of a tensor, and the bytes in it."""
-        return self._places[name]
+        assert self.headers is not None
+        return self.headers.places[name]
 
     def as_update(self, notes: tuple[str, ...] = ()) -> SafetensorsSource:
         """Return the same tensors as updates ΔW, with more notes; no header is read again."""
@@ -143,14 +126,14 @@ class SafetensorsSource:
         ValueError
             Its dtype is not floating point of 16, 32 or 64 bits, or its file has changed.
         """
-        file, stored = self._places[name]
+        file, stored = self.place(name)
         if not STORED_DTYPES[stored.info.dtype].numpy:
             raise ValueError(f"{name} of {file.label} is {stored.info.dtype}, which is not read")
         return self.read_stored(name)
 
     def read_stored(self, name: str) -> Tensor:
         """Return one tensor of any dtype that torch has."""
-        file, stored = self._places[name]
+        file, stored = self.place(name)
         dtype, shape = getattr(torch, STORED_DTYPES[stored.info.dtype].torch), stored.info.shape
         if math.prod(shape) == 0:
             return torch.empty(shape, dtype=dtype)
@@ -199,31 +182,6 @@ class MappingSource:
         if tensor.is_meta:
             raise ValueError(f"{name} is on the meta device and has no values to read")
         return tensor
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object of a JSON file of bounded size.
-
-    Raises
-    ------
-    ValueError
-        Not readable, not an object, or above 50 MB.
-    """
-    file = LocalFile(path)
-    if file.size > MAX_JSON:
-        raise ValueError(f"{path} has {file.size:,} bytes; at most {MAX_JSON:,} are read")
-    return json_object(bytes(file.read(0, file.size)), str(path))
-
-
-def json_object(text: bytes, label: str) -> dict[str, Any]:
-    """Return the JSON object in `text`, or raise ValueError that names `label`."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{label} is not readable JSON: {str(error)[:120]}") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{label} must hold a JSON object")
-    return found
 
 
 def read_matrix(source: TensorSource, name: str) -> Float[Tensor, "m n"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -44,11 +44,13 @@ def write_files(
     folder: str | PathLike[str],
     files: Mapping[str, bytes],
     check: Callable[[Path], None] | None = None,
+    replaces: Collection[str] = (),
 ) -> None:
     """Write files to a folder, which is made if need be; all of them or none.
 
     `check` gets the folder in which they are complete before any of them takes its place; where
-    it raises, nothing is left.
+    it raises, nothing is left. What `replaces` names and `files` does not is removed once all
+    are there.
     """
     target = Path(folder)
     new = not target.exists()
@@ -59,6 +61,9 @@ def write_files(
                 (drafts / name).write_bytes(data)
             if check is not None:
                 check(drafts)
+        for name in replaces:
+            if name not in files:
+                (target / name).unlink(missing_ok=True)
     except BaseException:
         if new and not any(target.iterdir()):
             target.rmdir()

@@ -16,9 +16,9 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.shared.scene import MEGABYTE
+from app.views.your_weights.adapter_words import holds, readme
 from app.views.your_weights.compute import AdapterPlan, extracted
 from app.views.your_weights.pairs import Pair
-from app.views.your_weights.sentences import holds, readme
 from lolora_core import FAMILIES
 from lolora_core.checkpoints import Extraction, read_adapters, to_peft
 from lolora_core.checkpoints.pairs import frobenius, read_update
@@ -82,7 +82,14 @@ def archive(pair: Pair, plan: AdapterPlan, form: str) -> Archive:
         else:
             chosen = kept.exact if form == "PEFT" else kept.truncated
             rank = plan.rank if form != "PEFT" else None
-            to_peft(adapters, folder, kind=chosen.kind, rank=rank, dtype=DTYPES[plan.dtype])
+            to_peft(
+                adapters,
+                folder,
+                kind=chosen.kind,
+                rank=rank,
+                dtype=DTYPES[plan.dtype],
+                base_config=stored.base_config,
+            )
             count, summary = chosen.num_parameters, holds(chosen)
             # Exact and unrounded, it was compared with the adapter when it was written.
             if not chosen.exact or plan.dtype != "float32":

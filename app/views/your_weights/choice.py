@@ -11,12 +11,13 @@ from app.shared.scene import MEGABYTE
 from app.shared.sentences import until_then
 from app.shared.settings import Slot
 from app.shared.uploads import MAX_UPLOAD_MB
+from app.shared.words import as_text
 from app.views.your_weights import pairs as checkpoint_pairs
 from app.views.your_weights import sentences
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.settings import HUB_BASE, HUB_TUNED, PAIR
 
-__all__ = ["chosen"]
+__all__ = ["chosen", "digest"]
 
 _UPLOAD, _HUB = "own upload", "from the Hub"
 
@@ -26,7 +27,7 @@ _FILES: Slot[tuple[str, ...]] = Slot("pair_files", ())
 _LAST: Slot[tuple[str, ...]] = Slot("last_pair", (PAIR.default,))
 
 
-def _digest(file: Any) -> str:
+def digest(file: Any) -> str:
     """Keep an uploaded file; it is hashed once."""
     known = _DIGESTS.value
     if file.file_id not in known:
@@ -48,16 +49,21 @@ def _uploaded() -> Pair | None:
         ("Base, .safetensors", "Tuned, .safetensors"),
         strict=True,
     ):
-        files.append(
-            column.file_uploader(
-                words,
-                key=key,
-                max_upload_size=MAX_UPLOAD_MB,
-                help="Stays in this server's memory while you look at it; it is not in the link. "
-                "Of the two files only tensors with the same name and shape are compared.",
-            )
+        file = column.file_uploader(
+            words,
+            key=key,
+            max_upload_size=MAX_UPLOAD_MB,
+            help="Stays in this server's memory while you look at it; it is not in the link. "
+            "Of the two files only tensors with the same name and shape are compared. Tuned may "
+            "be an adapter: a LoRA of PEFT, kohya or diffusers, a LoHa or a LoKr.",
         )
-    digests = [_digest(file) for file in files if file is not None]
+        if file is not None:
+            found = checkpoint_pairs.contents_of(digest(file))
+            column.caption(
+                sentences.what_it_is(found.words, found.evidence), help=sentences.HOW_IT_IS_TOLD
+            )
+        files.append(file)
+    digests = [digest(file) for file in files if file is not None]
     if len(digests) == 2:
         _FILES.set(tuple(digests))
     elif digests:
@@ -118,7 +124,7 @@ def chosen() -> Pair:
         else:
             pair = checkpoint_pairs.bundled_pair(picked)
     except (ValueError, OSError) as problem:
-        st.error(f"{problem}".rstrip(".") + ".")
+        st.error(as_text(f"{problem}".rstrip(".") + "."))
     if pair is None:
         pair = _recall()
         st.caption(until_then(pair.title))

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,7 +41,6 @@ __all__ = [
     "partial",
     "pooled_errors",
     "surveyed",
-    "whole_error",
 ]
 
 Progress = Callable[[float, str], None]
@@ -72,14 +71,14 @@ def _rows_file(key: object) -> Path:
     return _folder() / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.jsonl"
 
 
-def _survey_key(pair: Pair, rank: int, blocks: Blocks) -> object:
-    return hashkey(pair.key, rank, blocks)
+def _survey_key(pair: Pair, rank: int, blocks: Blocks, intruders: int) -> object:
+    return hashkey(pair.key, rank, blocks, intruders)
 
 
-def partial(pair: Pair, rank: int, blocks: Blocks) -> Survey | None:
+def partial(pair: Pair, rank: int, blocks: Blocks, intruders: int = 0) -> Survey | None:
     """Return what is known already of a survey: all of it, what a stop left, or nothing."""
     with _lock:
-        return _surveys.get(_survey_key(pair, rank, blocks))
+        return _surveys.get(_survey_key(pair, rank, blocks, intruders))
 
 
 class _Heard:
@@ -103,7 +102,14 @@ class _Heard:
         return True
 
 
-def surveyed(pair: Pair, rank: int, blocks: Blocks, progress: Progress | None = None) -> Survey:
+def surveyed(
+    pair: Pair,
+    rank: int,
+    blocks: Blocks,
+    progress: Progress | None = None,
+    *,
+    intruders: int = 0,
+) -> Survey:
     """Survey every matrix of a pair at an equivalent rank on one grid.
 
     Parameters
@@ -116,15 +122,17 @@ def surveyed(pair: Pair, rank: int, blocks: Blocks, progress: Progress | None = 
     progress : callable, optional
         ``progress(share, words)`` after each matrix; where it raises, the rows so far are kept
         for `partial` and the next call goes on from them.
+    intruders : int
+        Leading directions of each tuned matrix that are held against the base's; 0 for none.
 
     Raises
     ------
     OSError, ValueError
         A source cannot be read.
     """
-    key = _survey_key(pair, rank, blocks)
+    key = _survey_key(pair, rank, blocks, intruders)
     with _turn:
-        found = partial(pair, rank, blocks)
+        found = partial(pair, rank, blocks, intruders)
         if found is not None and found.complete:
             return found
         file, heard = _rows_file(key), _Heard(pair, progress)
@@ -132,14 +140,20 @@ def surveyed(pair: Pair, rank: int, blocks: Blocks, progress: Progress | None = 
             heard.left.pop(str(row["name"]), None)
         started = time.perf_counter()
         found = survey(
-            pair.base, pair.tuned, rank=rank, grids=[blocks], output=file, progress=heard
+            pair.base,
+            pair.tuned,
+            rank=rank,
+            grids=[blocks],
+            intruders=intruders,
+            output=file,
+            progress=heard,
         )
         with _lock:
             _surveys[key] = found
         if found.complete:
             file.unlink(missing_ok=True)
             work = sum(pair.work.values())
-            if work > 10**8:
+            if work > 10**8 and not intruders:
                 _seconds_per_product[0] = (time.perf_counter() - started) / work
     if heard.stop is not None:
         raise heard.stop
@@ -223,20 +237,6 @@ class Kept:
     def nbytes(self) -> int:
         """Memory, about."""
         return 2 * self.own_bytes + self.exact.nbytes + self.truncated.nbytes
-
-
-def whole_error(rows: Sequence[dict[str, Any]], moved: pd.DataFrame) -> float:
-    """Return the relative error over all matrices that changed; without an adapter it is 1 each.
-
-    Examples
-    --------
-    >>> moved = pd.DataFrame({"name": ["a.weight", "b"], "update_norm": [3.0, 4.0]})
-    >>> round(whole_error([{"name": "a", "update_norm": 3.0, "relative_error": 0.0}], moved), 6)
-    0.8
-    """
-    total = float((moved["update_norm"] ** 2).sum())
-    kept = sum((1 - row["relative_error"] ** 2) * row["update_norm"] ** 2 for row in rows)
-    return float(np.sqrt(max(0.0, 1 - kept / total))) if total else 0.0
 
 
 def extraction_seconds(pair: Pair, plan: AdapterPlan) -> float:

@@ -7,9 +7,9 @@ import streamlit as st
 
 from app.shared import progress
 from app.shared import widgets as controls
-from app.shared.words import format_error
+from app.shared.words import as_text, format_error
+from app.views.your_weights import adapter_words
 from app.views.your_weights import compute as compute_weights
-from app.views.your_weights import sentences as prose_weights
 from app.views.your_weights.archive import archive, folder_name
 from app.views.your_weights.compute import AdapterPlan, Kept
 from app.views.your_weights.pairs import Pair
@@ -53,9 +53,9 @@ def _extracted(pair: Pair, plan: AdapterPlan) -> Kept | None:
 
 def _sizes(pair: Pair, plan: AdapterPlan, kept: Kept) -> None:
     formats = (
-        ("PEFT", prose_weights.holds(kept.exact), kept.exact.num_parameters, kept.exact.nbytes,
+        ("PEFT", adapter_words.holds(kept.exact), kept.exact.num_parameters, kept.exact.nbytes,
          kept.exact.relative_error),
-        ("PEFT, truncated", prose_weights.holds(kept.truncated), kept.truncated.num_parameters,
+        ("PEFT, truncated", adapter_words.holds(kept.truncated), kept.truncated.num_parameters,
          kept.truncated.nbytes, kept.truncated.relative_error),
         ("lolora_core", f"{plan.family}, exact", kept.extraction.adapters.num_parameters,
          kept.own_bytes, 0.0),
@@ -66,7 +66,7 @@ def _sizes(pair: Pair, plan: AdapterPlan, kept: Kept) -> None:
             "format": form,
             "what it holds": words,
             "parameters": count,
-            "size": prose_weights.file_size(size),
+            "size": adapter_words.file_size(size),
             "of tuned": None if whole is None else 100 * size / whole,
             "lost in this format": "nothing" if error == 0 else format_error(error),
         }
@@ -130,10 +130,23 @@ def _matrices(found: Extraction) -> None:
             },
         )
         st.dataframe(
-            pd.DataFrame(list(found.skipped.items()), columns=["tensor", "reason"]),
+            pd.DataFrame(
+                {
+                    "tensor": list(found.skipped),
+                    "‖change‖": [found.changes.get(name) for name in found.skipped],
+                    "why it has no adapter": list(found.skipped.values()),
+                }
+            ),
             hide_index=True,
             width="stretch",
             key="left_out",
+            column_config={
+                "‖change‖": column.NumberColumn(
+                    help="Norm of tuned − base, no unit; it counts in the error over the whole "
+                    "tuned model. Empty where it is not known.",
+                    format="%.3g",
+                )
+            },
         )
 
 
@@ -144,7 +157,7 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
     try:
         kept = _extracted(pair, plan)
     except (ValueError, OSError) as problem:
-        st.error(f"{problem}".rstrip(".") + ".")
+        st.error(as_text(f"{problem}".rstrip(".") + "."))
         return
     if kept is None:
         return
@@ -152,25 +165,26 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
         with st.spinner("Packing …"):
             file = archive(pair, plan, form)
     except (ValueError, OSError) as problem:
-        st.error(f"{problem}".rstrip(".") + ".")
+        st.error(as_text(f"{problem}".rstrip(".") + "."))
         return
     found = file.stored
     st.markdown(
-        prose_weights.adapter(
+        adapter_words.adapter(
             plan.family,
             form,
             (len(found.rows), len(moved)),
-            (found.relative_error, compute_weights.whole_error(found.rows, moved)),
+            (found.relative_error, found.whole_relative_error),
             (found.adapters.num_parameters, file.num_parameters),
             (len(file.data), pair.tuned_bytes),
         ),
-        help="√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), measured on what the file holds. A matrix without an "
-        "adapter keeps the values of the base, which is an error of 1.",
+        help="√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), measured on what the file holds. Over the whole tuned model "
+        "biases, norms and embeddings count too; without an adapter they keep the values of the "
+        "base, which is an error of 1.",
     )
     _sizes(pair, plan, kept)
     name = folder_name(pair, plan, form)
     st.download_button(
-        f"Download for {form}: zip, {prose_weights.file_size(len(file.data))}",
+        f"Download for {form}: zip, {adapter_words.file_size(len(file.data))}",
         file.data,
         f"{name}.zip",
         "application/zip",
@@ -178,8 +192,8 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
         key="adapter",
         type="primary",
     )
-    st.code(prose_weights.loader(name, form), language="python")
-    st.caption(prose_weights.packed(_share(pair, kept)))
+    st.code(adapter_words.loader(name, form), language="python")
+    st.caption(adapter_words.packed(_share(pair, kept)))
     _matrices(found)
 
 

@@ -15,17 +15,22 @@ from app.views.your_weights import (
 from app.views.your_weights import (
     parts as weights_parts,
 )
-from app.views.your_weights import sentences
+from app.views.your_weights import sentences, two_adapters
+from app.views.your_weights import (
+    table as weights_table,
+)
+from app.views.your_weights.settings import INTRUDER_DIRECTIONS, INTRUDERS
 
 
-def page() -> None:
-    """Draw the page."""
+def survey_part() -> None:
+    """Draw the survey of a pair, from the choice to the adapter."""
     # The bar stands above: nothing that is drawn later moves its button.
     work, answer = st.container(), st.container()
     rank, blocks = RANK.value, (ROWS.value, COLS.value)
     pair = weights_pair.chosen()
     with work:
-        found = weights_parts.surveyed(pair, rank, blocks)
+        intruders = INTRUDER_DIRECTIONS if INTRUDERS.value else 0
+        found = weights_parts.surveyed(pair, rank, blocks, intruders)
     if found is None or not found.rows:
         st.info(sentences.NOT_SURVEYED)
         return
@@ -45,7 +50,7 @@ def page() -> None:
     with maps:
         weights_parts.maps(frame, picked, rank, blocks)
     weights_parts.open_picked(pair, frame, picked)
-    weights_parts.table(frame)
+    weights_table.draw(frame)
     weights_parts.downloads(found, frame)
     if found.complete:
         weights_export.draw(pair, moved, rank, blocks)
@@ -53,4 +58,5 @@ def page() -> None:
         st.info(sentences.NOT_COMPLETE)
 
 
-page()
+survey_part()
+two_adapters.draw()

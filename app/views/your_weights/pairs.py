@@ -12,8 +12,10 @@ from pathlib import Path
 from cachetools import LRUCache, cached
 
 from lolora_core.adapters.kinds import matrix_shape
-from lolora_core.checkpoints import TensorSource, open_source
+from lolora_core.checkpoints import Contents, TensorSource, what
+from lolora_core.checkpoints.align import open_pair
 from lolora_core.checkpoints.pairs import pair_names, read_update
+from lolora_core.checkpoints.sources import SourceLike
 from lolora_core.common.names import display_name, printable
 from lolora_core.files.tensors import SafetensorsSource
 from lolora_core.targets import Target
@@ -25,6 +27,8 @@ __all__ = [
     "MemoryFile",
     "Pair",
     "bundled_pair",
+    "contents_of",
+    "held_file",
     "hold_file",
     "hub_allowed",
     "hub_pair",
@@ -147,16 +151,32 @@ def uploaded_pair(base: str, tuned: str) -> Pair:
     Raises
     ------
     ValueError
-        A file is no longer held, damaged or a pickle, or they are of different models.
+        A file is no longer held, damaged, or not what is needed, or they are of different models.
     """
-    with _files_lock:
-        found = [_files.get(digest) for digest in (base, tuned)]
-    files = [file for file in found if file is not None]
-    if len(files) < 2:
-        raise ValueError("The files are no longer held here. Please upload them again.")
-    first, second = (_source(file) for file in files)
+    first, second = held_file(base), held_file(tuned)
     title = f"{first.label} → {second.label}"
-    return Pair(title, first, second, f"uploaded files {title}", "as their owner decides")
+    return _pair(title, first, second, f"uploaded files {title}", "as their owner decides")
+
+
+def held_file(digest: str) -> MemoryFile:
+    """Return a held file, given its SHA-256, or raise ValueError."""
+    with _files_lock:
+        found = _files.get(digest)
+    if found is None:
+        raise ValueError("The files are no longer held here. Please upload them again.")
+    return found
+
+
+@cached(LRUCache(64), condition=threading.Condition())
+def contents_of(digest: str) -> Contents:
+    """Say what a held file is, from its header.
+
+    Raises
+    ------
+    ValueError
+        It is no longer held, or damaged.
+    """
+    return what(held_file(digest))
 
 
 def hub_allowed() -> bool:
@@ -184,13 +204,19 @@ def hub_pair(base: str, tuned: str) -> Pair:
             raise ValueError(
                 f"{printable(where)} is not a model id: owner/name, or owner/name@revision."
             )
-    return Pair(
+    return _pair(
         f"{base} → {tuned}",
-        open_source(base),
-        open_source(tuned),
+        base,
+        tuned,
         f"Hugging Face Hub, {base} and {tuned}",
         "see the model cards",
     )
+
+
+def _pair(title: str, base: SourceLike, tuned: SourceLike, provenance: str, licence: str) -> Pair:
+    first, second = open_pair(base, tuned)
+    assert first is not None
+    return Pair(title, first, second, provenance, licence)
 
 
 def update_target(pair: Pair, name: str) -> Target:

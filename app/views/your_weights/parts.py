@@ -11,6 +11,7 @@ from app.shared import progress
 from app.shared import widgets as controls
 from app.shared.picking import PICTURE, picked_cell
 from app.shared.uploads import look_at
+from app.shared.words import as_text
 from app.views.your_weights import (
     compute as compute_weights,
 )
@@ -26,17 +27,16 @@ from app.views.your_weights import (
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.settings import MATRIX
 from lolora_core.checkpoints import Survey
-from lolora_core.checkpoints.columns import ENERGY_RANKS
 
-__all__ = ["answer", "downloads", "maps", "open_picked", "surveyed", "table"]
+__all__ = ["answer", "downloads", "maps", "open_picked", "surveyed"]
 
 Blocks = tuple[int, int]
 
 
-def surveyed(pair: Pair, rank: int, blocks: Blocks) -> Survey | None:
+def surveyed(pair: Pair, rank: int, blocks: Blocks, intruders: int) -> Survey | None:
     """Survey what is new with a bar and Stop; after a Stop, what is done; None for nothing."""
-    key = (pair.key, rank, blocks)
-    known = compute_weights.partial(pair, rank, blocks)
+    key = (pair.key, rank, blocks, intruders)
+    known = compute_weights.partial(pair, rank, blocks, intruders)
     if known is not None and known.complete:
         return known
     done = len(known.rows) if known else 0
@@ -48,17 +48,17 @@ def surveyed(pair: Pair, rank: int, blocks: Blocks) -> Survey | None:
             "survey",
             key,
             "Surveying",
-            lambda show: compute_weights.surveyed(pair, rank, blocks, show),
+            lambda show: compute_weights.surveyed(pair, rank, blocks, show, intruders=intruders),
         )
     except (ValueError, OSError) as problem:
-        st.error(f"{problem}".rstrip(".") + ".")
+        st.error(as_text(f"{problem}".rstrip(".") + "."))
         return known
 
 
 def answer(found: Survey, moved: pd.DataFrame, rank: int, blocks: Blocks) -> None:
     """Say where the change lives and which structure holds it best."""
     for note in found.notes:
-        st.warning(f"{note[:1].upper()}{note[1:]}.")
+        st.warning(as_text(f"{note[:1].upper()}{note[1:]}."))
     if moved.empty:
         return
     pooled = compute_weights.pooled_errors(moved)
@@ -114,11 +114,9 @@ def maps(frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
 def matrix_choice(moved: pd.DataFrame) -> str:
     """Draw the choice of a matrix; return its name."""
     names = [str(name) for name in moved["name"]]
-
-    def words(name: str) -> str:
-        return name or f"{names[0]} (largest ‖ΔW‖)"
-
-    picked = controls.choice(MATRIX, ["", *names], format_func=words)
+    # No name of this pair: the browser keeps the words of a choice when the pair changes.
+    words = {"": "the one with the largest ‖ΔW‖"}
+    picked = controls.choice(MATRIX, ["", *names], format_func=lambda name: words.get(name, name))
     return picked or names[0]
 
 
@@ -136,70 +134,6 @@ def open_picked(pair: Pair, frame: pd.DataFrame, name: str) -> None:
                 type="primary" if page == "compare" else "secondary",
             )
     st.caption(prose_weights.picked(row))
-
-
-def table(frame: pd.DataFrame) -> None:
-    """Show every matrix with bars and small curves of energy."""
-    st.subheader("Every matrix", anchor=False)
-    largest = float(frame["update_norm"].max()) or 1.0
-    energies = frame[[f"energy_{rank}" for rank in ENERGY_RANKS]]
-    shown = pd.DataFrame(
-        {
-            "matrix": [prose_weights.module_name(str(name)) for name in frame["name"]],
-            "shape": [f"{m:,}×{n:,}" for m, n in zip(frame["rows"], frame["cols"], strict=True)],
-            "‖ΔW‖": frame["update_norm"],
-            "‖ΔW‖/‖W‖": frame["relative_update"],
-            "effective rank": frame["effective_rank"],
-            "energy at ranks": energies.to_numpy().tolist(),
-            "best": frame["best_family"].fillna("unchanged"),
-            "error": frame["best_error"],
-            "error of global": frame["error_global"],
-            "gain": 100 * frame["gain"],
-        }
-    )
-    column = st.column_config
-    st.dataframe(
-        shown,
-        hide_index=True,
-        width="stretch",
-        key="layers",
-        column_config={
-            "matrix": column.TextColumn(pinned=True, help="Name in the file, without .weight."),
-            "shape": column.TextColumn(help="Rows × columns of W; rows are outputs."),
-            "‖ΔW‖": column.ProgressColumn(
-                help="Frobenius norm of tuned − base, no unit; the longest bar is the largest.",
-                format="%.3g",
-                min_value=0.0,
-                max_value=largest,
-            ),
-            "‖ΔW‖/‖W‖": column.NumberColumn(
-                help="How far it moved, relative to the base's norm.", format="%.3f"
-            ),
-            "effective rank": column.NumberColumn(
-                help="exp of the entropy of σ²/Σσ²: how many directions share the change.",
-                format="%.1f",
-            ),
-            "energy at ranks": column.LineChartColumn(
-                help=f"Share of ‖ΔW‖² in the first {', '.join(map(str, ENERGY_RANKS))} singular "
-                "values, from 0 to 1.",
-                y_min=0.0,
-                y_max=1.1,
-            ),
-            "best": column.TextColumn(help="The family with the lowest error at the budget."),
-            "error": column.ProgressColumn(
-                help="‖ΔW − ΔŴ‖/‖ΔW‖ of the best family; 0 is exact.",
-                format="%.3f",
-                min_value=0.0,
-                max_value=1.0,
-            ),
-            "error of global": column.ProgressColumn(
-                help="The same for plain LoRA.", format="%.3f", min_value=0.0, max_value=1.0
-            ),
-            "gain": column.NumberColumn(
-                help="Share of global's error that the best family saves.", format="%.1f %%"
-            ),
-        },
-    )
 
 
 def downloads(found: Survey, frame: pd.DataFrame) -> None:

@@ -8,33 +8,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from app.shared.words import format_apart, format_error, join_words, percent, three_digits
+from app.shared.words import as_text, format_apart, format_error, join_words, percent, three_digits
 from lolora_core import FAMILIES
 from lolora_core.common.names import printable
 from lolora_core.explore.compare import TIE
 
 if TYPE_CHECKING:
-    from lolora_core.checkpoints import PeftChoice
+    pass
 
 __all__ = [
+    "HOW_IT_IS_TOLD",
     "NOT_COMPLETE",
     "NOT_SURVEYED",
     "NO_HUB",
     "OTHER_FILE",
     "TWO_FILES",
     "TWO_IDS",
-    "adapter",
     "cells",
-    "file_size",
-    "holds",
-    "loader",
     "module_name",
-    "packed",
     "picked",
     "quoted",
     "ratios",
-    "readme",
     "structure",
+    "what_it_is",
     "where",
     "winner",
 ]
@@ -47,7 +43,23 @@ NO_HUB = (
 )
 TWO_IDS = "Give both model ids."
 NOT_SURVEYED = "No matrix is surveyed yet."
+HOW_IT_IS_TOLD = (
+    "Decided from the names, types and shapes in the file's header before anything is computed; "
+    "the name of the file does not count."
+)
 NOT_COMPLETE = "The adapter can be made when the survey is complete."
+
+
+def what_it_is(words: str, evidence: Sequence[str]) -> str:
+    """Say what an uploaded file is and what tells so; names come from strangers' files.
+
+    Examples
+    --------
+    >>> what_it_is("a LoRA in kohya's format", ["12 pairs of factors, such as a"])
+    "This is a LoRA in kohya's format: 12 pairs of factors, such as a."
+    """
+    reasons = "; ".join(printable(reason) for reason in evidence[:3])
+    return f"This is {words}{': ' if reasons else ''}{as_text(reasons)}."
 
 
 def module_name(name: str) -> str:
@@ -201,85 +213,6 @@ def cells(marks: pd.DataFrame) -> str:
     return f"Of {len(marks)} matrices {'; '.join(parts)}."
 
 
-def file_size(count: int) -> str:
-    """Return a number of bytes in the unit that suits it, 1 kB = 1,000 bytes.
-
-    Examples
-    --------
-    >>> file_size(614328), file_size(999), file_size(2_500_000_000)
-    ('614 kB', '999 bytes', '2.50 GB')
-    """
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return f"{three_digits(count / size)} {unit}"
-    return f"{count} bytes"
-
-
-_LOADERS = {
-    "PEFT": (
-        "from peft import PeftModel",
-        "model = BASE  # your model with the weights of the base",
-        'model = PeftModel.from_pretrained(model, "{folder}")',
-    ),
-    "lolora_core": (
-        "from lolora_core.adapters import load_adapters",
-        "model = BASE  # your model with the weights of the base",
-        'model = load_adapters(model, "{folder}")',
-    ),
-}
-
-
-def loader(folder: str, form: str) -> str:
-    """Return the three lines that load an adapter."""
-    lines = _LOADERS["lolora_core" if form == "lolora_core" else "PEFT"]
-    return "\n".join(line.format(folder=folder) for line in lines)
-
-
-def readme(
-    folder: str,
-    form: str,
-    *,
-    base: str,
-    tuned: str,
-    family: str,
-    modules: int,
-    error: float,
-    summary: str,
-) -> str:
-    """Return the README of an archive: what it is and the three lines that load it.
-
-    Parameters
-    ----------
-    folder : str
-        Name of the folder in the archive.
-    form : str
-        "PEFT", "PEFT, truncated" or "lolora_core".
-    base, tuned, family : str
-    modules : int
-        Number of adapted modules.
-    error : float
-        Of the adapter against ΔW, over all its modules.
-    summary : str
-        What PEFT gets; empty in the format of lolora_core.
-    """
-    stored = f"\n- In PEFT: {summary}." if summary else ""
-    return f"""# {folder}
-
-Load it from the folder that holds this one:
-
-```python
-{loader(folder, form)}
-```
-
-- Made from: base `{base}`, tuned `{tuned}`; ΔW = tuned − base.
-- Structure: {family}, on {modules} matrices.
-- Relative error against ΔW, over these matrices: {format_error(error)}.{stored}
-- What the adapter leaves out (biases, norms, embeddings) keeps the values of the base.
-
-Made with Localized LoRA Explorer.
-"""
-
-
 def ratios(marks: pd.DataFrame) -> str:
     """Say between which multiples of LoRA's error the best blocks lie.
 
@@ -301,92 +234,17 @@ def ratios(marks: pd.DataFrame) -> str:
     return f"From {text} to ×{three_digits(float(values[high]))} ({names[high]})."
 
 
-def holds(choice: PeftChoice) -> str:
-    """Say what a PEFT file holds, with no word on size or error.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from lolora_core.checkpoints import peft_choices, resize_adapters
-    >>> found = resize_adapters({"fc.weight": torch.eye(8)}, family="localized", grid=2, rank=4)
-    >>> [holds(choice) for choice in peft_choices(found.adapters, rank=2)]
-    ['GraLoRA of r 4, K 2, exact', 'LoRA of rank 4, exact', 'LoRA of rank 2, truncated']
-    """
-    return f"{choice.structure}, {'exact' if choice.exact else 'truncated'}"
-
-
-def adapter(
-    family: str,
-    form: str,
-    counts: tuple[int, int],
-    errors: tuple[float, float],
-    parameters: tuple[int, int],
-    sizes: tuple[int, int | None],
-) -> str:
-    """Say what the file of an adapter keeps and what it saves.
-
-    Parameters
-    ----------
-    family, form : str
-    counts : (int, int)
-        Matrices with an adapter, and all that changed.
-    errors : (float, float)
-        Measured of what the file holds, over the one and over the other.
-    parameters : (int, int)
-        Of the family, and numbers in the file.
-    sizes : (int, int or None)
-        Bytes of the file that is downloaded and of the file of tuned.
-
-    Examples
-    --------
-    >>> adapter("global", "PEFT", (3, 3), (0.125, 0.125), (1000, 1000), (4000, 40000))
-    'As **global** on 3 of 3 changed matrices: error 0.125, 1,000 parameters; for “PEFT” a zip of \
-4.00 kB in place of 40.0 kB for the tuned file, 10.0 % of it.'
-    >>> adapter("adaptive", "PEFT", (2, 3), (0.125, 0.5), (1000, 1600), (6400, 4000))
-    'As **adaptive** on 2 of 3 changed matrices: error 0.125 on these and 0.500 over all 3, 1,000 \
-parameters; for “PEFT” a zip of 6.40 kB that holds 1,600, more than the 4.00 kB of the tuned file.'
-    """
-    size, whole = sizes
-    used, stored = parameters
-    both = (
-        ""
-        if counts[0] == counts[1]
-        else (f" on these and {format_error(errors[1])} over all {counts[1]}")
-    )
-    holds_them = "" if used == stored else f" that holds {stored:,},"
-    text = (
-        f"As **{family}** on {counts[0]} of {counts[1]} changed matrices: error "
-        f"{format_error(errors[0])}{both}, {used:,} parameters; for “{form}” a zip of "
-        f"{file_size(size)}{holds_them}"
-    )
-    if whole is None:
-        return f"{text.rstrip(',')}."
-    if size > whole:
-        return f"{text.rstrip(',')}, more than the {file_size(whole)} of the tuned file."
-    return (
-        f"{text} in place of {file_size(whole)} for the tuned file, {percent(size / whole)} of it."
-    )
-
-
 def picked(row: pd.Series) -> str:
     """Say what was measured of one matrix, given its row of the survey."""
     lowest = "the lowest"
     if row.best_error < row.error_global - TIE:
         lowest = f"lowest error {format_error(row.best_error)}"
     return (
-        f"{row.rows:,} × {row.cols:,}, {row['dtype']}. ‖ΔW‖ = {three_digits(row.update_norm)}, "
+        f"{quoted(str(row['name']))}, {row.rows:,} × {row.cols:,}, {row['dtype']}. "
+        f"‖ΔW‖ = {three_digits(row.update_norm)}, "
         f"‖ΔW‖/‖W‖ = {three_digits(row.relative_update)}. Effective rank "
         f"{three_digits(row.effective_rank)} of {min(row.rows, row.cols)}; the first 8 singular "
         f"values hold {percent(float(row.energy_8))} of ‖ΔW‖². Error of global "
         f"{format_error(row.error_global)}, {lowest}. The pages open on its ΔW as a target of this "
         "session."
-    )
-
-
-def packed(share: float) -> str:
-    """Say what the zip holds and which share of the entries its adapter changes."""
-    return (
-        "The zip holds one folder with these lines in its README. Before it is packed it is read "
-        f"again and every ΔW compared. Adapted are {percent(share)} of the entries of the "
-        "matrices; biases, norms and embeddings keep the values of the base."
     )

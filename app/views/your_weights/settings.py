@@ -31,6 +31,15 @@ MATRIX = Setting(
     "Matrix",
     "The one to look at; or click its cell above. First stands the one with the largest ‖ΔW‖_F.",
 )
+#: The directions in which intruders are looked for, as in the paper.
+INTRUDER_DIRECTIONS = 10
+INTRUDERS = Setting(
+    "intruders",
+    False,
+    "Count intruders",
+    f"Of the first {INTRUDER_DIRECTIONS} directions of each tuned matrix, those that its base does "
+    "not have (arXiv 2410.21228). It takes a full decomposition of every matrix of the base.",
+)
 KEEP = Setting(
     "keep",
     "global",
@@ -77,6 +86,7 @@ SETTINGS = (
     HUB_BASE,
     HUB_TUNED,
     MATRIX,
+    INTRUDERS,
     KEEP,
     SPEND,
     KEEP_ENERGY,

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from lolora_core.common.names import display_name
+from lolora_core.files.magic import FIRST_BYTES, contents_of_bytes
 from lolora_core.files.pickles import refuse_pickle_bytes, refuse_pickle_name
-from lolora_core.targets.base import Target
+from lolora_core.targets.base import Array, Target
 from lolora_core.targets.uploads.common import check_bytes, quiet, upload_target, window
 
 
@@ -42,6 +43,26 @@ def upload_npy(data: bytes, *, name: str, row: int = 0, col: int = 0) -> Target:
     >>> upload_npy(file.getvalue(), name="eye.npy").shape
     (3, 3)
     """
+    part, notes = window(_matrix(data, name), row, col)
+    array, more = _floats(part)
+    return upload_target(array, name=name, what="matrix", corner=(row, col), notes=notes + more)
+
+
+def read_npy(data: bytes, *, name: str) -> tuple[Array, tuple[str, ...]]:
+    """Return the whole matrix of an .npy file, and what was converted; see `upload_npy`.
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.eye(3, dtype=bool))
+    >>> read_npy(file.getvalue(), name="eye.npy")[1]
+    ('bool converted to float32',)
+    """
+    return _floats(_matrix(data, name))
+
+
+def _matrix(data: bytes, name: str) -> np.ndarray:
+    """Return the matrix as the file holds it, without a copy."""
     refuse_pickle_name(name)
     check_bytes(data, name)
     shown = display_name(name)
@@ -58,16 +79,19 @@ def upload_npy(data: bytes, *, name: str, row: int = 0, col: int = 0) -> Target:
             f"{present:,} bytes that follow are not that many; save it again with numpy.save."
         )
     flat = np.frombuffer(data, dtype=dtype, offset=start)
-    matrix = flat.reshape(shape, order="F" if fortran_order else "C")
-    part, notes = window(matrix, row, col)
+    return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _floats(part: np.ndarray) -> tuple[Array, tuple[str, ...]]:
+    dtype = part.dtype
     kept = dtype.kind == "f" and dtype.itemsize in (4, 8)
     wanted = dtype.newbyteorder("=") if kept else np.dtype(np.float32)
-    array = part.astype(wanted)
+    notes: tuple[str, ...] = ()
     if not kept:
         inexact = dtype.kind in "iu" and max(int(part.max()), -int(part.min())) > 2**24
         loss = ", which may round values beyond ±2²⁴" if inexact else ""
-        notes += (f"{dtype} converted to float32{loss}",)
-    return upload_target(array, name=name, what="matrix", corner=(row, col), notes=notes)
+        notes = (f"{dtype} converted to float32{loss}",)
+    return part.astype(wanted), notes
 
 
 def _header(data: bytes, name: str) -> tuple[tuple[int, ...], bool, np.dtype, int]:
@@ -75,6 +99,8 @@ def _header(data: bytes, name: str) -> tuple[tuple[int, ...], bool, np.dtype, in
     shown = display_name(name)
     if not data.startswith(npy_format.MAGIC_PREFIX):
         refuse_pickle_bytes(data, name)
+        if (what := contents_of_bytes(data[:FIRST_BYTES], name)) is not None:
+            raise ValueError(f"{shown} is {what.refusal}.")
         raise ValueError(f"{shown} is not an .npy file; save a matrix with numpy.save.")
     file = io.BytesIO(data)
     try:

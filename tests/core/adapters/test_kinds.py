@@ -76,7 +76,6 @@ MODELS: dict[str, Any] = {
             num_layers=1,
             num_heads=2,
             relative_attention_num_buckets=8,
-            decoder_start_token_id=0,
         ),
     ),
     "vit": (
@@ -120,7 +119,7 @@ CLASSES = {
 }
 
 
-def model(name: str) -> nn.Module:
+def model(name: str) -> Any:
     torch.manual_seed(0)
     make, config = MODELS[name]
     return make(config)

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save
+from torch import nn
 
-from lolora_core.checkpoints import open_source, remote, survey
+from lolora_core.adapters import AdapterConfig, add_adapters, save_adapters
+from lolora_core.checkpoints import open_source, remote, survey, to_peft, what
 from tests.core.checkpoints.test_survey import pair
 
 
@@ -222,3 +224,78 @@ def test_a_damaged_header_is_refused(hub: Hub) -> None:
     hub.files["me/base/model.safetensors"] = b""
     with pytest.raises(ValueError, match="is empty"):
         open_source("me/base")
+
+
+def paths(hub: Hub) -> list[str]:
+    """The names asked for, in order, each once."""
+    return list(dict.fromkeys(path.rpartition("/")[2] for path, _, _ in hub.asked))
+
+
+def test_the_rule_of_folders_holds_on_the_hub(hub: Hub) -> None:
+    shard(hub, "me/both")
+    whole = {name: value + 1 for name, value in pair()[0].items() if name == "embed.weight"}
+    hub.files["me/both/model.safetensors"] = save(whole)
+    source = open_source("me/both")
+    assert list(source.tensors) == ["embed.weight"]
+    assert source.notes == ("passed over: model.safetensors.index.json",)
+    hub.files["me/both/adapter_config.json"] = b"{}"
+    hub.files["me/both/adapters.json"] = b"{}"
+    with pytest.raises(ValueError, match=r"me/both holds two adapters"):
+        open_source("me/both")
+
+
+def test_a_plain_model_takes_few_requests(hub: Hub) -> None:
+    hub.files["me/base/config.json"] = b'{"model_type": "bert"}'
+    source = open_source("me/base")
+    assert source.config == {"model_type": "bert"}
+    assert paths(hub) == [
+        "model.safetensors.index.json",
+        "model.safetensors",
+        "adapters.json",
+        "adapter_config.json",
+        "config.json",
+    ]
+    # One each, twice the ranges of the model's header, and the text of config.json.
+    assert len(hub.asked) == 8
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "diffusion_pytorch_model.safetensors",
+        "model.fp16.safetensors",
+        "diffusion_pytorch_model.fp16.safetensors",
+    ],
+)
+def test_other_names_of_weights_are_found(hub: Hub, name: str) -> None:
+    hub.files[f"me/unet/{name}"] = hub.files["me/base/model.safetensors"]
+    assert survey("me/unet", "me/tuned", n_jobs=1).rows == survey(*pair(), n_jobs=1).rows
+
+
+def test_an_index_of_diffusers_is_found(hub: Hub) -> None:
+    shard(hub, "me/unet")
+    index = hub.files.pop("me/unet/model.safetensors.index.json")
+    hub.files["me/unet/diffusion_pytorch_model.safetensors.index.json"] = index
+    assert survey("me/base", "me/unet", n_jobs=1).rows == survey(*pair(), n_jobs=1).rows
+
+
+def test_an_adapter_on_the_hub_is_the_adapter(hub: Hub, tmp_path: Path) -> None:
+    model = add_adapters(nn.Sequential(nn.Linear(8, 8)), AdapterConfig(rank=2, grid=2))
+    nn.init.ones_(model[0].terms[0].B[0])  # type: ignore[index]
+    for name, write in (("ours", save_adapters), ("peft", to_peft)):
+        write(model, tmp_path / name)
+        for path in (tmp_path / name).iterdir():
+            hub.files[f"me/{name}/{path.name}"] = path.read_bytes()
+        source = open_source(f"me/{name}@v1", needs="update")
+        assert torch.equal(source.read("0.weight"), open_source(tmp_path / name).read("0.weight"))
+        assert source.label == f"me/{name}@v1"
+        assert what(f"me/{name}").kind == ("own" if name == "ours" else "peft")
+
+
+def test_a_pipeline_and_pickles_on_the_hub_are_refused(hub: Hub) -> None:
+    hub.files["me/pipe/model_index.json"] = b"{}"
+    with pytest.raises(ValueError, match=r"me/pipe is a pipeline .* name one of them: unet"):
+        open_source("me/pipe")
+    hub.files["me/old/pytorch_model.bin"] = b"\x80\x02"
+    with pytest.raises(ValueError, match=r"holds its weights in pytorch_model\.bin, a pickle"):
+        open_source("me/old")

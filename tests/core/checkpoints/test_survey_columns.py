@@ -65,11 +65,13 @@ def peft_folder(folder: Path) -> Path:
 
 
 def test_dead_ranks_are_those_held_less_those_used(tmp_path: Path) -> None:
-    frame = survey(None, peft_folder(tmp_path), rank=2, n_jobs=1).frame()
-    assert dict(zip(frame["name"], frame["dead_ranks"], strict=True)) == {
-        "0.weight": 2,
-        "1.weight": 0,
-    }
+    base = {"0.weight": draw(32, 24), "1.weight": draw(16, 32)}
+    for before in (None, base):
+        frame = survey(before, peft_folder(tmp_path), rank=2, n_jobs=1).frame()
+        assert dict(zip(frame["name"], frame["dead_ranks"], strict=True)) == {
+            "0.weight": 2,
+            "1.weight": 0,
+        }
     assert row_of(draw(9, 9), draw(9, 9, seed=1))["dead_ranks"] is None
 
 

@@ -37,6 +37,9 @@ COMMANDS = (
     "survey",
     "extract",
     "resize",
+    "what",
+    "overlap",
+    "merge",
     "reproduce",
     "bench",
 )
@@ -65,7 +68,7 @@ def test_the_examples_of_the_readme_run(folder: Path) -> None:
     for line in lines:
         result = run(line)
         assert result.exit_code == 0, (line, result.output)
-    assert {line.split()[0] for line in lines} == set(COMMANDS[:6])
+    assert {line.split()[0] for line in lines} == set(COMMANDS[:9])
     survey = pd.read_csv(folder / "survey.csv")
     assert sorted(survey["rows"]) == [10, 256, 256]
     assert len(read_peft(folder / "adapter").terms) == 3
@@ -160,6 +163,9 @@ def test_a_target_may_be_an_array_an_image_or_a_tensor(folder: Path) -> None:
         (f"extract {BASE} {ROTATED} --output a --rank 1 --error 0.5", "exactly one of"),
         (f"extract {BASE} {ROTATED} --output {BASE}", "File exists"),
         ("resize missing --output a", "missing is not there"),
+        ("overlap missing other", "missing is not there"),
+        (f"overlap {BASE} {ROTATED}", "an adapter or updates ΔW are needed"),
+        (f"survey {BASE} {ROTATED} --intruders -1", "intruders must be 0"),
         ("reproduce --output missing", "must be a folder that is there"),
     ],
 )

@@ -29,6 +29,7 @@ from app.views.your_weights import (
 from app.views.your_weights import (
     sentences as prose_weights,
 )
+from app.views.your_weights.adapter_words import file_size
 from app.views.your_weights.archive import archive, folder_name
 from app.views.your_weights.compute import AdapterPlan
 from lolora_core import FAMILIES, approximate, budget_for_rank
@@ -110,16 +111,16 @@ def test_the_page_extracts_what_the_library_extracts(spend: str) -> None:
         "energy": {"energy": 0.9},
     }
     before, after = weights("digits-mlp-base"), weights("digits-mlp-rotated")
-    updates = {name: after[name] - w for name, w in before.items() if w.ndim == 2}
+    updates = {name: after[name] - w for name, w in before.items()}
     found = extract_adapters(before, after, family="adaptive", **goals[spend])
-    count, rest = len(found.rows), ""
+    count = len(found.rows)
     if spend == "shared":
-        # The last layer gets nothing, and that is part of the error of the whole.
         assert "pays more elsewhere" in found.skipped["fc3.weight"]
-        total = sum(float(w.norm() ** 2) for w in updates.values())
-        left = float(updates["fc3.weight"].norm() ** 2)
-        left += sum((row["relative_error"] * row["update_norm"]) ** 2 for row in found.rows)
-        rest = f" on these and {(left / total) ** 0.5:#.3g} over all 3"
+    # Biases, and a layer that gets nothing, are part of the error of the whole.
+    errors = {f"{row['name']}.weight": row["relative_error"] for row in found.rows}
+    total = sum(float(w.norm() ** 2) for w in updates.values())
+    left = sum((errors.get(n, 1.0) * float(w.norm())) ** 2 for n, w in updates.items())
+    rest = f" on these and {(left / total) ** 0.5:#.3g} over the whole tuned model"
     assert not at.exception
     assert (
         f"As **adaptive** on {count} of 3 changed matrices: error {found.relative_error:#.3g}"
@@ -142,13 +143,13 @@ def test_a_host_that_allows_no_hub_says_how() -> None:
 def test_the_hub_where_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
-    def open_source(where: str) -> Any:
-        opened.append(where)
-        stem = "digits-mlp-base" if where == "me/base" else "digits-mlp-rotated"
-        return checkpoint_pairs._bundled(stem)
+    def open_pair(*ids: str) -> Any:
+        opened.extend(ids)
+        stems = ("digits-mlp-base", "digits-mlp-rotated")
+        return tuple(checkpoint_pairs._bundled(stem) for stem in stems)
 
     monkeypatch.setenv("LOLORA_ALLOW_HUB", "1")
-    monkeypatch.setattr(checkpoint_pairs, "open_source", open_source)
+    monkeypatch.setattr(checkpoint_pairs, "open_pair", open_pair)
     at = start(pair="from the Hub", hub_base="me/base", hub_tuned="me/tuned@v2")
     assert not at.exception
     assert opened == ["me/base", "me/tuned@v2"]
@@ -167,7 +168,7 @@ def test_the_hub_where_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("other model", "they are not checkpoints of one model"),
         ("pickle by name", "is a pickle by its name"),
-        ("pickle", "begins like a pickle"),
+        ("pickle", "begins like one"),
         ("cut", "is cut off"),
         ("text", "not a whole safetensors file"),
         ("empty", "not a whole safetensors file"),
@@ -350,7 +351,7 @@ def test_the_sentence_is_about_the_file_that_is_downloaded(
         update = after[f"{name}.weight"] - before[f"{name}.weight"]
         left += float((update - held.delta(name)).norm() ** 2)
         total += float(update.norm() ** 2)
-    size = prose_weights.file_size(len(file.data))
+    size = file_size(len(file.data))
     assert f"changed matrices: error {(left / total) ** 0.5:#.3g} on these" in text(at)
     assert f"parameters; for “{form}” a zip of {size}" in text(at)
     stored = sum(

@@ -1,0 +1,137 @@
+"""Two adapters at once, on Your weights: upload, verdict, table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.shared import progress
+from app.shared.settings import Slot
+from app.shared.uploads import MAX_UPLOAD_MB
+from app.shared.words import as_text
+from app.views.your_weights import overlap_words, overlaps, sentences
+from app.views.your_weights.choice import digest
+from app.views.your_weights.overlaps import Files
+from lolora_core.checkpoints import OVERLAP_HELP, Overlap
+
+__all__ = ["draw"]
+
+#: The files of A and of B.
+_ADAPTERS: Slot[tuple[Files, ...]] = Slot("two_adapters", ())
+
+#: Headings of the table, each with its column of `Overlap.frame`.
+_COLUMNS = {
+    "matrix": "name",
+    "outputs": "rows",
+    "inputs": "cols",
+    "rank of A": "first_rank",
+    "rank of B": "second_rank",
+    "‖A‖": "first_norm",
+    "‖B‖": "second_norm",
+    "‖A + B‖": "sum_norm",
+    "cosine": "cosine",
+    "columns shared": "column_overlap",
+    "columns by chance": "column_random",
+    "largest cosine of columns": "column_largest_cosine",
+    "mean cosine of columns": "column_mean_cosine",
+    "rows shared": "row_overlap",
+    "rows by chance": "row_random",
+    "largest cosine of rows": "row_largest_cosine",
+    "mean cosine of rows": "row_mean_cosine",
+}
+
+
+def draw() -> None:
+    """Draw the part: what takes the files, then what was found."""
+    st.subheader("Two adapters at once", anchor=False)
+    try:
+        found = _found(_files())
+    except (ValueError, OSError) as problem:
+        st.error(as_text(f"{problem}".rstrip(".") + "."))
+        return
+    if found is None:
+        return
+    for note in found.notes:
+        st.warning(as_text(f"{note[:1].upper()}{note[1:]}."))
+    st.markdown(as_text(found.verdict), help=overlap_words.CLASH)
+    if found.rows:
+        _table(found.frame())
+    _rest(found)
+
+
+def _files() -> tuple[Files, ...]:
+    uploads: list[list[Any]] = []
+    for column, letter in zip(st.columns(2), "AB", strict=True):
+        uploads.append(
+            column.file_uploader(
+                f"Adapter {letter}",
+                type=["safetensors", "json"],
+                accept_multiple_files=True,
+                key=f"adapter_{letter.lower()}",
+                max_upload_size=MAX_UPLOAD_MB,
+                help=overlap_words.ADAPTER_FILES,
+            )
+        )
+    if all(uploads):
+        _ADAPTERS.set(tuple(tuple(sorted(digest(file) for file in held)) for held in uploads))
+    elif any(uploads):
+        st.info(overlap_words.OTHER_ADAPTER)
+        return ()
+    elif not _ADAPTERS.value:
+        st.info(overlap_words.TWO_ADAPTERS)
+    return _ADAPTERS.value
+
+
+def _found(files: tuple[Files, ...]) -> Overlap | None:
+    if not files or progress.stopped("overlap", files, overlap_words.STOPPED):
+        return None
+    first, second = files
+    return progress.with_stop(
+        "overlap", files, "Comparing", lambda show: overlaps.compared(first, second, show)
+    )
+
+
+def _table(frame: pd.DataFrame) -> None:
+    shown = pd.DataFrame({heading: frame[column] for heading, column in _COLUMNS.items()})
+    shown["matrix"] = [sentences.module_name(str(name)) for name in shown["matrix"]]
+    column = st.column_config
+    whole = ("outputs", "inputs", "rank of A", "rank of B")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        width="stretch",
+        key="overlaps",
+        column_config={
+            heading: column.TextColumn(pinned=True, help=OVERLAP_HELP[key])
+            if key == "name"
+            else column.NumberColumn(
+                help=OVERLAP_HELP[key], format="localized" if heading in whole else "%.3g"
+            )
+            for heading, key in _COLUMNS.items()
+        },
+    )
+    st.download_button(
+        "Comparison, CSV",
+        lambda: frame.to_csv(index=False),
+        "overlap.csv",
+        "text/csv",
+        on_click="ignore",
+    )
+
+
+def _rest(found: Overlap) -> None:
+    left = {
+        **dict.fromkeys(found.only_first, "only in A"),
+        **dict.fromkeys(found.only_second, "only in B"),
+        **found.skipped,
+    }
+    if left:
+        with st.expander(f"{len(left)} tensors are not compared, and why"):
+            st.dataframe(
+                pd.DataFrame(list(left.items()), columns=["tensor", "reason"]),
+                hide_index=True,
+                width="stretch",
+                key="not_compared",
+            )

@@ -74,6 +74,6 @@ class AdapterSource:
         """Return the largest rank that the parts of one module can give ΔW."""
         module = name.removesuffix(".weight")
         if module in self.dense:
-            return min(self.dense[module].shape)
+            return self.dense[module].rank
         layouts = [term.layout for term in self.adapters.terms[module]]
         return min(sum(layout.most_rank for layout in layouts), *layouts[0].grid.shape)

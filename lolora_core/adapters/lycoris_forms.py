@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -28,6 +29,8 @@ class DenseUpdate(NamedTuple):
     scale : float
     shape : (int, int)
         Of ΔW as the matrix that is looked at.
+    rank : int
+        The largest that the parts can give it.
     stored : Stored
         A convolution where its kernel stands in the file; LoHa and LoKr may hold it flattened.
     """
@@ -36,6 +39,7 @@ class DenseUpdate(NamedTuple):
     parts: Mapping[str, str]
     scale: float
     shape: tuple[int, int]
+    rank: int
     stored: Stored = LINEAR
 
 
@@ -125,4 +129,20 @@ def dense_update(
     kernel = tuple(made.shape[2:])
     flat = made.flatten(1)
     stored = Stored("conv", kernel) if kernel else LINEAR
-    return DenseUpdate(form, parts, scale, (flat.shape[0], flat.shape[1]), stored)
+    shape = flat.shape[0], flat.shape[1]
+    return DenseUpdate(form, parts, scale, shape, min(*shape, _rank(form, empty)), stored)
+
+
+def _rank(form: DenseForm, parts: Mapping[str, Tensor]) -> int:
+    """Return the product of the ranks of both parts: ∘ and ⊗ multiply them."""
+    if form == "full":
+        return min(parts["diff"].flatten(1).shape)
+    name, core = ("hada_w", "hada_t") if form == "LoHa" else ("lokr_w", "lokr_t")
+    ranks = []
+    for n in "12":
+        whole, left = parts.get(f"{name}{n}"), parts.get(f"{name}{n}_a")
+        if whole is not None:
+            ranks.append(min(whole.flatten(1).shape))
+        elif left is not None:
+            ranks.append(left.shape[0 if f"{core}{n}" in parts else 1])
+    return math.prod(ranks)

@@ -211,6 +211,8 @@ def test_loha_and_lokr_of_lycoris_are_what_peft_makes_of_the_factors(
     for name, delta in wanted.items():
         assert_same_update(source.read(f"{name}.weight"), delta)
         assert source.tensors[f"{name}.weight"].shape == delta.flatten(1).shape
+        rank = int(torch.linalg.matrix_rank(delta.flatten(1).double(), rtol=1e-5))
+        assert source.held_rank(f"{name}.weight") == rank
 
 
 def test_alpha_says_nothing_where_both_parts_of_lokr_are_whole(tmp_path: Path) -> None:

@@ -164,6 +164,8 @@ def test_uploads_good_and_bad(app: App, tmp_path: Path) -> None:
     expect(app.main).to_contain_text("Upload the weights before and after fine-tuning")
     expect(app.main).to_contain_text("Until then you see: Digits transformer")
     whole_upload(app, "base_file", "before.safetensors", save(before))
+    # What it is stands there before anything is surveyed.
+    expect(app.main).to_contain_text("This is a whole model: norms, biases and other vectors")
     expect(app.main).to_contain_text("Upload the other of the two files as well")
     whole_upload(app, "tuned_file", "after.safetensors", save(after))
     expect(app.main).to_contain_text("before.safetensors → after.safetensors: 1 matrices")
@@ -171,7 +173,7 @@ def test_uploads_good_and_bad(app: App, tmp_path: Path) -> None:
     for name, data, words in (
         ("cut.safetensors", save(after)[:-9], "is cut off"),
         ("other.safetensors", save({"x": torch.ones(3, 3)}), "not checkpoints of one model"),
-        ("old.safetensors", b"PK\x03\x04" + bytes(90), "like a pickle or a torch.save archive"),
+        ("old.safetensors", b"PK\x03\x04" + bytes(90), "a pickle in a zip, as torch.save"),
     ):
         whole_upload(app, "tuned_file", name, data)
         expect(app.main).to_contain_text(words)

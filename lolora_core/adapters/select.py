@@ -58,8 +58,12 @@ def find_targets(model: nn.Module, config: AdapterConfig) -> dict[str, nn.Linear
     return {name: linears[name] for name in chosen.values()}
 
 
-def select_names(known: Iterable[str], targets: str | Iterable[str]) -> set[str]:
+def select_names(
+    known: Iterable[str], targets: str | Iterable[str], argument: str = "target_modules"
+) -> set[str]:
     """Return the names that `target_modules` means, out of those of all linear modules.
+
+    `argument` is how messages call it.
 
     Raises
     ------
@@ -73,29 +77,29 @@ def select_names(known: Iterable[str], targets: str | Iterable[str]) -> set[str]
     """
     linears = list(known)
     if isinstance(targets, str):
-        return set(linears) if targets == "all-linear" else _by_pattern(linears, targets)
+        return set(linears) if targets == "all-linear" else _by_pattern(linears, targets, argument)
     found: set[str] = set()
     for target in targets:
         hits = {name for name in linears if name == target or name.endswith(f".{target}")}
         if not hits:
             raise ValueError(
-                f"target_modules: {target!r} matches no nn.Linear; {near_modules(target, linears)}"
+                f"{argument}: {target!r} matches no nn.Linear; {near_modules(target, linears)}"
             )
         found |= hits
     return found
 
 
-def _by_pattern(linears: list[str], targets: str) -> set[str]:
+def _by_pattern(linears: list[str], targets: str, argument: str) -> set[str]:
     try:
         pattern = re.compile(targets)
     except re.error as error:
         raise ValueError(
-            f"target_modules {targets!r} is not a valid regular expression: {error}"
+            f"{argument} {targets!r} is not a valid regular expression: {error}"
         ) from None
     found = {name for name in linears if pattern.fullmatch(name)}
     if not found:
         raise ValueError(
-            f"target_modules: the pattern {targets!r} matches no nn.Linear; "
+            f"{argument}: the pattern {targets!r} matches no nn.Linear; "
             f"{near_modules(targets, linears)}"
         )
     return found

@@ -283,7 +283,7 @@ def _targets(
     skipped |= {name: _no_module(name) for name in names if name[-7:] != ".weight"}
     target, excluded = (part if isinstance(part, str) else list(part) for part in wanted)
     chosen = select_names(modules, target)
-    left_out = select_names(modules, excluded) if excluded else set()
+    left_out = select_names(modules, excluded, "exclude_modules") if excluded else set()
     kinds, own = weight_kinds(base.tensors, base.config), stored_kinds(tuned)
     found = {}
     for module, name in modules.items():

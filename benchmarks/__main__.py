@@ -19,6 +19,7 @@ PARTS = {
     "training": ("benchmarks.training", "run"),
     "checkpoints": ("benchmarks.checkpoints", "run"),
     "browser": ("benchmarks.browser", "run"),
+    "lens": ("benchmarks.lens", "run"),
 }
 #: What runs where no part is named: `library` runs `hybrid` too.
 ALL = [name for name in PARTS if name != "hybrid"]

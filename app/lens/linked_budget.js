@@ -102,7 +102,7 @@ function scrub(state) {
     if (state.shown !== atRank(state, state.wanted)) scheduleScrub(state);
     else if (!state.held && !state.play && !over) settle(state);
   }
-  state.timing.scrub = performance.now() - started;
+  state.root.dataset.scrubMs = (performance.now() - started).toFixed(2);
   state.root.dataset.scrubbed = String(state.shown);
   if (over) release(state);
   else if (state.play) scheduleScrub(state);

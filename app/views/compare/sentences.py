@@ -40,6 +40,9 @@ __all__ = [
     "verdict",
 ]
 
+#: Joins words that stay on one line.
+NO_BREAK = "\u00a0"
+
 
 def verdict(found: Comparison, global_rank_needed: int | None) -> str:
     """Say who wins and by how much.
@@ -134,10 +137,11 @@ def panel(error: float, ranks: str, parameters: int) -> str:
 
     Examples
     --------
-    >>> panel(0.0804, "32", 32768)
-    'error 0.0804 · rank 32 · 32,768 parameters'
+    >>> panel(0.0804, "32", 32768).replace(NO_BREAK, "~")
+    'error~0.0804 · rank~32 · 32,768~parameters'
     """
-    return f"error {format_error(error)} · rank {ranks} · {parameters:,} parameters"
+    words = f"error {format_error(error)}", f"rank {ranks}", f"{parameters:,} parameters"
+    return " · ".join(word.replace(" ", NO_BREAK) for word in words)
 
 
 def ranks_of(family: Family, rank_maps: np.ndarray, terms: Sequence[int] = ()) -> str:

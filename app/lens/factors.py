@@ -87,6 +87,7 @@ def pack_factors(
             )
         header["families"][name] = {
             "grid": grids[path.grid],
+            "drawn": path.family.needs_spectra,
             "channels": [_changes(maps, arrays) for maps in path.rank_maps],
             "best": arrays.add((winners[name] & several).astype("u1")),
             "subtitles": words,

@@ -31,6 +31,7 @@ function follow(state) {
   describeBudget(state);
   if (canScrub(state) && advance(state, Infinity)) showBudget(state);
   describeWaiting(state);
+  drawRankMaps(state);
 }
 
 // Where every block of every family is full, a larger budget changes nothing.
@@ -66,6 +67,7 @@ function showBudget(state) {
     describeOutside(panel);
   }
   if (header.showBlockErrors) findLargestBlock(state);
+  drawRankMaps(state);
 }
 
 // Pictures that cannot follow are dimmed while another budget is asked for than theirs.
@@ -193,6 +195,7 @@ function connectBudget(state) {
     state.shown = atRank(state, state.header.budget.rank);
     state.parts.budget.max = endOf(state);
     markScrub(state);
+    drawRankMaps(state);
     scheduleScrub(state);
   };
 }

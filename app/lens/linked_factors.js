@@ -28,9 +28,12 @@ function decodeFactors(header, read) {
   for (const [name, family] of Object.entries(header.families)) {
     const grid = grids[family.grid];
     const blocks = (grid.rowEdges.length - 1) * (grid.colEdges.length - 1);
+    const maps = family.channels.map(
+      (changes) => decodeMaps(changes, blocks, header.highest, read));
     families[name] = {
       grid,
-      maps: family.channels.map((changes) => decodeMaps(changes, blocks, header.highest, read)),
+      maps,
+      drawn: family.drawn,
       best: read(family.best),
       subtitles: family.subtitles,
     };

@@ -45,6 +45,7 @@ function createState(parent) {
     budget: element("input", "", { type: "range", step: "1" }),
     budgetLabel: element("span"),
     budgetText: element("output", "budget-text", { "aria-hidden": "true" }),
+    ranks: element("div", "ranks"),
     play: button("Play", "Let the budget run from the start to the end in ten seconds"),
     readout: element("div", "readout", { "aria-live": "off" }),
     scaleText: element("div", "scale-text"),
@@ -58,7 +59,9 @@ function createState(parent) {
     [parts.out, parts.factor, parts.in, parts.reset, parts.larger]);
   const toolbar = element("div", "toolbar", {}, [parts.caption, parts.hint, zoomTools]);
   const label = element("label", "budget-label", {}, [parts.budgetLabel, parts.budget]);
-  const budgetRow = element("div", "budget", {}, [parts.play, label, parts.budgetText]);
+  const budgetRow = element("div", "budget", {}, [
+    label, parts.play, parts.budgetText, parts.ranks,
+  ]);
   const colours = element("div", "colours", {}, [parts.bar, parts.ticks]);
   const scale = element("div", "scale", {}, [parts.scaleText, colours]);
   const root = element("div", "linked", {}, [
@@ -69,7 +72,7 @@ function createState(parent) {
     root, parts, colours, budgetRow, panels: [], header: null, target: null, box: null, luts: null,
     view: { zoom: 1, u: 0, v: 0 }, larger: false, hover: null, selected: null, count: 0,
     setStateValue: null,
-    factors: null, live: null, norm: 0, shown: 0, wanted: 0, sent: 0, releases: 0,
+    factors: null, rankMaps: [], rankMapsOf: null, live: null, norm: 0, shown: 0, wanted: 0, sent: 0, releases: 0,
     held: false, keys: false, play: null, scrubFrame: 0,
     arraysToken: "", paintKey: "", width: 0, ratio: 0, timing: {}, frame: 0, sendTimer: 0,
     pointers: new Map(), gesture: null, generation: 0, primary: "#0072b2", font: "sans-serif",

@@ -25,6 +25,7 @@ _PARTS = (
     "linked_paint.js",
     "linked_factors.js",
     "linked_scrub.js",
+    "linked_ranks.js",
     "linked_budget.js",
     "linked_acts.js",
     "linked_view.js",

@@ -21,6 +21,10 @@ DRAG = """(handle, rank) => {
   handle.value = rank;
   handle.dispatchEvent(new Event("input", { bubbles: true }));
 }"""
+#: Waits until what was asked for is painted.
+FRAMES = """async () => {
+  for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
+}"""
 RELEASE = """(handle) => handle.dispatchEvent(new Event("change", { bubbles: true }))"""
 
 
@@ -237,8 +241,7 @@ def test_play_runs_to_the_end_and_asks_once(browser: Browser, app: App, motion: 
     seen = []
     for seconds in (0.5, 0.5, 1.5, 2.5):
         page.evaluate("seconds => { window.clock += 1000 * seconds; }", seconds)
-        page.evaluate("async () => { for (let i = 0; i < 3; i++)"
-                      " await new Promise(requestAnimationFrame); }")  # fmt: skip
+        page.evaluate(FRAMES)
         seen.append(int(lens.root.get_attribute("data-scrubbed") or 0))
     assert seen == ([14, 27, 65, 129] if motion == "no-preference" else [1, 27, 52, 129])
     assert len(lens.sent) == before
@@ -251,3 +254,54 @@ def test_play_runs_to_the_end_and_asks_once(browser: Browser, app: App, motion: 
     expect(play).to_have_text("Play")
     assert len(lens.sent) == before + 2
     context.close()
+
+
+def tiles(picture: np.ndarray, side: int = 24) -> np.ndarray:
+    """The mean colour of every side×side pixels."""
+    rows, cols = (size // side * side for size in picture.shape[:2])
+    cut = picture[:rows, :cols].reshape(rows // side, side, cols // side, side, 3)
+    return np.asarray(cut.mean(axis=(1, 3)))
+
+
+def assert_alike(found: np.ndarray, wanted: np.ndarray) -> None:
+    apart = np.abs(tiles(found) - tiles(wanted))
+    assert apart.max() < 6
+    assert apart.mean() < 0.7
+
+
+def test_a_large_target_moves_in_means_and_is_sharp_again_on_release(
+    close_up: tuple[App, Lens],
+) -> None:
+    app, lens = close_up
+    rows, cols = np.mgrid[:700, :640]
+    fine = 25 * ((rows + cols) % 2)  # Gone from means over 2×2 cells.
+    image = (100 + 70 * np.sin(rows * cols / 30000) + fine).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "PNG")
+    app.open("?rank=40&side=1024")
+    app.select("target", "Own upload")
+    app.upload("large.png", out.getvalue())
+    expect(app.page.locator("figure[data-panel=target]")).to_contain_text("700 × 640")
+    lens.ready()
+    names = ("global", "localized", "adaptive")
+    sharp = {name: lens.picture(name) for name in names}
+    lens.drag(60)
+    lens.drag(40)
+    for name in names:
+        found = lens.picture(name)
+        assert_alike(found, sharp[name])
+        assert found.std() < sharp[name].std()
+    lens.handle.evaluate(RELEASE)
+    app.page.evaluate(FRAMES)
+    for name in names:
+        np.testing.assert_array_equal(lens.picture(name), sharp[name])
+    lens.drag(9)
+    moved = {name: lens.picture(name) for name in names}
+    # The reading is that of the window under the pointer.
+    app.page.locator("figure[data-panel=global] .picture").hover()
+    expect(app.page.locator(".reading[data-panel=global] .value").first).to_contain_text(".")
+    words = [lens.subtitle(name) for name in names]
+    lens.release()
+    assert words == [lens.subtitle(name) for name in names]
+    for name in names:
+        assert_alike(moved[name], lens.picture(name))

@@ -20,6 +20,7 @@ PARTS = {
     "checkpoints": ("benchmarks.checkpoints", "run"),
     "contents": ("benchmarks.contents", "run"),
     "browser": ("benchmarks.browser", "run"),
+    "lens": ("benchmarks.lens", "run"),
 }
 #: What runs where no part is named: `library` runs `hybrid` too.
 ALL = [name for name in PARTS if name != "hybrid"]

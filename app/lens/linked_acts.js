@@ -189,4 +189,5 @@ function connect(state) {
     if (!state.root.dataset.rendered) markRendered(state);
   };
   state.observer = new ResizeObserver(state.resized);
+  connectBudget(state);
 }

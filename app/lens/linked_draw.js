@@ -1,5 +1,5 @@
 // Pure parts of the linked pictures: reading the payload, colours, geometry, numbers.
-// linked_view.py joins the linked_*.js files into one module, the default export last.
+// view.py joins the linked_*.js files into one module, the default export last.
 
 const LEVELS = 256;
 
@@ -9,7 +9,10 @@ function parsePayload(bytes) {
   const length = view.getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
   const start = bytes.byteOffset + Math.ceil((4 + length) / 8) * 8;
-  const kinds = { f4: Float32Array, f2: Uint16Array, u1: Uint8Array };
+  const kinds = {
+    f4: Float32Array, f2: Uint16Array, i2: Int16Array, u1: Uint8Array, u2: Uint16Array,
+    u4: Uint32Array,
+  };
   const read = ({ dtype, offset, shape }) => {
     const Kind = kinds[dtype];
     const size = shape.reduce((a, b) => a * b, 1) * Kind.BYTES_PER_ELEMENT;
@@ -93,16 +96,15 @@ function paintColour(values, pixels, low, high) {
   return outside / pixels.length;
 }
 
-function difference(target, error) {
-  const values = new Float32Array(target.length);
+function difference(target, error, values) {
   for (let i = 0; i < values.length; i++) values[i] = target[i] - error[i];
   return values;
 }
 
 // Over the channels of a colour picture: mean for the signed error, root mean square otherwise.
-function reduceError(error, channels, signed) {
+function reduceError(error, channels, signed, scratch) {
   if (channels === 1 && signed) return error;
-  const values = new Float32Array(error.length / channels);
+  const values = scratch.subarray(0, error.length / channels);
   if (channels === 1) {
     for (let i = 0; i < values.length; i++) values[i] = Math.abs(error[i]);
     return values;
@@ -120,8 +122,9 @@ function indexOfEdges(edges) {
   return index;
 }
 
-function spreadBlocks(blocks, rowIndex, colIndex, blockCols) {
-  const values = new Float32Array(rowIndex.length * colIndex.length);
+function spreadBlocks(blocks, rowIndex, colIndex, scratch) {
+  const values = scratch.subarray(0, rowIndex.length * colIndex.length);
+  const blockCols = colIndex[colIndex.length - 1] + 1;
   let p = 0;
   for (let i = 0; i < rowIndex.length; i++) {
     const base = rowIndex[i] * blockCols;

@@ -45,6 +45,12 @@ function drawAll(state) {
   state.timing.draw = performance.now() - started;
 }
 
+// The families alone, where nothing but their values has changed.
+function drawFamilies(state) {
+  const map = mapping(state.box, state.view, state.rows, state.cols);
+  for (const panel of state.panels) if (panel.live) drawBase(state, panel, map);
+}
+
 function pen(state, canvas) {
   const context = canvas.getContext("2d");
   context.setTransform(state.ratio, 0, 0, state.ratio, 0, 0);
@@ -64,8 +70,9 @@ function drawBase(state, panel, map) {
     const shrunk = Math.min(map.sx, map.sy) * state.ratio < 1;
     context.imageSmoothingEnabled = shrunk;
     context.imageSmoothingQuality = "high";
-    context.drawImage(panel.source, view.u * cols, view.v * rows, cols / view.zoom,
-      rows / view.zoom, box.x, box.y, box.w, box.h);
+    const { width, height } = panel.source;
+    context.drawImage(panel.source, view.u * width, view.v * height, width / view.zoom,
+      height / view.zoom, box.x, box.y, box.w, box.h);
     if (header.showGrid && state.gridDrawn) drawGrid(state, context, map);
     if (!isTarget && panel.blocks) {
       if (header.showBlockErrors) drawSquares(state, panel, context, map);

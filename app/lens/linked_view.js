@@ -42,6 +42,11 @@ function createState(parent) {
         "Linked pictures of the target and every family. Arrow keys move the picked block, " +
         "plus and minus zoom, Escape resets the zoom.",
     }),
+    budget: element("input", "", { type: "range", step: "1" }),
+    budgetLabel: element("span"),
+    budgetText: element("output", "budget-text", { "aria-hidden": "true" }),
+    ranks: element("div", "ranks"),
+    play: button("Play", "Let the budget run from the start to the end in ten seconds"),
     readout: element("div", "readout", { "aria-live": "off" }),
     scaleText: element("div", "scale-text"),
     bar: element("canvas", "bar", { width: "256", height: "1", "aria-hidden": "true" }),
@@ -53,16 +58,22 @@ function createState(parent) {
   const zoomTools = element("div", "tools", { role: "group", "aria-label": "Size" },
     [parts.out, parts.factor, parts.in, parts.reset, parts.larger]);
   const toolbar = element("div", "toolbar", {}, [parts.caption, parts.hint, zoomTools]);
+  const label = element("label", "budget-label", {}, [parts.budgetLabel, parts.budget]);
+  const budgetRow = element("div", "budget", {}, [
+    label, parts.play, parts.budgetText, parts.ranks,
+  ]);
   const colours = element("div", "colours", {}, [parts.bar, parts.ticks]);
   const scale = element("div", "scale", {}, [parts.scaleText, colours]);
   const root = element("div", "linked", {}, [
-    toolbar, parts.pictures, parts.readout, scale, parts.notes, parts.announce,
+    toolbar, parts.pictures, budgetRow, parts.readout, scale, parts.notes, parts.announce,
   ]);
   parent.append(root);
   return {
-    root, parts, colours, panels: [], header: null, target: null, box: null, luts: null,
+    root, parts, colours, budgetRow, panels: [], header: null, target: null, box: null, luts: null,
     view: { zoom: 1, u: 0, v: 0 }, larger: false, hover: null, selected: null, count: 0,
     setStateValue: null,
+    factors: null, rankMaps: [], rankMapsOf: null, live: null, norm: 0, shown: 0, wanted: 0, sent: 0, releases: 0,
+    held: false, keys: false, play: null, scrubFrame: 0,
     arraysToken: "", paintKey: "", width: 0, ratio: 0, timing: {}, frame: 0, sendTimer: 0,
     pointers: new Map(), gesture: null, generation: 0, primary: "#0072b2", font: "sans-serif",
   };
@@ -85,8 +96,10 @@ function receive(state, bytes) {
     buildPanels(state, names);
     state.arraysToken = "";
   }
-  if (state.arraysToken !== header.arraysToken) {
+  if (state.arraysToken !== header.arraysToken || state.live) {
     state.arraysToken = header.arraysToken;
+    state.live = null;
+    state.norm = 0;
     state.target = read(header.target);
     state.luts = Object.fromEntries(
       Object.entries(header.luts).map(([name, entry]) => [name, packLut(read(entry))]));
@@ -94,9 +107,11 @@ function receive(state, bytes) {
       const panel = state.panels[i + 1];
       panel.error = entry.error ? decodeHalf(read(entry.error), entry.error.exponent) : null;
       panel.blocks = entry.blockErrors ? read(entry.blockErrors) : null;
+      panel.live = null;
     });
     state.paintKey = "";
   }
+  receiveBudget(state);
   // What Python says about the picked block may be older than what the visitor picked since.
   if (header.picks >= state.count) {
     state.count = header.picks;
@@ -127,7 +142,7 @@ function buildPanels(state, names) {
     return {
       name, swatch, title, best, subtitle, base, overlay, message, picture, foot, figure,
       readName, readSwatch, lines, cell, source: document.createElement("canvas"),
-      error: null, blocks: null, levels: null, outside: 0,
+      error: null, live: null, blocks: null, image: null, pixels: null, scratch: null, outside: 0,
     };
   });
   state.panels = items;
@@ -139,44 +154,54 @@ function buildPanels(state, names) {
 // ---- painting: matrices to pixels, once per change of data or view ----------------------
 
 function paint(state) {
-  const { header, rows, cols, channels } = state;
+  const { header } = state;
   const key = [state.arraysToken, header.view, header.image, header.valueRange, header.limit,
     header.blockLimit].join(" ");
   if (key === state.paintKey) return;
   state.paintKey = key;
   const started = performance.now();
-  const { limit, blockLimit } = header;
-  const valueLut = header.image ? greyLut() : state.luts.values;
-  state.valueLut = valueLut;
-  const rowIndex = indexOfEdges(header.rowEdges);
-  const colIndex = indexOfEdges(header.colEdges);
-  state.panels.forEach((panel, i) => {
-    if (i && !panel.error) return;
-    const image = new ImageData(cols, rows);
-    const pixels = new Uint32Array(image.data.buffer);
-    if (i === 0 || header.view === "reconstruction") {
-      const values = i ? difference(state.target, panel.error) : state.target;
-      panel.outside = channels === 3
-        ? paintColour(values, pixels, ...header.valueRange)
-        : paintScalar(values, pixels, valueLut, ...header.valueRange, 128);
-    } else if (header.view === "signed") {
-      const values = reduceError(panel.error, channels, true);
-      panel.outside = paintScalar(values, pixels, state.luts.signed, -limit, limit, 128);
-    } else if (header.view === "absolute") {
-      const values = reduceError(panel.error, channels, false);
-      panel.outside = paintScalar(values, pixels, state.luts.absolute, 0, limit, 0);
-    } else {
-      const values = spreadBlocks(panel.blocks, rowIndex, colIndex, header.colEdges.length - 1);
-      panel.outside = paintScalar(values, pixels, state.luts.absolute, 0, blockLimit, 0);
-    }
-    // Assigning a size clears a canvas, so only when it differs.
-    if (panel.source.width !== cols || panel.source.height !== rows) {
-      panel.source.width = cols;
-      panel.source.height = rows;
-    }
-    panel.source.getContext("2d").putImageData(image, 0, 0);
-  });
+  state.valueLut = header.image ? greyLut() : state.luts.values;
+  state.rowIndex = indexOfEdges(header.rowEdges);
+  state.colIndex = indexOfEdges(header.colEdges);
+  for (const panel of state.panels) {
+    if (!panel.name || panel.error) paintPanel(state, panel);
+  }
   state.timing.paint = performance.now() - started;
+}
+
+// While the budget moves the arrays of `live` stand for those of the pictures.
+function paintPanel(state, panel) {
+  const { header, channels, luts, valueLut } = state;
+  const { target, rows, cols } = panel.live ? state.live : state;
+  const error = panel.live || panel.error;
+  // Assigning a size clears a canvas, so only when it differs.
+  if (!panel.image || panel.source.width !== cols || panel.source.height !== rows) {
+    panel.source.width = cols;
+    panel.source.height = rows;
+    panel.image = new ImageData(cols, rows);
+    panel.pixels = new Uint32Array(panel.image.data.buffer);
+  }
+  if (!panel.scratch || panel.scratch.length !== target.length) {
+    panel.scratch = new Float32Array(target.length);
+  }
+  const { pixels, scratch } = panel;
+  const { limit, blockLimit } = header;
+  if (!panel.name || header.view === "reconstruction") {
+    const values = panel.name ? difference(target, error, scratch) : target;
+    panel.outside = channels === 3
+      ? paintColour(values, pixels, ...header.valueRange)
+      : paintScalar(values, pixels, valueLut, ...header.valueRange, 128);
+  } else if (header.view === "signed") {
+    const values = reduceError(error, channels, true, scratch);
+    panel.outside = paintScalar(values, pixels, luts.signed, -limit, limit, 128);
+  } else if (header.view === "absolute") {
+    const values = reduceError(error, channels, false, scratch);
+    panel.outside = paintScalar(values, pixels, luts.absolute, 0, limit, 0);
+  } else {
+    const values = spreadBlocks(panel.blocks, state.rowIndex, state.colIndex, scratch);
+    panel.outside = paintScalar(values, pixels, luts.absolute, 0, blockLimit, 0);
+  }
+  panel.source.getContext("2d").putImageData(panel.image, 0, 0);
 }
 
 // ---- words ------------------------------------------------------------------------------
@@ -195,9 +220,7 @@ function describe(state) {
     setText(panel.subtitle, words.subtitle);
     setText(panel.message, i && !panel.error ? words.message || "no result" : "");
     panel.base.setAttribute("aria-label", `${words.title}, ${words.subtitle}, ${viewName}`);
-    const shown = i === 0 || panel.error;
-    setText(panel.foot,
-      shown && panel.outside > 0 ? `${formatShare(panel.outside)} outside the scale` : "");
+    describeOutside(panel);
   });
 
   const over = channels === 3
@@ -227,11 +250,21 @@ function describe(state) {
   pen.putImageData(strip, 0, 0);
   [ends[0], (ends[0] + ends[1]) / 2, ends[1]].forEach((value, i) =>
     setText(parts.ticks.children[i], formatEnd(value)));
+  findLargestBlock(state);
+  state.errorView = isError;
+  state.root.classList.toggle("rgb", channels === 3);
+}
+
+function describeOutside(panel) {
+  const shown = !panel.name || panel.error;
+  setText(panel.foot,
+    shown && panel.outside > 0 ? `${formatShare(panel.outside)} outside the scale` : "");
+}
+
+function findLargestBlock(state) {
   const blocks = state.panels.filter((panel) => panel.error && panel.blocks);
   state.largestBlock = Math.max(
     0, ...blocks.map((panel) => panel.blocks.reduce((a, b) => Math.max(a, b))));
-  state.errorView = isError;
-  state.root.classList.toggle("rgb", channels === 3);
 }
 
 function describeView(state) {
@@ -261,12 +294,16 @@ function describeView(state) {
 // ---- reading values ---------------------------------------------------------------------
 
 function valuesAt(state, panel, row, col) {
-  const start = (row * state.cols + col) * state.channels;
+  const { live } = state;
+  const windows = panel.live && live.rowOf;
+  const place = windows
+    ? live.rowOf[row] * live.cols + live.colOf[col] : row * state.cols + col;
+  const start = place * state.channels;
   const pick = (array) => Array.from(array.subarray(start, start + state.channels));
-  const target = pick(state.target);
+  const target = pick(windows ? live.target : state.target);
   if (!panel.name) return { values: target };
   if (!panel.error) return null;
-  const errors = pick(panel.error);
+  const errors = pick(panel.live || panel.error);
   return { values: target.map((value, c) => value - errors[c]), errors };
 }
 
@@ -325,6 +362,7 @@ export default function linkedView({ parentElement, data, setStateValue }) {
   const generation = ++state.generation;
   state.setStateValue = setStateValue;
   state.observer.observe(state.root);
+  shelf().waiting.add(state.factorsCame);
   window.addEventListener("resize", state.resized);
   const style = getComputedStyle(state.root);
   state.primary = style.getPropertyValue("--st-primary-color").trim() || state.primary;
@@ -332,6 +370,7 @@ export default function linkedView({ parentElement, data, setStateValue }) {
   receive(state, data);
   paint(state);
   describe(state);
+  follow(state);
   drawAll(state);
   showReadings(state);
   markRendered(state);
@@ -340,7 +379,10 @@ export default function linkedView({ parentElement, data, setStateValue }) {
     state.observer.disconnect();
     window.removeEventListener("resize", state.resized);
     cancelAnimationFrame(state.frame);
-    state.frame = 0;
+    cancelAnimationFrame(state.scrubFrame);
+    state.frame = state.scrubFrame = 0;
+    state.play = null;
+    shelf().waiting.delete(state.factorsCame);
     clearTimeout(state.sendTimer);
   };
 }

@@ -1,9 +1,4 @@
-"""The target and one picture per family, linked: same cells, same scale, same zoom.
-
-The payload is one ``bytes`` object, because raw bytes reach a component only as its whole
-``data``: a 4-byte little-endian header length, a JSON header, then the arrays. Array offsets
-count from the first multiple of 8 after the header.
-"""
+"""The target and one picture per family, linked: same cells, same scale, same zoom, same budget."""
 
 from __future__ import annotations
 
@@ -13,18 +8,28 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, get_args
+from typing import Any, Literal, NotRequired, TypedDict, Unpack, get_args
 
 import numpy as np
 import streamlit as st
 
 from app.lens.half import to_half
+from app.lens.payload import Arrays, payload
 from app.shared.settings import widget_value
 
 View = Literal["reconstruction", "signed", "absolute", "blocks"]
 
 _FOLDER = Path(__file__).parent
-_PARTS = ("linked_draw.js", "linked_paint.js", "linked_acts.js", "linked_view.js")
+_PARTS = (
+    "linked_draw.js",
+    "linked_paint.js",
+    "linked_factors.js",
+    "linked_scrub.js",
+    "linked_ranks.js",
+    "linked_budget.js",
+    "linked_acts.js",
+    "linked_view.js",
+)
 _PANEL_WORDS = ("name", "title", "subtitle", "colour", "message", "best")
 _COMPONENT = st.components.v2.component(
     "linked_view",
@@ -47,23 +52,6 @@ class Panel:
     best: bool = False
 
 
-class _Arrays:
-    """Arrays one after the other, each starting at a multiple of 8."""
-
-    def __init__(self) -> None:
-        self.chunks: list[bytes | memoryview] = []
-        self.size = 0
-        self.hash = hashlib.sha256()
-
-    def add(self, array: np.ndarray, **more: int) -> dict[str, Any]:
-        chunk = np.ascontiguousarray(array).data.cast("B")
-        entry = {"dtype": array.dtype.str[1:], "offset": self.size, "shape": array.shape, **more}
-        self.hash.update(chunk)
-        self.chunks += [chunk, bytes(-len(chunk) % 8)]
-        self.size += len(chunk) + -len(chunk) % 8
-        return entry
-
-
 def _checked(name: str, array: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must be a real NumPy array, got {type(array).__name__}")
@@ -79,6 +67,17 @@ def _checked_edges(name: str, edges: Sequence[int], size: int) -> list[int]:
     if found[:1] != [0] or found[-1:] != [size] or any(np.diff(found) <= 0):
         raise ValueError(f"{name} must rise from 0 to {size}, got {found}")
     return found
+
+
+class Budget(TypedDict):
+    """The handle that moves the budget in the browser, in steps of one equivalent rank."""
+
+    rank: int  # of the panels
+    lowest: int
+    highest: int
+    label: str
+    parameters: int  # of one rank
+    factors: str  # token of the `pack_factors` that belong to the panels
 
 
 class Content(TypedDict):
@@ -97,13 +96,15 @@ class Content(TypedDict):
     selected: tuple[int, int] | None
     image: bool  # grey or RGB picture; otherwise the colours of luts["values"]
     luts: Mapping[str, bytes]  # 256 × 3 bytes each: "values", "signed", "absolute"
+    budget: NotRequired[Budget]  # without it the pictures have no handle
 
 
-def pack(content: Content, picks: int = 0) -> bytes:
+def pack(content: Content, picks: int = 0, releases: int = 0) -> bytes:
     """Pack one state of the pictures for the browser.
 
-    ``picks`` is the number of the latest pick that ``selected`` takes into account. The browser
-    ignores a ``selected`` that is older than what the visitor has picked since.
+    ``picks`` is the number of the latest pick that ``selected`` takes into account, ``releases``
+    that of the latest release of the handle that ``budget`` does. The browser ignores a
+    ``selected`` and a ``rank`` that are older than what the visitor has done since.
     """
     target, view, selected = content["target"], content["view"], content["selected"]
     _checked("target", target)
@@ -124,7 +125,13 @@ def pack(content: Content, picks: int = 0) -> bytes:
     if selected and not all(0 <= i < k for i, k in zip(selected, grid, strict=True)):
         raise ValueError(f"selected is {selected}; the grid has {grid[0]} × {grid[1]} blocks")
 
-    arrays = _Arrays()
+    budget = content.get("budget")
+    if budget and not budget["lowest"] <= budget["rank"] <= budget["highest"]:
+        raise ValueError(
+            f"rank is {budget['rank']}; allowed are {budget['lowest']} to {budget['highest']}"
+        )
+
+    arrays = Arrays()
     with np.errstate(over="ignore"):
         single = _checked("target as float32", target.astype("<f4"))
     header: dict[str, Any] = {"target": arrays.add(single), "luts": {}, "panels": []}
@@ -157,14 +164,19 @@ def pack(content: Content, picks: int = 0) -> bytes:
         "showBlockErrors": bool(content["show_block_errors"]),
         "selected": selected and [int(index) for index in selected],
         "picks": picks,
+        "budget": budget and {**budget, "releases": releases},
     }
     header["token"] = hashlib.sha256(json.dumps(header).encode()).hexdigest()[:16]
-    text = json.dumps(header).encode()
-    length, padding = len(text).to_bytes(4, "little"), bytes(-(4 + len(text)) % 8)
-    return b"".join((length, text, padding, *arrays.chunks))
+    return payload(header, arrays)
 
 
-def linked_view(*, key: str, on_pick: Callable[[], None], **content: Unpack[Content]) -> Any:
+def linked_view(
+    *,
+    key: str,
+    on_pick: Callable[[], None],
+    on_release: Callable[[], None] = lambda: None,
+    **content: Unpack[Content],
+) -> Any:
     """Draw the target and one panel per family, linked.
 
     Parameters
@@ -173,6 +185,9 @@ def linked_view(*, key: str, on_pick: Callable[[], None], **content: Unpack[Cont
         Key of the component; ``widget_value(key)["block"]`` holds the pick in ``on_pick``.
     on_pick
         Called before the rerun that a pick causes.
+    on_release
+        Called before the rerun that a release of the budget's handle causes;
+        ``widget_value(key)["budget"]["rank"]`` then holds the equivalent rank.
     **content
         What to show: the fields of :class:`Content`.
 
@@ -182,6 +197,12 @@ def linked_view(*, key: str, on_pick: Callable[[], None], **content: Unpack[Cont
         ``.block`` is None or the latest pick, a mapping with ``row``, ``col`` and ``count``. The
         count rises with every pick, so picking the same block again is seen as a change.
     """
-    block = (widget_value(key) or {}).get("block") or {}
-    data = pack(content, picks=int(block.get("count", 0)))
-    return _COMPONENT(key=key, data=data, default={"block": None}, on_block_change=on_pick)
+    held = widget_value(key) or {}
+    counts = [int((held.get(name) or {}).get("count", 0)) for name in ("block", "budget")]
+    return _COMPONENT(
+        key=key,
+        data=pack(content, *counts),
+        default={"block": None, "budget": None},
+        on_block_change=on_pick,
+        on_budget_change=on_release,
+    )

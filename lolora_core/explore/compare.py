@@ -32,6 +32,7 @@ __all__ = [
     "errors_at_ranks",
     "explain",
     "matched_step",
+    "pooled_errors",
     "rank_to_reach",
 ]
 
@@ -116,8 +117,16 @@ class Comparison:
         return [r for r in self.results.values() if r.relative_error <= best + TIE]
 
 
-def _pooled(errors: Sequence[np.ndarray], channels: Sequence[Decomposition]) -> np.ndarray:
-    """Combine the relative errors of channels, weighted by their energy."""
+def pooled_errors(errors: Sequence[np.ndarray], channels: Sequence[Decomposition]) -> np.ndarray:
+    """Combine the relative errors of channels, weighted by their energy.
+
+    Examples
+    --------
+    >>> from lolora_core import decompose
+    >>> channels = [decompose(np.eye(2) * size, grid=1) for size in (3, 4)]
+    >>> pooled_errors([np.array([1.0]), np.array([0.5])], channels).round(4)
+    array([0.7211])
+    """
     totals = np.array([c.on(c.grid.whole()).spectra.total for c in channels])
     if not totals.sum():
         return np.zeros_like(errors[0])
@@ -155,7 +164,7 @@ def compare(
         if (family.from_spectra if asked is None else name in asked) and family.fits(grid):
             found = tuple(channel.approximate(family, budget=budget) for channel in channels)
             errors = [np.array(approximation.relative_error) for approximation in found]
-            results[name] = Result(family, found, float(_pooled(errors, channels)))
+            results[name] = Result(family, found, float(pooled_errors(errors, channels)))
     return Comparison(rank, budget * len(channels), results)
 
 
@@ -171,7 +180,7 @@ def errors_at_ranks(
     array([1.    , 0.7071, 0.    ])
     """
     budgets = [budget_for_rank(channels[0].grid.shape, rank) for rank in ranks]
-    return _pooled([channel.errors(family, budgets) for channel in channels], channels)
+    return pooled_errors([channel.errors(family, budgets) for channel in channels], channels)
 
 
 def rank_to_reach(channels: Sequence[Decomposition], family: str, error: float) -> int | None:
@@ -217,7 +226,7 @@ def eckart_young_floor(
         np.array([s.relative_error(np.array([[min(q, min(grid.shape))]])) for q in most])
         for s in wholes
     ]
-    return _pooled(errors, channels)
+    return pooled_errors(errors, channels)
 
 
 def energy_count(channels: Sequence[Decomposition], share: float) -> int:

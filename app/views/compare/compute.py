@@ -12,6 +12,7 @@ import pandas as pd
 from cachetools import LRUCache, cached
 
 from app.shared.scene import MEGABYTE, Scene, decompositions, nbytes, scene_key, search_turn
+from app.views.compare.sentences import ranks_of
 from lolora_core import FAMILIES
 from lolora_core.blocks.gather import block_norms
 from lolora_core.common import metrics
@@ -96,17 +97,10 @@ def figures_of(scene: Scene, rank: int, family: str) -> dict[str, Any]:
     result = comparison(scene, rank).results[family]
     span = 1.0 if target.value_range else metrics.value_span(target.array)
     dense = result.dense().numpy(force=True)
-    ranks = result.rank_maps
-    # Off the diagonal a family that needs a square grid has no blocks.
-    used = ranks[ranks > 0] if FAMILIES[family].needs_square_grid and ranks.any() else ranks
-    low, high = int(used.min()), int(used.max())
     terms = [channel.global_rank for channel in result.channels]
-    spread = str(low) if low == high else f"{low}–{high}"
-    if not FAMILIES[family].from_spectra:
-        spread = f"{'/'.join(map(str, dict.fromkeys(terms)))} + {spread}"
     return {
         "family": family,
-        "rank per block": spread,
+        "rank per block": ranks_of(result.family, result.rank_maps, terms),
         "parameters": result.num_parameters,
         "unused": result.unused_parameters,
         "relative error": result.relative_error,

@@ -7,14 +7,16 @@ from typing import Any
 
 import streamlit as st
 
+from app.lens.factors import linked_factors
 from app.lens.view import linked_view
 from app.shared import progress, sidebar
 from app.shared import scene as compute
 from app.shared import widgets as controls
-from app.shared.common import BLOCK_COL, BLOCK_ROW
+from app.shared.common import BLOCK_COL, BLOCK_ROW, RANK
 from app.shared.settings import Slot, widget_value
 from app.shared.style import LUTS
 from app.views.compare import parts as details
+from app.views.compare import scrub
 from app.views.compare import sentences as prose
 from app.views.compare.compute import comparison, pictures, rank_needed
 from app.views.compare.settings import BLOCK_MARKS, GRID_LINES, SCALE, SEARCHED, VIEW
@@ -42,6 +44,12 @@ def _pick() -> None:
     if block:
         BLOCK_ROW.set(int(block["row"]))
         BLOCK_COL.set(int(block["col"]))
+
+
+def _release() -> None:
+    budget = (widget_value(_PICKED) or {}).get("budget")
+    if budget:
+        RANK.set(int(budget["rank"]))
 
 
 def _decomposed(scene: compute.Scene) -> compute.Scene:
@@ -102,24 +110,31 @@ def page() -> None:
     shown = pictures(scene, rank)
     view, selected = VIEW.value, details.selected_block(grid)
     part = SCALE.value
-    linked_view(
-        key=_PICKED,
-        on_pick=_pick,
-        target=target.array,
-        value_range=target.display_range,
-        panels=details.panels(scene, found, shown),
-        view=view,
-        limit=shown.peak("signed" if view == "signed" else "absolute") / part,
-        block_limit=shown.peak("blocks") / part,
-        row_edges=grid.row_edges,
-        col_edges=grid.col_edges,
-        show_grid=GRID_LINES.value,
-        show_block_errors=BLOCK_MARKS.value,
-        selected=selected,
-        image=target.value_range is not None,
-        luts=LUTS,
-    )
+    # The factors take no room under the pictures, and come after them.
+    lens = st.container(gap=None)
+    with lens:
+        linked_view(
+            key=_PICKED,
+            on_pick=_pick,
+            on_release=_release,
+            budget=scrub.budget(scene, rank),
+            target=target.array,
+            value_range=target.display_range,
+            panels=details.panels(scene, found, shown),
+            view=view,
+            limit=shown.peak("signed" if view == "signed" else "absolute") / part,
+            block_limit=shown.peak("blocks") / part,
+            row_edges=grid.row_edges,
+            col_edges=grid.col_edges,
+            show_grid=GRID_LINES.value,
+            show_block_errors=BLOCK_MARKS.value,
+            selected=selected,
+            image=target.value_range is not None,
+            luts=LUTS,
+        )
     _pictures_first()
+    with lens:
+        linked_factors(scrub.factors(scene), key="factors")
     st.caption(prose.unmatched(found, target.array.size))
     curve, block = st.columns([3, 2], gap="large")
     with curve:

@@ -77,7 +77,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
             Panel(
                 name,
                 name,
-                prose.panel(result),
+                prose.result_panel(result),
                 style.FAMILY_LINES[name].colour,
                 pictures.errors[name],
                 pictures.block_errors[name],

@@ -154,9 +154,24 @@ def test_tokens_follow_what_they_stand_for() -> None:
     assert first["arraysToken"] != doubled["arraysToken"]
 
 
+BUDGET = {"rank": 32, "lowest": 1, "highest": 256, "label": "r", "parameters": 14, "factors": "t"}
+
+
+def test_the_handle_is_told_what_it_takes_into_account() -> None:
+    header, _ = parse(pack(content(budget=BUDGET), releases=3))
+    assert header["budget"] == BUDGET | {"releases": 3}
+    without, _ = parse(pack(content()))
+    assert without["budget"] is None
+    moved, _ = parse(pack(content(budget=BUDGET | {"rank": 33})))
+    assert moved["token"] != header["token"]
+    assert moved["arraysToken"] == header["arraysToken"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"budget": BUDGET | {"rank": 0}}, "rank is 0; allowed are 1 to 256"),
+        ({"budget": BUDGET | {"rank": 257}}, "rank is 257; allowed are 1 to 256"),
         ({"target": np.zeros((6, 8, 4))}, r"target has shape \(6, 8, 4\)"),
         ({"target": np.zeros(6)}, r"target has shape \(6,\)"),
         ({"target": np.zeros((0, 8))}, r"target has shape \(0, 8\)"),

@@ -1,0 +1,307 @@
+"""The budget moved under the pictures: the browser's answer against the server's."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from app.shared.style import LUTS
+from tests.browser.conftest import App
+
+FAMILIES = ("global", "diagonal", "localized", "adaptive")
+#: Sets the handle as a drag does that has not ended.
+DRAG = """(handle, rank) => {
+  handle.value = rank;
+  handle.dispatchEvent(new Event("input", { bubbles: true }));
+}"""
+#: Waits until what was asked for is painted.
+FRAMES = """async () => {
+  for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
+}"""
+RELEASE = """(handle) => handle.dispatchEvent(new Event("change", { bubbles: true }))"""
+
+
+class Lens:
+    """The pictures and the handle under them."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.root = page.locator(".linked")
+        self.handle = page.locator(".budget input")
+        self.text = page.locator(".budget-text")
+        self.sent: list[bytes | str] = []
+        page.on("websocket", lambda socket: socket.on("framesent", self._note))
+
+    def _note(self, frame: bytes | str) -> None:
+        self.sent.append(frame)
+
+    def ready(self) -> None:
+        """Wait for the factors."""
+        expect(self.root).to_have_attribute("data-scrub", re.compile(r"\w"))
+
+    def drag(self, rank: int) -> None:
+        """Move the handle and wait until the pictures have followed."""
+        self.handle.evaluate(DRAG, rank)
+        expect(self.root).to_have_attribute("data-scrubbed", str(rank))
+        expect(self.text).to_contain_text(f"r = {rank}:")
+
+    def release(self) -> None:
+        """Let the handle go and wait for the server's pictures."""
+        token = self.root.get_attribute("data-rendered") or ""
+        self.handle.evaluate(RELEASE)
+        expect(self.root).not_to_have_attribute("data-rendered", token)
+
+    def picture(self, name: str) -> np.ndarray:
+        """The canvas of a panel, (height, width, 3)."""
+        canvas = self.page.locator(f"figure[data-panel={name}] canvas.base")
+        url = canvas.evaluate("canvas => canvas.toDataURL('image/png')")
+        data = base64.b64decode(url.partition(",")[2])
+        return np.array(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+    def subtitle(self, name: str) -> str:
+        return self.page.locator(f"figure[data-panel={name}] .subtitle").inner_text()
+
+    def badges(self) -> list[str]:
+        return self.page.locator(".best").all_inner_texts()
+
+
+@pytest.fixture
+def close_up(browser: Browser, app: App) -> Iterator[tuple[App, Lens]]:
+    """The app where every cell of a 512² target has a pixel of its own."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, device_scale_factor=3)
+    page = context.new_page()
+    lens = Lens(page)
+    yield App(page, app.url), lens
+    assert page.get_by_test_id("stException").count() == 0
+    context.close()
+
+
+def levels(picture: np.ndarray, table: str | None) -> np.ndarray:
+    """The level of each pixel: its grey, or its place in a colour table."""
+    if table is None:
+        return picture
+    colours = np.frombuffer(LUTS[table], np.uint8).reshape(256, 3).astype(int)
+    found = np.zeros(picture.shape[:2], int)
+    codes = picture @ (65536, 256, 1)
+    for level, code in enumerate(colours @ (65536, 256, 1)):
+        found[codes == code] = level
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "table", "share"),
+    [
+        ("", None, 0.02),
+        ("&view=signed+error&scale=1%2F16", "signed", 0.08),
+        ("&view=absolute+error&scale=1%2F16", "absolute", 0.08),
+        ("&view=per+block", "absolute", 0.02),
+        ("&target=Astronaut&colour=true", None, 0.02),
+    ],
+    ids=["reconstruction", "signed", "absolute", "per block", "colour"],
+)
+def test_the_browser_shows_what_the_server_then_answers(
+    close_up: tuple[App, Lens], query: str, table: str | None, share: float
+) -> None:
+    app, lens = close_up
+    app.open(f"?rank=32{query}")
+    lens.ready()
+    scale = app.page.locator(".scale-text").inner_text()
+    for rank in (45, 5, 200):
+        before = lens.picture("adaptive")
+        lens.drag(rank)
+        moved = {name: levels(lens.picture(name), table) for name in FAMILIES}
+        words = [lens.subtitle(name) for name in FAMILIES], lens.badges()
+        lens.release()
+        expect(app.page).to_have_url(re.compile(rf"[?&]rank={rank}\b"))
+        # The largest error is that of diagonal where it has no block, at every budget.
+        assert app.page.locator(".scale-text").inner_text() == scale
+        for name in FAMILIES:
+            found = np.abs(moved[name] - levels(lens.picture(name), table))
+            assert found.max() <= 1, name
+            assert (found > 0).mean() < share, name
+        assert words == ([lens.subtitle(name) for name in FAMILIES], lens.badges())
+        assert (lens.picture("adaptive") != before).any()
+
+
+def test_nothing_is_sent_until_the_release_and_then_once(app: App) -> None:
+    lens = Lens(app.page)
+    app.open("?rank=32")
+    lens.ready()
+    entries = app.page.evaluate("history.length")
+    box = lens.handle.bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    before = len(lens.sent)
+    app.page.mouse.move(box["x"] + box["width"] / 2, middle)
+    app.page.mouse.down()
+    app.page.mouse.move(box["x"] + box["width"] * 0.8, middle, steps=30)
+    rank = int(lens.handle.input_value())
+    assert rank > 150
+    expect(lens.root).to_have_attribute("data-scrubbed", str(rank))
+    assert len(lens.sent) == before
+    with app.run():
+        app.page.mouse.up()
+    expect(app.page).to_have_url(f"{app.url}/?rank={rank}")
+    assert len(lens.sent) == before + 1
+    assert app.page.evaluate("history.length") == entries + 1
+    # The sidebar has followed, and the handle follows the sidebar.
+    slider = app.page.locator(".st-key-rank input[type=range]")
+    assert slider.input_value() == str(rank)
+    app.slide("rank", -1)
+    expect(lens.text).to_contain_text(f"r = {rank - 1}:")
+    expect(lens.handle).to_have_value(str(rank - 1))
+
+
+def test_keys_move_it_and_letting_go_sends(app: App) -> None:
+    lens = Lens(app.page)
+    app.open("?rank=32")
+    lens.ready()
+    lens.handle.focus()
+    before = len(lens.sent)
+    for key, rank in (("ArrowRight", 33), ("Home", 1), ("End", 256), ("ArrowLeft", 255)):
+        app.page.keyboard.down(key)
+        expect(lens.root).to_have_attribute("data-scrubbed", str(rank))
+        expect(lens.handle).to_have_attribute(
+            "aria-valuetext", f"r = {rank}: {rank * 1024:,} parameters"
+        )
+    for _ in range(3):
+        app.page.keyboard.down("PageDown")
+    rank = int(lens.handle.input_value())
+    assert rank < 200
+    expect(lens.root).to_have_attribute("data-scrubbed", str(rank))
+    assert len(lens.sent) == before
+    with app.run():
+        app.page.keyboard.up("PageDown")
+    expect(app.page).to_have_url(f"{app.url}/?rank={rank}")
+    assert len(lens.sent) == before + 1
+    assert lens.handle.evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
+    expect(app.page.get_by_role("slider", name="Budget, as equivalent rank r").last).to_be_visible()
+
+
+def test_a_family_that_is_searched_for_follows_on_release(app: App) -> None:
+    lens = Lens(app.page)
+    app.open("?rank=8&hybrid=true&target=MiniLM+layer+0+query")
+    lens.ready()
+    hybrid = app.page.locator("figure[data-panel=hybrid]")
+    words = lens.subtitle("hybrid")
+    lens.drag(20)
+    expect(hybrid).to_have_class(re.compile("waiting"))
+    expect(hybrid.locator(".foot")).to_have_text("follows on release")
+    assert lens.subtitle("hybrid") == words
+    expect(app.page.locator("figure.waiting")).to_have_count(1)
+    lens.release()
+    expect(app.page.locator("figure.waiting")).to_have_count(0)
+    expect(hybrid.locator(".subtitle")).to_contain_text("15,360")
+
+
+def test_back_where_it_was_nothing_is_asked(app: App) -> None:
+    lens = Lens(app.page)
+    app.open("?rank=32")
+    lens.ready()
+    first, before = lens.picture("localized"), len(lens.sent)
+    lens.drag(90)
+    assert np.abs(lens.picture("localized") - first).max() > 5
+    lens.drag(32)
+    lens.handle.evaluate(RELEASE)
+    lens.drag(33)
+    lens.drag(32)
+    assert np.abs(lens.picture("localized") - first).max() <= 1
+    assert len(lens.sent) == before
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_play_runs_to_the_end_and_asks_once(browser: Browser, app: App, motion: str) -> None:
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 1000},
+        reduced_motion=motion,  # type: ignore[arg-type]
+    )
+    page = context.new_page()
+    lens, visit = Lens(page), App(page, app.url)
+    visit.open("?rank=32")
+    lens.ready()
+    before = len(lens.sent)
+    page.evaluate(
+        """() => {
+          const root = document.querySelector("[data-testid=stMain]");
+          window.seen = [];
+          window.clock = performance.now();
+          performance.now = () => window.clock;
+        }"""
+    )
+    play = page.locator(".budget button")
+    play.click()
+    expect(play).to_have_text("Pause")
+    seen = []
+    for seconds in (0.5, 0.5, 1.5, 2.5):
+        page.evaluate("seconds => { window.clock += 1000 * seconds; }", seconds)
+        page.evaluate(FRAMES)
+        seen.append(int(lens.root.get_attribute("data-scrubbed") or 0))
+    assert seen == ([14, 27, 65, 129] if motion == "no-preference" else [1, 27, 52, 129])
+    assert len(lens.sent) == before
+    play.click()
+    expect(page).to_have_url(f"{app.url}/?rank=129")
+    assert len(lens.sent) == before + 1
+    play.click()
+    page.evaluate("window.clock += 6000")
+    expect(page).to_have_url(f"{app.url}/?rank=256")
+    expect(play).to_have_text("Play")
+    assert len(lens.sent) == before + 2
+    context.close()
+
+
+def tiles(picture: np.ndarray, side: int = 24) -> np.ndarray:
+    """The mean colour of every side×side pixels."""
+    rows, cols = (size // side * side for size in picture.shape[:2])
+    cut = picture[:rows, :cols].reshape(rows // side, side, cols // side, side, 3)
+    return np.asarray(cut.mean(axis=(1, 3)))
+
+
+def assert_alike(found: np.ndarray, wanted: np.ndarray) -> None:
+    apart = np.abs(tiles(found) - tiles(wanted))
+    assert apart.max() < 6
+    assert apart.mean() < 0.7
+
+
+def test_a_large_target_moves_in_means_and_is_sharp_again_on_release(
+    close_up: tuple[App, Lens],
+) -> None:
+    app, lens = close_up
+    rows, cols = np.mgrid[:700, :640]
+    fine = 25 * ((rows + cols) % 2)  # Gone from means over 2×2 cells.
+    image = (100 + 70 * np.sin(rows * cols / 30000) + fine).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "PNG")
+    app.open("?rank=40&side=1024")
+    app.select("target", "Own upload")
+    app.upload("large.png", out.getvalue())
+    expect(app.page.locator("figure[data-panel=target]")).to_contain_text("700 × 640")
+    lens.ready()
+    names = ("global", "localized", "adaptive")
+    sharp = {name: lens.picture(name) for name in names}
+    lens.drag(60)
+    lens.drag(40)
+    for name in names:
+        found = lens.picture(name)
+        assert_alike(found, sharp[name])
+        assert found.std() < sharp[name].std()
+    lens.handle.evaluate(RELEASE)
+    app.page.evaluate(FRAMES)
+    for name in names:
+        np.testing.assert_array_equal(lens.picture(name), sharp[name])
+    lens.drag(9)
+    moved = {name: lens.picture(name) for name in names}
+    # The reading is that of the window under the pointer.
+    app.page.locator("figure[data-panel=global] .picture").hover()
+    expect(app.page.locator(".reading[data-panel=global] .value").first).to_contain_text(".")
+    words = [lens.subtitle(name) for name in names]
+    lens.release()
+    assert words == [lens.subtitle(name) for name in names]
+    for name in names:
+        assert_alike(moved[name], lens.picture(name))

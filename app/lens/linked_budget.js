@@ -16,7 +16,6 @@ function receiveBudget(state) {
   parts.budget.min = budget.lowest;
   parts.budget.max = endOf(state);
   setText(parts.budgetLabel, budget.label);
-  state.shown = state.factors ? atRank(state, budget.rank) : budget.rank;
   if (budget.releases >= state.releases) {
     state.releases = budget.releases;
     state.sent = budget.rank;
@@ -29,9 +28,22 @@ function receiveBudget(state) {
 function follow(state) {
   if (!state.header.budget) return;
   describeBudget(state);
-  if (canScrub(state) && advance(state, Infinity)) showBudget(state);
+  if (canScrub(state) && isAway(state)) {
+    advance(state, atRank(state, state.wanted), Infinity);
+    showBudget(state);
+  } else drawRankMaps(state);
   describeWaiting(state);
-  drawRankMaps(state);
+  scheduleScrub(state);
+}
+
+// Whether the budget is not that of the server's pictures, or may soon not be.
+function isAway(state) {
+  return state.held || Boolean(state.play) || state.wanted !== state.header.budget.rank;
+}
+
+// The equivalent rank of what is on the screen.
+function shownRank(state) {
+  return state.moved ? state.live.rank : atRank(state, state.header.budget.rank);
 }
 
 // Where every block of every family is full, a larger budget changes nothing.
@@ -54,20 +66,39 @@ function describeBudget(state) {
   setText(parts.play, state.play ? "Pause" : "Play");
 }
 
-// Repaint what has moved, and say its error, ranks and parameters.
+// Paint the arrays that move, and say their errors, ranks and parameters.
 function showBudget(state) {
-  const { header } = state;
+  const { header, factors, live } = state;
+  state.moved = true;
+  // Which family is best is not known while one of them waits.
+  const all = state.panels.every((panel) => !panel.error || factors.families[panel.name]);
   for (const panel of state.panels) {
-    if (!panel.live) continue;
-    const family = state.factors.families[panel.name];
+    const family = factors.families[panel.name];
+    setText(panel.best, family && all && family.best[live.rank] ? "best" : "");
+    if (!panel.error || !family) continue;
+    panel.live = live.errors[panel.name];
     if (header.view === "blocks" || header.showBlockErrors) measureBlocks(state, panel);
     paintPanel(state, panel);
-    setText(panel.subtitle, family.subtitles[state.shown]);
-    setText(panel.best, family.best[state.shown] ? "best" : "");
+    setText(panel.subtitle, family.subtitles[live.rank]);
     describeOutside(panel);
   }
   if (header.showBlockErrors) findLargestBlock(state);
   drawRankMaps(state);
+}
+
+// Give the server's pictures back their place.
+function settle(state) {
+  if (!state.moved) return;
+  state.moved = false;
+  for (const panel of state.panels) {
+    panel.live = null;
+    panel.blocks = panel.served;
+    if (panel.error) paintPanel(state, panel);
+  }
+  describe(state);
+  drawRankMaps(state);
+  drawAll(state);
+  showReadings(state);
 }
 
 // Pictures that cannot follow are dimmed while another budget is asked for than theirs.
@@ -79,7 +110,7 @@ function describeWaiting(state) {
       && !(moving && state.factors.families[panel.name]);
     panel.figure.classList.toggle("waiting", waits);
     if (waits) setText(panel.foot, "follows on release");
-    else if (!panel.live) describeOutside(panel);
+    else describeOutside(panel);
   }
 }
 
@@ -95,30 +126,24 @@ function scrub(state) {
   const over = state.play && stepPlay(state);
   describeBudget(state);
   describeWaiting(state);
-  if (canScrub(state)) {
-    if (advance(state, TERM_TIME)) {
-      showBudget(state);
-      drawFamilies(state);
-      showReadings(state);
-    }
-    if (state.shown !== atRank(state, state.wanted)) scheduleScrub(state);
-    else if (!state.held && !state.play && !over) settle(state);
-  }
+  if (canScrub(state)) scrubFamilies(state);
   state.root.dataset.scrubMs = (performance.now() - started).toFixed(2);
-  state.root.dataset.scrubbed = String(state.shown);
   if (over) release(state);
   else if (state.play) scheduleScrub(state);
 }
 
-// Back at the budget of the server's pictures, means over windows give way to every cell.
-function settle(state) {
-  if (!state.live || !state.live.rowOf || state.wanted !== state.header.budget.rank) return;
-  state.live = null;
-  for (const panel of state.panels) {
-    panel.live = null;
-    if (!panel.name || panel.error) paintPanel(state, panel);
-  }
-  drawAll(state);
+function scrubFamilies(state) {
+  const wanted = atRank(state, state.wanted);
+  const away = isAway(state);
+  // At rest the arrays catch up unseen; those that are taken up before that are so at once.
+  const moved = advance(state, wanted, away && !state.moved ? Infinity : TERM_TIME);
+  if (away && (moved || !state.moved)) {
+    showBudget(state);
+    drawFamilies(state);
+    showReadings(state);
+  } else if (!away && state.live.rank === wanted) settle(state);
+  if (state.live.rank !== wanted) scheduleScrub(state);
+  state.root.dataset.scrubbed = String(shownRank(state));
 }
 
 // With the wish for less motion, ten steps of a second each. Returns whether the end is reached.
@@ -192,7 +217,6 @@ function connectBudget(state) {
   state.factorsCame = (token) => {
     if (!state.header || !state.header.budget || state.header.budget.factors !== token) return;
     state.factors = shelf().held.get(token);
-    state.shown = atRank(state, state.header.budget.rank);
     state.parts.budget.max = endOf(state);
     markScrub(state);
     drawRankMaps(state);

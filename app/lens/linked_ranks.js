@@ -24,15 +24,17 @@ function drawRankMaps(state) {
     state.rankMapsOf = state.factors;
     buildRankMaps(state);
   }
+  if (!state.factors) return;
+  const shown = shownRank(state);
   for (const { name, canvas, image, pixels } of state.rankMaps) {
     const { maps } = state.factors.families[name];
-    const rank = (b) => maps.reduce((sum, map) => sum + map[state.shown * pixels.length + b], 0);
+    const rank = (b) => maps.reduce((sum, map) => sum + map[shown * pixels.length + b], 0);
     let largest = 1;
     for (let b = 0; b < pixels.length; b++) largest = Math.max(largest, rank(b));
     for (let b = 0; b < pixels.length; b++) {
       pixels[b] = state.luts.values[Math.round((255 * rank(b)) / largest)];
     }
     canvas.getContext("2d").putImageData(image, 0, 0);
-    canvas.setAttribute("aria-label", `Ranks of the blocks of ${name} at r = ${state.shown}`);
+    canvas.setAttribute("aria-label", `Ranks of the blocks of ${name} at r = ${shown}`);
   }
 }

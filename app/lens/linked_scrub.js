@@ -17,23 +17,26 @@ function atRank(state, rank) {
   return Math.min(rank, state.factors.highest);
 }
 
-// The arrays that move: those of the pictures, or means of theirs over the windows.
+// The arrays that move: W − Ŵ of every family, from W itself at rank 0, cell by cell or as means
+// over windows. The server's residuals are in float16: one of a small budget would be too coarse
+// for the small errors of a large one.
 function startMoving(state) {
   const { factors, rows, cols, channels } = state;
   const { rowEdges, colEdges } = factors;
   const fine = rowEdges.length > rows && colEdges.length > cols;
-  const means = (values) =>
-    (fine ? values : windowMeans(values, cols, channels, rowEdges, colEdges));
+  const target = fine
+    ? state.target : windowMeans(state.target, cols, channels, rowEdges, colEdges);
   state.live = {
-    target: means(state.target),
+    factors,
+    target,
+    rank: 0,
     rows: rowEdges.length - 1,
     cols: colEdges.length - 1,
     rowOf: fine ? null : indexOfEdges(rowEdges),
     colOf: fine ? null : indexOfEdges(colEdges),
+    errors: Object.fromEntries(
+      Object.keys(factors.families).map((name) => [name, target.slice()])),
   };
-  for (const panel of state.panels) {
-    panel.live = panel.error && factors.families[panel.name] ? means(panel.error) : null;
-  }
 }
 
 function windowMeans(values, cols, channels, rowEdges, colEdges) {
@@ -56,23 +59,22 @@ function windowMeans(values, cols, channels, rowEdges, colEdges) {
   return means;
 }
 
-// Move all families towards the rank that is wanted, as far as the time allows.
-function advance(state, time) {
-  const wanted = atRank(state, state.wanted);
-  if (wanted === state.shown) return false;
-  if (!state.live) startMoving(state);
+// Move all families towards a rank, as far as the time allows; returns whether they moved.
+function advance(state, wanted, time) {
+  const { factors, channels } = state;
+  if (!state.live || state.live.factors !== factors) startMoving(state);
+  const { live } = state;
+  if (live.rank === wanted) return false;
   const end = performance.now() + time;
   do {
-    const next = state.shown + clamp(wanted - state.shown, -STRIDE, STRIDE);
-    for (const panel of state.panels) {
-      if (!panel.live) continue;
-      const family = state.factors.families[panel.name];
-      for (let c = 0; c < state.channels; c++) {
-        moveChannel(panel.live, state.live.cols, state.channels, c, family, state.shown, next);
+    const next = live.rank + clamp(wanted - live.rank, -STRIDE, STRIDE);
+    for (const [name, error] of Object.entries(live.errors)) {
+      for (let c = 0; c < channels; c++) {
+        moveChannel(error, live.cols, channels, c, factors.families[name], live.rank, next);
       }
     }
-    state.shown = next;
-  } while (state.shown !== wanted && performance.now() < end);
+    live.rank = next;
+  } while (live.rank !== wanted && performance.now() < end);
   return true;
 }
 
@@ -111,6 +113,8 @@ function measureBlocks(state, panel) {
   const { header, cols, channels, target } = state;
   const { rowEdges, colEdges } = header;
   const across = colEdges.length - 1;
+  // The server's own values are needed again when the budget is back.
+  if (panel.blocks === panel.served) panel.blocks = panel.served.slice();
   state.norm = state.norm || Math.sqrt(target.reduce((sum, x) => sum + x * x, 0)) || 1;
   for (let i = 0; i + 1 < rowEdges.length; i++) {
     for (let j = 0; j < across; j++) {

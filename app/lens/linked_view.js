@@ -72,8 +72,8 @@ function createState(parent) {
     root, parts, colours, budgetRow, panels: [], header: null, target: null, box: null, luts: null,
     view: { zoom: 1, u: 0, v: 0 }, larger: false, hover: null, selected: null, count: 0,
     setStateValue: null,
-    factors: null, rankMaps: [], rankMapsOf: null, live: null, norm: 0, shown: 0, wanted: 0, sent: 0, releases: 0,
-    held: false, keys: false, play: null, scrubFrame: 0,
+    factors: null, rankMaps: [], rankMapsOf: null, live: null, norm: 0, moved: false,
+    wanted: 0, sent: 0, releases: 0, held: false, keys: false, play: null, scrubFrame: 0,
     arraysToken: "", paintKey: "", width: 0, ratio: 0, timing: {}, frame: 0, sendTimer: 0,
     pointers: new Map(), gesture: null, generation: 0, primary: "#0072b2", font: "sans-serif",
   };
@@ -96,9 +96,9 @@ function receive(state, bytes) {
     buildPanels(state, names);
     state.arraysToken = "";
   }
-  if (state.arraysToken !== header.arraysToken || state.live) {
+  if (state.arraysToken !== header.arraysToken || state.moved) {
     state.arraysToken = header.arraysToken;
-    state.live = null;
+    state.moved = false;
     state.norm = 0;
     state.target = read(header.target);
     state.luts = Object.fromEntries(
@@ -106,7 +106,7 @@ function receive(state, bytes) {
     header.panels.forEach((entry, i) => {
       const panel = state.panels[i + 1];
       panel.error = entry.error ? decodeHalf(read(entry.error), entry.error.exponent) : null;
-      panel.blocks = entry.blockErrors ? read(entry.blockErrors) : null;
+      panel.blocks = panel.served = entry.blockErrors ? read(entry.blockErrors) : null;
       panel.live = null;
     });
     state.paintKey = "";
@@ -142,7 +142,8 @@ function buildPanels(state, names) {
     return {
       name, swatch, title, best, subtitle, base, overlay, message, picture, foot, figure,
       readName, readSwatch, lines, cell, source: document.createElement("canvas"),
-      error: null, live: null, blocks: null, image: null, pixels: null, scratch: null, outside: 0,
+      error: null, live: null, blocks: null, served: null, image: null, pixels: null,
+      scratch: null, outside: 0,
     };
   });
   state.panels = items;

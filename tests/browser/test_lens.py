@@ -99,8 +99,8 @@ def levels(picture: np.ndarray, table: str | None) -> np.ndarray:
     ("query", "table", "share"),
     [
         ("", None, 0.02),
-        ("&view=signed+error&scale=1%2F16", "signed", 0.08),
-        ("&view=absolute+error&scale=1%2F16", "absolute", 0.08),
+        ("&view=signed+error&scale=1%2F16", "signed", 0.15),
+        ("&view=absolute+error&scale=1%2F16", "absolute", 0.15),
         ("&view=per+block", "absolute", 0.02),
         ("&target=Astronaut&colour=true", None, 0.02),
     ],

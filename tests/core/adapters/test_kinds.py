@@ -12,15 +12,8 @@ from transformers import (
     BertForMaskedLM,
     GPT2Config,
     GPT2ForSequenceClassification,
-    GPT2LMHeadModel,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    T5Config,
-    T5ForConditionalGeneration,
-    ViTConfig,
-    ViTModel,
     WhisperConfig,
     WhisperForConditionalGeneration,
 )
@@ -28,6 +21,7 @@ from transformers.pytorch_utils import Conv1D
 
 from lolora_core.adapters.kinds import weight_kinds
 from lolora_core.files.tensors import MappingSource
+from tests.core.adapters.peft_models import gpt2, llama, t5, vit
 
 GPT2 = GPT2Config(vocab_size=40, n_positions=16, n_embd=16, n_layer=1, n_head=2, pad_token_id=0)
 MODELS: dict[str, Any] = {
@@ -42,7 +36,7 @@ MODELS: dict[str, Any] = {
             max_position_embeddings=16,
         ),
     ),
-    "gpt2": (GPT2LMHeadModel, GPT2),
+    "gpt2": gpt2,
     "gpt2 with a classifier": (GPT2ForSequenceClassification, GPT2),
     "gpt neox": (
         GPTNeoXForCausalLM,
@@ -55,40 +49,9 @@ MODELS: dict[str, Any] = {
             max_position_embeddings=16,
         ),
     ),
-    "llama": (
-        LlamaForCausalLM,
-        LlamaConfig(
-            vocab_size=50,
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=1,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-        ),
-    ),
-    "t5": (
-        T5ForConditionalGeneration,
-        T5Config(
-            vocab_size=50,
-            d_model=16,
-            d_kv=8,
-            d_ff=32,
-            num_layers=1,
-            num_heads=2,
-            relative_attention_num_buckets=8,
-        ),
-    ),
-    "vit": (
-        ViTModel,
-        ViTConfig(
-            hidden_size=32,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=48,
-            image_size=16,
-            patch_size=4,
-        ),
-    ),
+    "llama": llama,
+    "t5": t5,
+    "vit": vit,
     "whisper": (
         WhisperForConditionalGeneration,
         WhisperConfig(
@@ -121,8 +84,8 @@ CLASSES = {
 
 def model(name: str) -> Any:
     torch.manual_seed(0)
-    make, config = MODELS[name]
-    return make(config)
+    found = MODELS[name]
+    return found[0](found[1]) if isinstance(found, tuple) else found()
 
 
 @pytest.mark.parametrize("with_config", [True, False])

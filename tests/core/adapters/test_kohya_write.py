@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -26,24 +25,14 @@ from tests.core.adapters.peft_models import (
     made,
     trained,
 )
+from tests.core.adapters.test_peft_write import STRUCTURES as ALL_STRUCTURES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated"),
     pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to"),
 ]
 
-STRUCTURES: dict[str, dict[str, Any]] = {
-    "global": {"family": "global", "rank": 4, "alpha": 8.0},
-    "localized": {"family": "localized", "rank": 4, "grid": 4, "alpha": 6.0},
-    "adaptive": {"family": "adaptive", "rank": 4, "grid": 2, "rank_map": ((3, 0), (1, 2))},
-    "hybrid": {
-        "family": "hybrid",
-        "rank": 6,
-        "grid": 2,
-        "global_rank": 2,
-        "rank_map": ((2, 2), (2, 2)),
-    },
-}
+STRUCTURES = {name: ALL_STRUCTURES[name] for name in ("global", "localized", "adaptive", "hybrid")}
 
 
 def adapted(structure: str) -> AdapterSet:

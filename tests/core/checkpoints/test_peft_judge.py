@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,14 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    MixtralConfig,
-    MixtralForCausalLM,
-)
+from transformers import MixtralConfig, MixtralForCausalLM
 
 from lolora_core.adapters import AdapterSet
 from lolora_core.adapters.stored import Stored
 from lolora_core.checkpoints import extract_adapters, read_peft, resize_adapters, to_peft
 from lolora_core.checkpoints.extract import Extraction
 from lolora_core.files.tensors import MappingSource
+from tests.core.adapters.peft_models import bert, gpt2, llama, made, t5, vit
 
 # PEFT still reads the name that transformers has deprecated, and looks at each module itself where
 # Conv1D and nn.Linear are mixed.
@@ -39,64 +34,17 @@ pytestmark = [
 #: PEFT's ΔW and ours, relative to ‖ΔW‖.
 ALLOWED = 1e-5
 
-SMALL: dict[str, tuple[Any, dict[str, Any]]] = {
-    "bert": (
-        AutoModel,
-        {
-            "vocab_size": 50,
-            "hidden_size": 32,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-            "intermediate_size": 48,
-            "max_position_embeddings": 16,
-        },
-    ),
-    "gpt2": (
-        AutoModelForCausalLM,
-        {"vocab_size": 40, "n_positions": 16, "n_embd": 16, "n_layer": 2, "n_head": 2},
-    ),
-    "t5": (
-        AutoModelForSeq2SeqLM,
-        {
-            "vocab_size": 50,
-            "d_model": 16,
-            "d_kv": 8,
-            "d_ff": 32,
-            "num_layers": 1,
-            "num_heads": 2,
-            "relative_attention_num_buckets": 8,
-            "decoder_start_token_id": 0,
-        },
-    ),
-    "llama": (
-        AutoModelForCausalLM,
-        {
-            "vocab_size": 50,
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-        },
-    ),
-    "vit": (
-        AutoModel,
-        {
-            "hidden_size": 32,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-            "intermediate_size": 48,
-            "image_size": 16,
-            "patch_size": 4,
-        },
-    ),
+SMALL: dict[str, Callable[[], nn.Module]] = {
+    "bert": bert,
+    "gpt2": gpt2,
+    "t5": t5,
+    "llama": llama,
+    "vit": vit,
 }
 
 
-def built(kind: str, **settings: Any) -> nn.Module:
-    torch.manual_seed(0)
-    make, config = SMALL[kind]
-    return make.from_config(AutoConfig.for_model(kind, **config, **settings)).eval()
+def built(kind: str) -> nn.Module:
+    return made(SMALL[kind])
 
 
 def low_rank(shape: tuple[int, ...], rank: int = 2) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import SupportsIndex
@@ -15,7 +14,12 @@ from torch import Tensor, nn
 
 from lolora_core.adapters.lora_files import read_lora_file
 from lolora_core.adapters.lora_names import kohya_names
-from lolora_core.adapters.peft_choices import adapter_set, at_least_one, whole_pair
+from lolora_core.adapters.peft_choices import (
+    adapter_set,
+    at_least_one,
+    check_read_back,
+    whole_pair,
+)
 from lolora_core.adapters.peft_format import lora_tensors
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.files.writes import write_files
@@ -102,7 +106,13 @@ def to_kohya(
         tensors[f"{name}.alpha"] = torch.tensor(held.config.scaling * down.shape[0])
     error = math.sqrt(left / total) if total else 0.0
     data = to_bytes(tensors, metadata=_metadata(ranks, held.config.scaling))
-    write_files(path.parent, {path.name: data}, _comparison(held, names, path.name, error, dtype))
+
+    def check(draft: Path) -> None:
+        read = read_lora_file(draft / path.name)
+        allowed = error + 8 * torch.finfo(dtype).eps
+        check_read_back(held, lambda module: read.delta(names[module]), allowed, dtype)
+
+    write_files(path.parent, {path.name: data}, check)
     return error
 
 
@@ -116,27 +126,3 @@ def _metadata(ranks: list[int], scaling: float) -> dict[str, str]:
         "ss_network_dim": str(rank) if same else "Dynamic",
         "ss_network_alpha": f"{rank * scaling:g}" if same else "Dynamic",
     }
-
-
-def _comparison(
-    held: AdapterSet, names: dict[str, str], file: str, error: float, dtype: torch.dtype
-) -> Callable[[Path], None]:
-    # Two rounded factors and the sum over ranks, against the norm of the whole update.
-    allowed = error + 8 * torch.finfo(dtype).eps
-
-    def compare(draft: Path) -> None:
-        read = read_lora_file(draft / file)
-        left = total = 0.0
-        for module, name in names.items():
-            update = held.delta(module)
-            gap = torch.linalg.vector_norm(update - read.delta(name), dtype=torch.float64)
-            left += float(gap) ** 2
-            total += float(torch.linalg.vector_norm(update, dtype=torch.float64)) ** 2
-        if not math.sqrt(left) <= allowed * math.sqrt(total):
-            raise ValueError(
-                f"the file read back differs from the adapters by {math.sqrt(left / total):.3g} of "
-                f"‖ΔW‖, and {allowed:.3g} is allowed; nothing is kept. Values outside the range of "
-                f"{str(dtype).removeprefix('torch.')} do that: try float32"
-            )
-
-    return compare

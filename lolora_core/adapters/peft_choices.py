@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, SupportsIndex
 
@@ -27,6 +27,7 @@ __all__ = [
     "as_gralora",
     "as_lora",
     "at_least_one",
+    "check_read_back",
     "peft_choices",
     "whole_pair",
 ]
@@ -308,6 +309,40 @@ def peft_choices(
     if rank is not None:
         found.append(as_lora(held, at_least_one(rank), dtype))
     return tuple(sorted(found, key=lambda choice: (choice.relative_error, choice.num_parameters)))
+
+
+def check_read_back(
+    held: AdapterSet, read: Callable[[str], Tensor], allowed: float, dtype: torch.dtype
+) -> None:
+    """Compare adapters with what their files hold, all modules together.
+
+    Parameters
+    ----------
+    held : AdapterSet
+    read : callable
+        ``read(module)`` is ΔW, (m, n), of the files.
+    allowed : float
+        Relative error: of a truncation, and of two rounded factors and the sum over ranks.
+    dtype : torch.dtype
+        Of the file.
+
+    Raises
+    ------
+    ValueError
+        They differ by more.
+    """
+    left = total = 0.0
+    for name in held.terms:
+        update = held.delta(name)
+        gap = torch.linalg.vector_norm(update - read(name), dtype=torch.float64)
+        left += float(gap) ** 2
+        total += float(torch.linalg.vector_norm(update, dtype=torch.float64)) ** 2
+    if not math.sqrt(left) <= allowed * math.sqrt(total):
+        raise ValueError(
+            f"the files read back differ from the adapters by {math.sqrt(left / total):.3g} "
+            f"of ‖ΔW‖, and {allowed:.3g} is allowed; nothing is kept. Values outside the "
+            f"range of {str(dtype).removeprefix('torch.')} do that: try float32"
+        )
 
 
 def at_least_one(rank: SupportsIndex) -> int:

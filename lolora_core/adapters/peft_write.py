@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
@@ -22,6 +21,7 @@ from lolora_core.adapters.peft_choices import (
     as_gralora,
     as_lora,
     at_least_one,
+    check_read_back,
 )
 from lolora_core.adapters.peft_format import PEFT_CONFIG, PEFT_TENSORS
 from lolora_core.adapters.peft_names import by_component
@@ -125,7 +125,11 @@ def to_peft(
 
     def check(draft: Path) -> None:
         allowed = chosen.relative_error + 8 * torch.finfo(dtype).eps
-        _compare(held, draft, allowed, dtype)
+        read = read_peft(draft)
+        # Experts without an update are there too, as zeros.
+        if not set(read.terms) >= set(held.terms):
+            raise ValueError("the files read back do not hold the same modules; nothing is kept")
+        check_read_back(held, read.delta, allowed, dtype)
         if judged:
             found.append(verify_with_peft(held, draft, base_config, allowed))
 
@@ -142,26 +146,6 @@ def _judges(verify: Verify, base_config: Mapping[str, Any]) -> bool:
     if reason and verify == "peft":
         raise ValueError(f"PEFT cannot judge this adapter: {reason}")
     return not reason
-
-
-def _compare(held: AdapterSet, draft: Path, allowed: float, dtype: torch.dtype) -> None:
-    """Read the files again; two rounded factors and the sum over ranks may differ a little."""
-    read = read_peft(draft)
-    # Experts without an update are there too, as zeros.
-    if not set(read.terms) >= set(held.terms):
-        raise ValueError("the files read back do not hold the same modules; nothing is kept")
-    left = total = 0.0
-    for name in held.terms:
-        update = held.delta(name)
-        gap = torch.linalg.vector_norm(update - read.delta(name), dtype=torch.float64)
-        left += float(gap) ** 2
-        total += float(torch.linalg.vector_norm(update, dtype=torch.float64)) ** 2
-    if not math.sqrt(left) <= allowed * math.sqrt(total):
-        raise ValueError(
-            f"the files read back differ from the adapters by {math.sqrt(left / total):.3g} "
-            f"of ‖ΔW‖, and {allowed:.3g} is allowed; nothing is kept. Values outside the "
-            f"range of {str(dtype).removeprefix('torch.')} do that: try float32"
-        )
 
 
 def from_peft(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:

@@ -17,7 +17,7 @@ from lolora_core.files.tensors import TensorSource, read_matrix
 
 __all__ = ["DENSE_ENERGY", "LIVE", "Directions", "read_directions"]
 
-#: Of an adapter the directions with a singular value above this share of the largest are looked at.
+#: Of an adapter the directions with a singular value above this share of the largest count.
 LIVE = 1e-3
 
 #: Of any other update the leading ones that hold this share of ‖ΔW‖²_F.

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 
 from lolora_core.adapters.config import AdapterConfig
-from lolora_core.adapters.kinds import matrix_shape, weight_kinds
+from lolora_core.adapters.kinds import matrix_shape
 from lolora_core.adapters.layer import BlockFactors
 from lolora_core.adapters.layout import BlockLayout
 from lolora_core.adapters.peft_experts import is_expert
-from lolora_core.adapters.select import select_names
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.adapters.stored import LINEAR, Stored
 from lolora_core.blocks.grid import Grid
@@ -26,7 +25,6 @@ from lolora_core.checkpoints.align import (
     left_out,
     open_pair,
     spelling_of,
-    stored_kinds,
 )
 from lolora_core.checkpoints.pairs import change_of, pair_names, part_of, tied
 from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
@@ -42,6 +40,7 @@ from lolora_core.checkpoints.single import (
     steps_one,
 )
 from lolora_core.checkpoints.sources import SourceLike
+from lolora_core.checkpoints.targeted import targeted_modules
 from lolora_core.families import resolve_family
 from lolora_core.families.base import Steps
 from lolora_core.files.tensors import TensorSource
@@ -187,7 +186,9 @@ def extract_adapters(
     first, second = open_pair(base, tuned)
     names, skipped = pair_names(first, second)
     skipped |= left_out(second)
-    chosen = _targets(first or second, second, names, skipped, (target_modules, exclude_modules))
+    chosen = targeted_modules(
+        first or second, second, names, skipped, (target_modules, exclude_modules)
+    )
     ranks: Mapping[str, np.ndarray] = {}
     budgets: dict[str, int] = {}
     if shared:
@@ -271,34 +272,6 @@ def resize_adapters(
     return extract_adapters(None, folder, family=family, grid=grid, **settings)
 
 
-def _targets(
-    base: TensorSource,
-    tuned: TensorSource,
-    names: Iterable[str],
-    skipped: dict[str, str],
-    wanted: tuple[str | Iterable[str], str | Iterable[str]],
-) -> dict[str, Stored]:
-    """Return the matrices that get an adapter, and how their weights are stored."""
-    modules = {name.removesuffix(".weight"): name for name in names if name.endswith(".weight")}
-    skipped |= {name: _no_module(name) for name in names if name[-7:] != ".weight"}
-    target, excluded = (part if isinstance(part, str) else list(part) for part in wanted)
-    chosen = select_names(modules, target)
-    left_out = select_names(modules, excluded, "exclude_modules") if excluded else set()
-    kinds, own = weight_kinds(base.tensors, base.config), stored_kinds(tuned)
-    found = {}
-    for module, name in modules.items():
-        kind = kinds[module]
-        if module in left_out:
-            skipped[name] = "exclude_modules names it"
-        elif module not in chosen:
-            skipped[name] = "target_modules does not name it"
-        elif target == "all-linear" and not (kind.all_linear or module in own):
-            skipped[name] = kind.why
-        else:
-            found[name] = own.get(module, kind.stored)
-    return found
-
-
 def _rounded(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     count = sum(row["rounding_only"] for row in rows)
     if count:
@@ -306,12 +279,6 @@ def _rounded(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             f"{count} of {len(rows)} matrices differ by rounding alone, because base and tuned are "
             "stored in different dtypes: an adapter of these holds noise"
         )
-
-
-def _no_module(name: str) -> str:
-    if name.endswith("in_proj_weight"):
-        return "an nn.MultiheadAttention's query, key and value in one, not the weight of a module"
-    return "it is not the weight of a module"
 
 
 def _changes(
@@ -330,9 +297,8 @@ def _changes(
                 found[name] = change
             if change == 0:
                 skipped[name] = "it has not changed"
-    for name, twin in tied(
-        base, tuned, {n: (base.tensors[n].shape, found[n]) for n in found}
-    ).items():
+    marks = {name: (base.tensors[name].shape, change) for name, change in found.items()}
+    for name, twin in tied(base, tuned, marks).items():
         if found.pop(name):
             skipped[name] = f"tied to {twin}, where its change is counted"
     return dict(sorted(found.items()))

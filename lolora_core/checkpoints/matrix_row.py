@@ -9,20 +9,19 @@ import numpy as np
 from lolora_core.blocks.grid import budget_for_rank
 from lolora_core.checkpoints.align import held_rank
 from lolora_core.checkpoints.columns import ENERGY_RANKS
+from lolora_core.checkpoints.directions import LIVE
 from lolora_core.checkpoints.intruders import count_intruders
 from lolora_core.checkpoints.pairs import layer_and_kind, read_update
-from lolora_core.checkpoints.rounding import Rounding, measure_rounding
+from lolora_core.checkpoints.rounding import pair_rounding
 from lolora_core.checkpoints.rows import Row
+from lolora_core.common.checks import NonFiniteError
 from lolora_core.common.metrics import effective_rank, first_singular_share, stable_rank
 from lolora_core.common.threads import one_thread
 from lolora_core.explore.sweep import Sweep, sweep
 from lolora_core.families import REFERENCE, resolve_family
 from lolora_core.files.tensors import TensorSource, read_matrix
 
-__all__ = ["DEAD", "SurveySettings", "survey_row"]
-
-#: A singular value up to this share of the largest is of a dead rank.
-DEAD = 1e-3
+__all__ = ["SurveySettings", "survey_row"]
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,7 @@ def survey_row(
     with one_thread():
         try:
             update, moved, norm = read_update(base, tuned, name)
-        except ValueError as error:
-            if "must be finite" not in str(error):
-                raise
+        except NonFiniteError as error:
             return name, str(error)
         m, n = update.shape
         fit = [g for g in settings.grids if g[0] <= m and g[1] <= n] or [(1, 1)]
@@ -68,7 +65,7 @@ def survey_row(
         spectra = found.curves[REFERENCE.name, fit[0]].spectra
         values = spectra.values[0, 0]
         layer, kind = layer_and_kind(name)
-        rounding = _rounding(base, tuned, name)
+        rounding = pair_rounding(base, tuned, name)
         row: Row = {
             "name": name,
             "layer": layer,
@@ -90,7 +87,7 @@ def survey_row(
             "intruders_random": None,
         }
         if (held := held_rank(tuned, name)) is not None:
-            alive = int((values > DEAD * values[0]).sum())
+            alive = int((values > LIVE * values[0]).sum())
             row["dead_ranks"] = max(0, held - alive)
         if base is not None and settings.intruders:
             before = read_matrix(base, name).reshape(m, n)
@@ -103,12 +100,6 @@ def survey_row(
             left = float(tails[min(rank, len(tails) - 1)])
             row[f"energy_{rank}"] = 1 - left / total if total else 1.0
         return name, row | _structures(found, fit, budget, settings, changed=moved > 0)
-
-
-def _rounding(base: TensorSource | None, tuned: TensorSource, name: str) -> Rounding:
-    if base is None or tuned.is_update or base.tensors[name].dtype == tuned.tensors[name].dtype:
-        return Rounding(False, 0.0)
-    return measure_rounding(base.read(name), tuned.read(name))
 
 
 def _structures(

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lolora_core.adapters.kinds import matrix_shape
 from lolora_core.adapters.stored import LINEAR
 from lolora_core.checkpoints.align import AlignedSource, left_out, open_pair, stored_kinds
 from lolora_core.checkpoints.parallel import NamedProgress
@@ -170,7 +171,7 @@ def _check_fit(base: SafetensorsSource, opened: TensorSource, updates: TensorSou
 def _fits(update: tuple[int, ...], weight: tuple[int, ...]) -> bool:
     """Return whether shapes are equal, or the update is the matrix out × in·kernel of a weight."""
     return update == weight or (
-        len(update) == 2 and len(weight) > 2 and update == (weight[0], math.prod(weight[1:]))
+        len(update) == 2 and len(weight) > 2 and update == matrix_shape(weight)
     )
 
 

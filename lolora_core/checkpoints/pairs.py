@@ -174,7 +174,7 @@ def read_update(base: TensorSource | None, tuned: TensorSource, name: str) -> Up
 
     Raises
     ------
-    ValueError
+    NonFiniteError
         A tensor is not finite.
     """
     after = read_matrix(tuned, name)

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Rounding", "measure_rounding", "rounding_only"]
+from lolora_core.files.tensors import TensorSource
+
+__all__ = ["Rounding", "measure_rounding", "pair_rounding", "rounding_only"]
 
 #: Entries at a time: a few megabytes of work space for each.
 _CHUNK = 1 << 20
@@ -114,6 +116,22 @@ def measure_rounding(before: Tensor, after: Tensor) -> Rounding:
         pull += float(torch.sum(ratio * y.sign(), dtype=torch.float64))
     norm = math.sqrt(spacings * _MEAN_SQUARE)
     return Rounding(changed and (cast or (near and _is_even(count, squares, pull))), norm)
+
+
+def pair_rounding(base: TensorSource | None, tuned: TensorSource, name: str) -> Rounding:
+    """Measure the rounding between base and tuned; they are read only where the dtypes differ.
+
+    Examples
+    --------
+    >>> from lolora_core.files.tensors import MappingSource
+    >>> weight = torch.linspace(0.1, 1, 600).reshape(20, 30)
+    >>> held = [MappingSource({"fc.weight": w}) for w in (weight, weight.bfloat16())]
+    >>> pair_rounding(*held, "fc.weight").only
+    True
+    """
+    if base is None or tuned.is_update or base.tensors[name].dtype == tuned.tensors[name].dtype:
+        return Rounding(False, 0.0)
+    return measure_rounding(base.read(name), tuned.read(name))
 
 
 def _is_even(count: int, squares: float, pull: float) -> bool:

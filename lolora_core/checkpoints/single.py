@@ -22,8 +22,8 @@ from lolora_core.blocks.gram import gram_spectra, normalized
 from lolora_core.blocks.grid import Grid, budget_for_rank
 from lolora_core.blocks.svd import OVERSAMPLING, Method
 from lolora_core.checkpoints.pairs import frobenius, read_update
-from lolora_core.checkpoints.rounding import rounding_only
-from lolora_core.common.checks import check_budget
+from lolora_core.checkpoints.rounding import pair_rounding
+from lolora_core.common.checks import NonFiniteError, check_budget
 from lolora_core.common.threads import one_thread
 from lolora_core.explore.curves import smallest_budget
 from lolora_core.families import RankedFamily, resolve_family
@@ -192,9 +192,7 @@ def extract_one(
     with one_thread():
         try:
             update, norm, _ = read_update(base, tuned, name)
-        except ValueError as error:
-            if "must be finite" not in str(error):
-                raise
+        except NonFiniteError as error:
             return name, str(error)
         if norm == 0:
             return name, "it has not changed"
@@ -220,15 +218,9 @@ def extract_one(
             "global_rank": found.global_rank,
             "update_norm": norm,
             "relative_error": left / norm,
-            "rounding_only": _is_rounding(base, tuned, name),
+            "rounding_only": pair_rounding(base, tuned, name).only,
         }
         return name, (terms, row)
-
-
-def _is_rounding(base: TensorSource | None, tuned: TensorSource, name: str) -> bool:
-    if base is None or tuned.is_update or base.tensors[name].dtype == tuned.tensors[name].dtype:
-        return False
-    return rounding_only(base.read(name), tuned.read(name))
 
 
 def steps_one(
@@ -242,9 +234,7 @@ def steps_one(
     with one_thread():
         try:
             update = read_update(base, tuned, name).delta
-        except ValueError as error:
-            if "must be finite" not in str(error):
-                raise
+        except NonFiniteError as error:
             return name, str(error)
         family = resolve_family(goal.family)
         try:

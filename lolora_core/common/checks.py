@@ -13,6 +13,7 @@ from torch import Tensor
 
 __all__ = [
     "Matrix",
+    "NonFiniteError",
     "as_matrix",
     "check_budget",
     "check_budgets",
@@ -24,6 +25,10 @@ __all__ = [
 Matrix = Tensor | np.ndarray
 
 _ALLOWED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+class NonFiniteError(ValueError):
+    """A tensor holds NaN or infinity."""
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -101,13 +106,14 @@ def _from_numpy(array: np.ndarray, name: str) -> Tensor:
 
 
 def reject_nonfinite(tensor: Tensor, name: str) -> None:
-    """Raise ValueError if a tensor holds NaN or infinity: how many, and where the first is.
+    """Raise NonFiniteError, a ValueError, for NaN or infinity: how many, where the first is.
 
     Examples
     --------
     >>> reject_nonfinite(torch.tensor([[1.0, float("nan")]]), "target")
     Traceback (most recent call last):
-    ValueError: target must be finite; 1 entry is NaN or infinite, the first at (0, 1)
+    lolora_core.common.checks.NonFiniteError: target must be finite; 1 entry is NaN or infinite, \
+the first at (0, 1)
     """
     if tensor.is_meta:
         return
@@ -116,7 +122,7 @@ def reject_nonfinite(tensor: Tensor, name: str) -> None:
         return
     bad = torch.nonzero(~finite)
     entries = "1 entry is" if len(bad) == 1 else f"{len(bad):,} entries are"
-    raise ValueError(
+    raise NonFiniteError(
         f"{name} must be finite; {entries} NaN or infinite, the first at {tuple(bad[0].tolist())}"
     )
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from lolora_core.common.names import printable
 from lolora_core.files.header import TensorInfo
 from lolora_core.files.keys import factor_key
-from lolora_core.files.roles import Role, TensorGroup, groups_of, measure_group
+from lolora_core.files.packed import UNPACK, Packed, packed_weights
+from lolora_core.files.roles import Role, TensorGroup, counted, groups_of, measure_group
 
 __all__ = ["IS_UPDATE", "Contents", "ContentsKind", "classify", "is_marked_update"]
 
@@ -65,19 +66,6 @@ _LYCORIS_METHODS = (
     ("b_norm", "norm"),
     ("a1.weight", "glora"),
     ("b1.weight", "glora"),
-)
-_PACKED_WORDS = {
-    "fp8": "weights in fp8 with their scales",
-    "gptq": "weights packed by GPTQ",
-    "awq": "weights packed by AWQ",
-    "bitsandbytes": "weights packed by bitsandbytes",
-    "compressed-tensors": "weights packed by compressed-tensors",
-    "mxfp4": "weights in MXFP4",
-    "nvfp4": "weights in NVFP4",
-}
-_UNPACK = (
-    "use the checkpoint from before the quantisation, or load it with its own library, dequantise "
-    "it and save it in bfloat16"
 )
 
 
@@ -180,7 +168,7 @@ def classify(
     found = (
         _with_settings(roles, adapter_config, own)
         or _adapters(tensors, roles)
-        or _packed(tensors, roles, config)
+        or _packed(packed_weights(tensors, roles, config))
         or _other(tensors, roles, name)
         or _weights(roles, metadata, config, name)
     )
@@ -191,12 +179,6 @@ def classify(
 
 _Answer = tuple[ContentsKind, str, tuple[str, ...], tuple[str, ...], str]
 _Roles = Mapping[Role, tuple[str, ...]]
-
-
-def _counted(words: str, names: tuple[str, ...]) -> str:
-    if len(names) == 1:
-        return f"{words}: {printable(names[0])}"
-    return f"{len(names)} {words}, such as {printable(names[0])}"
 
 
 def _with_settings(
@@ -233,8 +215,8 @@ def _adapters(tensors: Mapping[str, TensorInfo], roles: _Roles) -> _Answer | Non
     keys = {name: key for name in factors if (key := factor_key(name)) is not None}
     beside = tuple(name for key in keys.values() if (name := f"{key.module}.weight") in tensors)
     if under or (beside and len(factors) > 1):
-        evidence = [_counted("factors", factors)] if factors else []
-        evidence.append(_counted("weights that adapters wrap", under or beside))
+        evidence = [counted("factors", factors)] if factors else []
+        evidence.append(counted("weights that adapters wrap", under or beside))
         return (
             "unmerged",
             "a model with adapters that were not merged",
@@ -249,7 +231,7 @@ def _adapters(tensors: Mapping[str, TensorInfo], roles: _Roles) -> _Answer | Non
         return (
             "peft",
             "the tensors of a PEFT adapter without its adapter_config.json",
-            (_counted("tensors of an adapter", parts),),
+            (counted("tensors of an adapter", parts),),
             (),
             "put the adapter_config.json beside it that PEFT wrote",
         )
@@ -274,7 +256,7 @@ def _factor_file(keys: Mapping[str, Any]) -> _Answer:
         return (
             "peft",
             "the factors of a PEFT adapter without its adapter_config.json",
-            (_counted("factors", tuple(plain_peft)),),
+            (counted("factors", tuple(plain_peft)),),
             (),
             "put the adapter_config.json beside it that PEFT wrote: alpha, which scales the "
             "update, stands only there",
@@ -283,64 +265,15 @@ def _factor_file(keys: Mapping[str, Any]) -> _Answer:
         methods["peft"] = None
     named = tuple(methods)
     words = [_FACTOR_WORDS.get(method, f"an adapter in {method}'s format") for method in named]
-    evidence = (_counted("factors" if len(keys) > 1 else "factor", tuple(keys)),)
+    evidence = (counted("factors" if len(keys) > 1 else "factor", tuple(keys)),)
     whole = words[0] if len(words) == 1 else f"a mixture in one file: {', '.join(words)}"
     return "factors", whole, evidence, named, "merge it with the tool that wrote it"
 
 
-def _packed(
-    tensors: Mapping[str, TensorInfo], roles: _Roles, config: Mapping[str, Any]
-) -> _Answer | None:
-    packed, scales = roles.get("packed weights", ()), roles.get("scales of packed weights", ())
-    eight = tuple(n for n, info in tensors.items() if info.dtype.startswith("F8"))
-    settings = config.get("quantization_config")
-    stated = settings.get("quant_method") if isinstance(settings, Mapping) else None
-    # The integers of a model that is not packed are positions and masks, of 64 bits or 1.
-    whole = tuple(
-        name
-        for name in roles.get("integers", ())
-        if tensors[name].dtype not in ("I64", "BOOL") and len(tensors[name].shape) > 1
-    )
-    method = _packed_method(
-        packed or (whole if isinstance(stated, str) else ()), scales, eight, stated
-    )
-    if method is None:
+def _packed(found: Packed | None) -> _Answer | None:
+    if found is None:
         return None
-    evidence = [
-        _counted(words, names)
-        for words, names in (
-            ("packed weights", packed),
-            ("weights in 8-bit floats", eight if method == "fp8" else ()),
-            ("scales and zero points", scales),
-        )
-        if names
-    ]
-    if isinstance(stated, str):
-        evidence.append(f"config.json says quant_method {printable(stated)}")
-    words = _PACKED_WORDS.get(method, f"weights packed by {printable(method)}")
-    return "packed", words, tuple(evidence), (method,), _UNPACK
-
-
-def _packed_method(
-    packed: tuple[str, ...], scales: tuple[str, ...], eight: tuple[str, ...], stated: object
-) -> str | None:
-    ends = {name.rpartition(".")[2] for name in (*packed, *scales)}
-    if any(name.endswith("_blocks") for name in packed):
-        return "mxfp4"
-    if {"weight_packed", "weight_global_scale"} & ends:
-        return "compressed-tensors"
-    if "weight_scale_2" in ends:
-        return "nvfp4"
-    if "qweight" in ends:
-        named = isinstance(stated, str) and stated in ("gptq", "awq")
-        return str(stated) if named else "gptq" if "g_idx" in ends else "awq"
-    if {"absmax", "quant_map", "SCB"} & ends or any("quant_state" in name for name in scales):
-        return "bitsandbytes"
-    if eight and scales and not packed:
-        return "fp8"
-    if packed:
-        return stated if isinstance(stated, str) and stated else "an unknown method"
-    return None
+    return "packed", found.words, found.evidence, (found.method,), UNPACK
 
 
 def _other(tensors: Mapping[str, TensorInfo], roles: _Roles, name: str) -> _Answer | None:
@@ -348,14 +281,14 @@ def _other(tensors: Mapping[str, TensorInfo], roles: _Roles, name: str) -> _Answ
         return "other", "a file without tensors", (), (), "save it again"
     states = roles.get("states of an optimizer", ())
     if states or name == "optimizer.safetensors":
-        evidence = (_counted("states", states),) if states else (f"it is called {name}",)
+        evidence = (counted("states", states),) if states else (f"it is called {name}",)
         return "other", "the states of an optimizer", evidence, (), "give the model beside it"
     lora = tuple(name for name in tensors if _LIKE_FACTOR.search(name))
     if 2 * len(lora) > len(tensors):
         return (
             "other",
             "an adapter in a format that is not known here",
-            (_counted("tensors", lora),),
+            (counted("tensors", lora),),
             (),
             "convert it to PEFT's format, or merge it with the tool that wrote it",
         )
@@ -363,7 +296,7 @@ def _other(tensors: Mapping[str, TensorInfo], roles: _Roles, name: str) -> _Answ
         return (
             "other",
             "embeddings of textual inversion",
-            (_counted("tensors", tuple(tensors)),),
+            (counted("tensors", tuple(tensors)),),
             (),
             "they are new tokens, and no weight changes: there is no ΔW in them",
         )
@@ -386,14 +319,14 @@ def _weights(
     wanted: tuple[Role, ...] = ("norms, biases and other vectors", "embeddings")
     for role in wanted:
         if names := roles.get(role):
-            signs.append(_counted(role, names))
+            signs.append(counted(role, names))
     matrices = (
         *roles.get("matrices", ()),
         *roles.get("tensors of 3 or more axes", ()),
         *roles.get("embeddings", ()),
     )
     if not matrices:
-        seen = tuple(_counted(role, names) for role, names in roles.items())
+        seen = tuple(counted(role, names) for role, names in roles.items())
         return "other", "tensors of which none is a matrix", seen, (), "give a file with matrices"
     shard = re.search(r"-(\d+)-of-(\d+)\.safetensors$", name)
     if shard is not None:
@@ -401,5 +334,5 @@ def _weights(
         return "model", "a shard of a model", tuple(signs), (), ""
     if signs:
         return "model", "a whole model", tuple(signs), (), ""
-    seen = (_counted("tensors", matrices), "nothing else that a model has")
+    seen = (counted("tensors", matrices), "nothing else that a model has")
     return "matrices", "plain matrices, weights or updates", seen, (), ""

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from lolora_core.common.names import printable
 from lolora_core.files.header import STORED_DTYPES, TensorInfo
 from lolora_core.files.keys import factor_key
 
-__all__ = ["Role", "TensorGroup", "groups_of", "role_of"]
+__all__ = ["Role", "TensorGroup", "counted", "groups_of", "role_of"]
 
 Role = Literal[
     "factors",
@@ -135,6 +136,19 @@ def groups_of(tensors: Mapping[str, TensorInfo]) -> dict[Role, tuple[str, ...]]:
     for name, info in tensors.items():
         found.setdefault(role_of(info), []).append(name)
     return {role: tuple(names) for role, names in found.items()}
+
+
+def counted(words: str, names: tuple[str, ...]) -> str:
+    """Return how many tensors there are of something, and the first.
+
+    Examples
+    --------
+    >>> counted("factors", ("a.up", "a.down"))
+    '2 factors, such as a.up'
+    """
+    if len(names) == 1:
+        return f"{words}: {printable(names[0])}"
+    return f"{len(names)} {words}, such as {printable(names[0])}"
 
 
 def measure_group(role: Role, infos: Iterable[TensorInfo]) -> TensorGroup:

@@ -10,7 +10,7 @@ from cachetools import LRUCache, cached
 from app.lens.factors import pack_factors
 from app.lens.view import Budget
 from app.shared.common import RANK
-from app.shared.scene import MEGABYTE, Scene, decompositions, scene_key
+from app.shared.scene import MEGABYTE, Scene, decompositions
 from app.views.compare.sentences import panel, ranks_of
 from lolora_core.explore.budget_path import budget_paths
 from lolora_core.explore.path_factors import path_factors
@@ -43,7 +43,7 @@ def budget(scene: Scene, rank: int) -> Budget:
 
 @cached(
     LRUCache(96 * MEGABYTE, getsizeof=len),
-    key=scene_key,
+    key=_token,
     condition=threading.Condition(),
 )
 def factors(scene: Scene) -> bytes:

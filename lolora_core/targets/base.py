@@ -139,6 +139,8 @@ class Target:
         Natural grids, the most telling first.
     notes : tuple of str
         What was done to the numbers on the way here.
+    code : str
+        Lines of Python that make it again, as `target`; empty where no lines can.
 
     Raises
     ------
@@ -164,6 +166,7 @@ class Target:
     value_range: tuple[float, float] | None = None
     cuts: tuple[Cut, ...] = ()
     notes: tuple[str, ...] = ()
+    code: str = ""
 
     def __post_init__(self) -> None:
         array = self.array

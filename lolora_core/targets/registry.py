@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from lolora_core.common.names import did_you_mean
 from lolora_core.targets import images, synthetic, weights
 from lolora_core.targets.base import Entry, Target
@@ -70,8 +74,15 @@ def load(id: str, *, colour: bool = False, **parameters: float | int) -> Target:
     found = entry(id)
     if colour and not found.has_colour:
         raise ValueError(f"colour must be False for {id}, which has no colour.")
+    code = _code(id, {"colour": True} if colour else parameters)
     if found.kind == "pattern":
-        return synthetic.load(id, parameters)
+        return replace(synthetic.load(id, parameters), code=code)
     if parameters:
         raise ValueError(f"{id} takes no parameters, but {', '.join(sorted(parameters))} is given.")
-    return images.load(id, colour=colour) if found.kind == "image" else weights.load(id)
+    made = images.load(id, colour=colour) if found.kind == "image" else weights.load(id)
+    return replace(made, code=code)
+
+
+def _code(id: str, given: Mapping[str, Any]) -> str:
+    words = "".join(f", {name}={value!r}" for name, value in given.items())
+    return f"from lolora_core import load\n\ntarget = load({id!r}{words})"

@@ -45,7 +45,15 @@ def upload_npy(data: bytes, *, name: str, row: int = 0, col: int = 0) -> Target:
     """
     part, notes = window(_matrix(data, name), row, col)
     array, more = _floats(part)
-    return upload_target(array, name=name, what="matrix", corner=(row, col), notes=notes + more)
+    return upload_target(
+        array,
+        name=name,
+        what="matrix",
+        corner=(row, col),
+        notes=notes + more,
+        reader="upload_npy",
+        options={"row": row, "col": col},
+    )
 
 
 def read_npy(data: bytes, *, name: str) -> tuple[Array, tuple[str, ...]]:

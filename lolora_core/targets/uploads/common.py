@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -101,11 +102,15 @@ def upload_target(
     name: str,
     what: str,
     notes: tuple[str, ...],
+    reader: str,
+    options: Mapping[str, Any],
     tensor: str = "",
     corner: tuple[int, int] = (0, 0),
     value_range: tuple[float, float] | None = None,
 ) -> Target:
     """Make a target of an uploaded array; its id comes from its content.
+
+    `reader` and its `options` make the same of the file.
 
     Raises
     ------
@@ -124,6 +129,17 @@ def upload_target(
         array=array,
         value_range=value_range,
         notes=notes,
+        code=_code(reader, name, options),
+    )
+
+
+def _code(reader: str, name: str, options: Mapping[str, Any]) -> str:
+    words = "".join(f", {option}={value!r}" for option, value in options.items() if value)
+    return (
+        "from pathlib import Path\n\n"
+        f"from lolora_core.targets import {reader}\n\n"
+        f"data = Path({name!r}).read_bytes()\n"
+        f"target = {reader}(data, name={name!r}{words})"
     )
 
 

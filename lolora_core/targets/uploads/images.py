@@ -70,6 +70,8 @@ def upload_image(data: bytes, *, name: str, side: int = 512, colour: bool = Fals
         what="image",
         notes=tuple(notes),
         value_range=(0.0, 1.0),
+        reader="upload_image",
+        options={"side": side, "colour": colour},
     )
 
 

@@ -111,7 +111,14 @@ def upload_safetensors(
         notes += (f"{STORED_DTYPES[info.dtype].torch} converted to float32",)
     array = _to_float(part, info.dtype)
     return upload_target(
-        array, name=name, what="tensor", tensor=tensor, corner=(row, col), notes=notes
+        array,
+        name=name,
+        what="tensor",
+        tensor=tensor,
+        corner=(row, col),
+        notes=notes,
+        reader="upload_safetensors",
+        options={"tensor": tensor, "view": view, "row": row, "col": col},
     )
 
 

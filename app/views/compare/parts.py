@@ -95,7 +95,7 @@ def _largest_rank(scene: Scene, found: Comparison) -> int:
 
 def curve(scene: Scene, found: Comparison) -> None:
     """Draw error against budget for every family, with the same facts as text."""
-    st.subheader("Error against budget", anchor=False)
+    st.header("Error against budget", anchor=False)
     logarithmic = controls.toggle(LOG_CURVE)
     largest = _largest_rank(scene, found)
     frame = compute.curves(scene, largest)
@@ -113,7 +113,7 @@ def curve(scene: Scene, found: Comparison) -> None:
 def block(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
     """Show one block: spectrum, ranks, errors, and which family does best there."""
     grid = scene.grid
-    st.subheader("One block", anchor=False)
+    st.header("One block", anchor=False)
     left, right = st.columns(2)
     for column, setting in ((left, BLOCK_ROW), (right, BLOCK_COL)):
         with column:
@@ -174,7 +174,7 @@ def _marked(frame: pd.DataFrame, column: str) -> list[str]:
 
 def table(scene: Scene, found: Comparison) -> None:
     """Show every figure of every family; the best of a column carries a dot."""
-    st.subheader("All figures", anchor=False)
+    st.header("All figures", anchor=False)
     rows = []
     for name in found.results:
         rows.append(compute.figures_of(scene, found.rank, name))
@@ -216,7 +216,7 @@ def table(scene: Scene, found: Comparison) -> None:
 
 def rank_map(scene: Scene, found: Comparison, selected: tuple[int, int]) -> None:
     """Draw the ranks that `adaptive` chose."""
-    st.subheader("Ranks that adaptive chose", anchor=False)
+    st.header("Ranks that adaptive chose", anchor=False)
     ranks = found.results[Adaptive.name].rank_maps
     channel = 0
     if len(ranks) > 1:
@@ -248,7 +248,7 @@ def downloads(
     scene: Scene, found: Comparison, pictures: compute.Pictures, part: int | None
 ) -> None:
     """Offer the reconstruction, the error map, the target and the data of the curve."""
-    st.subheader("Download", anchor=False)
+    st.header("Download", anchor=False)
     name = st.selectbox("Family", list(found.results), key="download_family")
     target, error = scene.target, pictures.errors[name]
     span = target.display_range

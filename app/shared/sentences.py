@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 __all__ = [
+    "GALLERY_KINDS",
     "LINK",
+    "OWN_UPLOAD",
     "WINDOW",
     "about_target",
     "budget_of_matrices",
@@ -13,6 +15,15 @@ __all__ = [
     "until_then",
 ]
 
+#: Headings of the gallery, by kind of target.
+GALLERY_KINDS = {
+    "upload": "Your own",
+    "image": "Photographs",
+    "pattern": "Patterns made by formula",
+    "weights": "Weights of trained networks",
+    "update": "Updates: what fine-tuning changed",
+}
+OWN_UPLOAD = "A picture (PNG, JPEG, WebP) or a matrix (.npy, .safetensors) of your own."
 WINDOW = "Matrices above 2,048 a side are shown through a window; this is its corner."
 LINK = "This link restores the view anywhere; an upload is not part of it."
 

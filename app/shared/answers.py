@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import html
 from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
-__all__ = ["chart", "python"]
+__all__ = ["chart", "picture", "python"]
 
 #: Without the buttons that plotly lays over a figure.
 _BARE: Mapping[str, Any] = {"displayModeBar": False}
@@ -44,6 +46,25 @@ def chart(
     if code:
         python(code, key=f"{key}_python")
     return picked
+
+
+def picture(png: bytes, words: str, shape: tuple[int, int], *, width: int) -> None:
+    """Draw a picture with words for those who do not see it.
+
+    Parameters
+    ----------
+    png : bytes
+    words : str
+    shape : (int, int)
+        Rows and columns of what is pictured: its room is kept until it is there.
+    width : int
+        In pixels.
+    """
+    source = base64.b64encode(png).decode()
+    st.html(
+        f'<img src="data:image/png;base64,{source}" alt="{html.escape(words)}" '
+        f'width="{width}" height="{round(width * shape[0] / shape[1])}">'
+    )
 
 
 def python(code: str, *, key: str) -> None:

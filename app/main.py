@@ -10,9 +10,6 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-st.set_page_config(
-    page_title="Localized LoRA Explorer", layout="wide", initial_sidebar_state="auto"
-)
 page = st.navigation(
     [
         st.Page("views/compare/page.py", title="Compare", url_path="compare", default=True),
@@ -22,13 +19,18 @@ page = st.navigation(
     ],
     position="top",
 )
+st.set_page_config(
+    page_title=f"{page.title} · Localized LoRA Explorer",
+    layout="wide",
+    initial_sidebar_state="auto",
+)
 # Parts without a face stand together, above: each would leave a gap below the heading.
 faceless = st.container(gap=None)
 st.title(page.title, anchor=False)
 
 # After the heading: this imports torch.
 from app.page_settings import EVERY, OF_PAGE  # noqa: E402
-from app.shared import address, share, sidebar  # noqa: E402
+from app.shared import access, address, share, sidebar  # noqa: E402
 from app.shared.common import TARGET  # noqa: E402
 from app.views.fine_tune import heartbeat  # noqa: E402
 
@@ -36,6 +38,7 @@ used = OF_PAGE[page.url_path]
 address.travel()
 address.follow(page.url_path, used, EVERY)
 with faceless:
+    access.dress(page.url_path)
     address.write(page.url_path, used)
     heartbeat.reclaim()
 # Fine-tune shows its race itself, and has a sidebar of its own.

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.shared import gallery, sentences
+from app.shared import answers, gallery, sentences
 from app.shared import scene as compute
 from app.shared import widgets as controls
 from app.shared.common import (
@@ -70,7 +70,7 @@ def _target() -> Target:
 
 
 def _about(target: Target) -> None:
-    st.image(compute.preview(target), output_format="PNG", width=160)
+    answers.picture(compute.preview(target), target.title, target.shape, width=160)
     st.caption(sentences.about_target(target.description, target.shape, len(target.channels)))
     for note in target.notes:
         st.caption(note)

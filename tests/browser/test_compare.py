@@ -37,7 +37,7 @@ def expect_errors(app: App, expected: dict[str, float]) -> None:
 
 def test_opens_with_the_camera(app: App) -> None:
     app.open()
-    expect(app.page).to_have_title("Localized LoRA Explorer")
+    expect(app.page).to_have_title("Compare · Localized LoRA Explorer")
     expect(app.main).to_contain_text(
         "Adaptive comes closest. Its error is 0.0618; the next best is global with 0.0804."
     )

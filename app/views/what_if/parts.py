@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.shared import address, charts, progress
+from app.shared import address, answers, charts, progress
 from app.shared import widgets as controls
 from app.shared.common import BLOCK_COL, BLOCK_ROW, COLS, LINKED, LOG_CURVE, RANK, ROWS
 from app.shared.picking import PICTURE, picked_cell
@@ -127,7 +127,7 @@ def _other_tools(scene: Scene, advice: Advice) -> None:
                     "what it means": conversion.definition,
                 }
             )
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="other_tools")
+        answers.table(pd.DataFrame(rows), key="other_tools")
         st.caption(prose_sweep.other_tools(advice.global_rank))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.shared import progress
+from app.shared import answers, progress
 from app.shared import widgets as controls
 from app.shared.words import as_text, format_error
 from app.views.your_weights import adapter_words
@@ -73,12 +73,10 @@ def _sizes(pair: Pair, plan: AdapterPlan, kept: Kept) -> None:
         for form, words, count, size, error in formats
     ]
     column = st.column_config
-    st.dataframe(
+    answers.table(
         pd.DataFrame(rows),
-        hide_index=True,
-        width="stretch",
         key="formats",
-        column_config={
+        columns={
             "format": column.TextColumn(help="What the file is for."),
             "what it holds": column.TextColumn(
                 help="Blocks written as plain LoRA need the rank of the whole ΔŴ, so an exact "
@@ -104,7 +102,7 @@ def _matrices(found: Extraction) -> None:
     frame = found.frame()
     column = st.column_config
     with st.expander(f"The {len(frame)} adapted matrices, and what is left out"):
-        st.dataframe(
+        answers.table(
             pd.DataFrame(
                 {
                     "matrix": frame["name"],
@@ -114,10 +112,8 @@ def _matrices(found: Extraction) -> None:
                     "error": frame["relative_error"],
                 }
             ),
-            hide_index=True,
-            width="stretch",
             key="adapted",
-            column_config={
+            columns={
                 "largest rank": column.NumberColumn(help="Of a block."),
                 "global rank": column.NumberColumn(help="Of hybrid's first term."),
                 "parameters": column.NumberColumn(format="localized"),
@@ -129,7 +125,7 @@ def _matrices(found: Extraction) -> None:
                 ),
             },
         )
-        st.dataframe(
+        answers.table(
             pd.DataFrame(
                 {
                     "tensor": list(found.skipped),
@@ -137,10 +133,8 @@ def _matrices(found: Extraction) -> None:
                     "why it has no adapter": list(found.skipped.values()),
                 }
             ),
-            hide_index=True,
-            width="stretch",
             key="left_out",
-            column_config={
+            columns={
                 "‖change‖": column.NumberColumn(
                     help="Norm of tuned − base, no unit; it counts in the error over the whole "
                     "tuned model. Empty where it is not known.",

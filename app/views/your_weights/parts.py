@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import streamlit as st
 
-from app.shared import progress
+from app.shared import answers, progress
 from app.shared import widgets as controls
 from app.shared.picking import PICTURE, picked_cell
 from app.shared.uploads import look_at
@@ -140,10 +140,8 @@ def downloads(found: Survey, frame: pd.DataFrame) -> None:
     """List what has no row, and offer the survey as files."""
     if found.skipped:
         with st.expander(f"{len(found.skipped)} tensors are not surveyed, and why"):
-            st.dataframe(
+            answers.table(
                 pd.DataFrame(list(found.skipped.items()), columns=["tensor", "reason"]),
-                hide_index=True,
-                width="stretch",
                 key="skipped",
             )
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from app.shared import answers
 from app.shared import widgets as controls
 from app.views.your_weights import sentences
 from app.views.your_weights.settings import INTRUDERS
@@ -28,9 +29,7 @@ def draw(frame: pd.DataFrame) -> None:
     """Show every matrix with bars and small curves of energy."""
     st.header("Every matrix", anchor=False)
     controls.toggle(INTRUDERS)
-    st.dataframe(
-        _shown(frame), hide_index=True, width="stretch", key="layers", column_config=_columns(frame)
-    )
+    answers.table(_shown(frame), key="layers", columns=_columns(frame))
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:

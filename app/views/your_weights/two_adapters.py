@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.shared import progress
+from app.shared import answers, progress
 from app.shared.settings import Slot
 from app.shared.uploads import MAX_UPLOAD_MB
 from app.shared.words import as_text
@@ -98,12 +98,10 @@ def _table(frame: pd.DataFrame) -> None:
     shown["matrix"] = [sentences.module_name(str(name)) for name in shown["matrix"]]
     column = st.column_config
     whole = ("outputs", "inputs", "rank of A", "rank of B")
-    st.dataframe(
+    answers.table(
         shown,
-        hide_index=True,
-        width="stretch",
         key="overlaps",
-        column_config={
+        columns={
             heading: column.TextColumn(pinned=True, help=OVERLAP_HELP[key])
             if key == "name"
             else column.NumberColumn(
@@ -129,9 +127,7 @@ def _rest(found: Overlap) -> None:
     }
     if left:
         with st.expander(f"{len(left)} tensors are not compared, and why"):
-            st.dataframe(
+            answers.table(
                 pd.DataFrame(list(left.items()), columns=["tensor", "reason"]),
-                hide_index=True,
-                width="stretch",
                 key="not_compared",
             )

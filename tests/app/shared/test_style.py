@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,10 @@ def test_every_family_has_a_look_and_a_letter_of_its_own() -> None:
         [family.letter for family in FAMILIES.values()],
     ):
         assert len(set(looks)) == len(FAMILIES)
+
+
+def test_the_theme_has_the_accents_of_the_style() -> None:
+    theme = tomllib.loads((APP / ".streamlit" / "config.toml").read_text())["theme"]
+    found = {scheme: theme[scheme]["primaryColor"] for scheme in ("light", "dark")}
+    assert found == style.ACCENTS
+    assert not set(found.values()) & {line.colour.lower() for line in style.METHOD_LINES.values()}

@@ -16,6 +16,7 @@ from lolora_core.checkpoints.columns import COLUMN_HELP
 from lolora_core.checkpoints.extract import Extraction, extract_adapters, resize_adapters
 from lolora_core.checkpoints.merge import Merged, merge_checkpoint
 from lolora_core.checkpoints.overlap import OVERLAP_HELP, Overlap, overlap
+from lolora_core.checkpoints.pooled import pooled_errors
 from lolora_core.checkpoints.sources import open_source, what
 from lolora_core.checkpoints.survey import Survey, survey
 from lolora_core.files.contents import Contents
@@ -37,6 +38,7 @@ __all__ = [
     "open_source",
     "overlap",
     "peft_choices",
+    "pooled_errors",
     "read_adapters",
     "read_peft",
     "resize_adapters",

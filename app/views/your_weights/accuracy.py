@@ -10,8 +10,8 @@ from cachetools.keys import hashkey
 from torch import nn
 
 from app.views.your_weights.archive import archive
-from app.views.your_weights.compute import AdapterPlan
 from app.views.your_weights.pairs import Pair
+from app.views.your_weights.plan import AdapterPlan
 from lolora_core.checkpoints import TensorSource
 from lolora_core.training.tasks.classifying import build_with
 from lolora_core.training.tasks.digits import digit_accuracies

@@ -10,8 +10,8 @@ import streamlit as st
 from app.shared import answers
 from app.views.your_weights import adapter_words, snippets
 from app.views.your_weights.accuracy import accuracies
-from app.views.your_weights.compute import AdapterPlan
 from app.views.your_weights.pairs import Pair
+from app.views.your_weights.plan import AdapterPlan
 
 __all__ = ["draw"]
 

@@ -17,8 +17,9 @@ from cachetools.keys import hashkey
 
 from app.shared.scene import MEGABYTE
 from app.views.your_weights.adapter_words import holds, readme
-from app.views.your_weights.compute import AdapterPlan, extracted
+from app.views.your_weights.compute import extracted
 from app.views.your_weights.pairs import Pair
+from app.views.your_weights.plan import AdapterPlan
 from lolora_core import FAMILIES
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.checkpoints import Extraction, read_adapters, to_peft

@@ -19,6 +19,7 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.views.your_weights.pairs import Pair
+from app.views.your_weights.plan import AdapterPlan
 from lolora_core import FAMILIES
 from lolora_core.checkpoints import (
     Extraction,
@@ -31,7 +32,6 @@ from lolora_core.checkpoints import (
 from lolora_core.checkpoints.single import DTYPES
 
 __all__ = [
-    "AdapterPlan",
     "Kept",
     "changed",
     "extracted",
@@ -162,39 +162,6 @@ def changed(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of matrices with a ΔW other than 0, the largest ‖ΔW‖ first."""
     moved = frame[frame["update_norm"] > 0]
     return moved.sort_values("update_norm", ascending=False, kind="stable")
-
-
-@dataclass(frozen=True)
-class AdapterPlan:
-    """Which adapter to make.
-
-    Attributes
-    ----------
-    family : str
-    blocks : (int, int)
-        The grid.
-    spend : str
-        "each matrix", "shared" or "energy".
-    rank : int
-        Equivalent rank for each matrix, unless an energy is to be kept; and that of a truncated
-        LoRA.
-    energy : float
-        Share of ‖ΔW‖² to keep of each matrix, if `spend` is "energy".
-    dtype : str
-    """
-
-    family: str
-    blocks: Blocks
-    spend: str
-    rank: int
-    energy: float
-    dtype: str
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """Identify the plan by what it uses."""
-        energy = self.energy if self.spend == "energy" else None
-        return self.family, self.blocks, self.spend, self.rank, energy, self.dtype
 
 
 @dataclass(frozen=True, eq=False)

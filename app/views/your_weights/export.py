@@ -11,8 +11,9 @@ from app.shared.words import as_text, format_error
 from app.views.your_weights import adapter_words, snippets
 from app.views.your_weights import compute as compute_weights
 from app.views.your_weights.archive import archive, folder_name
-from app.views.your_weights.compute import AdapterPlan, Kept
+from app.views.your_weights.compute import Kept
 from app.views.your_weights.pairs import Pair
+from app.views.your_weights.plan import AdapterPlan
 from app.views.your_weights.settings import FORMAT, KEEP, KEEP_ENERGY, SPEND, STORED
 from lolora_core import FAMILIES
 from lolora_core.checkpoints import Extraction

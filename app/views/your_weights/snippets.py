@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from app.views.your_weights.plan import AdapterPlan
 from lolora_core import FAMILIES
-
-if TYPE_CHECKING:
-    from app.views.your_weights.compute import AdapterPlan
 
 __all__ = [
     "accuracies",

@@ -31,7 +31,7 @@ from app.views.your_weights import (
 )
 from app.views.your_weights.adapter_words import file_size
 from app.views.your_weights.archive import archive, folder_name
-from app.views.your_weights.compute import AdapterPlan
+from app.views.your_weights.plan import AdapterPlan
 from lolora_core import FAMILIES, approximate, budget_for_rank
 from lolora_core.adapters import load_adapters
 from lolora_core.checkpoints import (

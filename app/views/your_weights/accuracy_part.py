@@ -20,7 +20,7 @@ def draw(pair: Pair, plan: AdapterPlan, form: str) -> None:
     """Show the accuracy of base, tuned, and base with the adapter of the file."""
     if pair.network is None:
         return
-    st.subheader("Does the adapter do its job?", anchor=False)
+    st.header("Does the adapter do its job?", anchor=False)
     found = accuracies(pair, plan, form)
     st.markdown(adapter_words.accuracy(found), help=adapter_words.HOW_READ)
     column = st.column_config

@@ -22,15 +22,13 @@ def draw(
     curve = found.curve()
     columns = {family: column for column, family in error_columns(curve).items()}
     leader = next(iter(pooled_errors(moved)))
-    at = knee(curve["rank"].tolist(), curve[columns[leader]].tolist())
-    st.subheader("Error against budget", anchor=False)
-    st.markdown(
-        sentences.knee(leader, blocks, curve["rank"].tolist(), curve[columns[leader]].tolist(), at),
-        help=sentences.WHAT_A_KNEE_IS,
-    )
+    ranks, errors = curve["rank"].tolist(), curve[columns[leader]].tolist()
+    at = knee(ranks, errors)
+    st.header("Error against budget", anchor=False)
+    st.markdown(sentences.knee(leader, blocks, ranks, errors, at), help=sentences.WHAT_A_KNEE_IS)
     answers.chart(
         figures.pair_figure(curve, rank, (leader, at)),
         key="pair_curve",
-        caption=sentences.pair_curve(len(moved), int(curve["rank"].iloc[-1])),
+        caption=sentences.pair_curve(len(moved), ranks[-1]),
         code=snippets.pair_curve(pair.code, blocks, leader),
     )

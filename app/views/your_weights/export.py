@@ -162,7 +162,7 @@ def draw(
     pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]
 ) -> tuple[AdapterPlan, str] | None:
     """Draw the choice, what it costs, and the download; return plan and format of what is made."""
-    st.subheader("Take the adapter along", anchor=False)
+    st.header("Take the adapter along", anchor=False)
     plan, form = _plan(rank, blocks)
     try:
         kept = _extracted(pair, plan)

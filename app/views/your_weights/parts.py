@@ -53,7 +53,8 @@ def answer(found: Survey, moved: pd.DataFrame, rank: int, blocks: Blocks) -> Non
         return
     pooled = pooled_errors(moved)
     st.markdown(
-        f"{sentences.where(moved)} {sentences.winner(pooled, rank, blocks)}",
+        f"{sentences.where(moved)} {sentences.winner(pooled, rank, blocks)} "
+        f"{sentences.blocks_win(figures.marked(moved))}".rstrip(),
         help=sentences.HOW_MEASURED,
     )
 
@@ -69,7 +70,7 @@ def maps(pair: Pair, frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks
     marks = figures.marked(frame)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Best structure of each matrix", anchor=False)
+        st.header("Best structure of each matrix", anchor=False)
         answers.chart(
             figures.structure_figure(marks, picked),
             key="structure_map",
@@ -80,7 +81,7 @@ def maps(pair: Pair, frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks
             config=PICTURE,
         )
     with right:
-        st.subheader("Blocks against LoRA", anchor=False)
+        st.header("Blocks against LoRA", anchor=False)
         answers.chart(
             figures.ratio_figure(marks, picked),
             key="ratio_map",

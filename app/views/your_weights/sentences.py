@@ -30,6 +30,7 @@ __all__ = [
     "TWO_PATHS",
     "WHAT_A_KNEE_IS",
     "WHY_NOT",
+    "blocks_win",
     "budget",
     "cells",
     "knee",
@@ -310,6 +311,33 @@ matrices; the best of the others, adaptive on 4×4 blocks, has 0.250, 1.25 times
     factor = three_digits(more / error) if error >= TIE else "1.00"
     times = "" if factor == "1.00" else f", {factor} times as much"
     return f"{text}; the best of the others, {structure(second, blocks)}, has {other}{times}."
+
+
+def blocks_win(marks: pd.DataFrame) -> str:
+    """Say on how many matrices blocks do better than LoRA, and where most; empty for none.
+
+    Parameters
+    ----------
+    marks : DataFrame
+        Columns name, mark (a family, "tie" or "unchanged"), other and ratio.
+
+    Examples
+    --------
+    >>> blocks_win(pd.DataFrame({"name": ["a.weight", "b"], "mark": ["adaptive", "global"],
+    ...                          "other": ["adaptive", "adaptive"], "ratio": [0.8, 1.1]}))
+    'Blocks do better than plain LoRA on 1 of 2 matrices, most in `a`: adaptive has 20.0 % less \
+error there.'
+    """
+    known = [name for name, family in FAMILIES.items() if not family.spans_whole]
+    won = marks[marks["mark"].isin(known)]
+    if won.empty:
+        return ""
+    first = won.loc[won["ratio"].idxmin()]
+    return (
+        f"Blocks do better than plain LoRA on {len(won)} of {len(marks)} matrices, most in "
+        f"{quoted(str(first['name']))}: {first['other']} has {percent(1 - float(first['ratio']))} "
+        "less error there."
+    )
 
 
 def _lora(pooled: Sequence[tuple[str, float]]) -> tuple[str, float]:

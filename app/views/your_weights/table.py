@@ -28,7 +28,7 @@ _WHERE_KNOWN = {
 
 def draw(pair: Pair, frame: pd.DataFrame, rank: int, blocks: tuple[int, int]) -> None:
     """Show every matrix with bars and small curves of energy."""
-    st.subheader("Every matrix", anchor=False)
+    st.header("Every matrix", anchor=False)
     controls.toggle(INTRUDERS)
     st.dataframe(
         _shown(frame), hide_index=True, width="stretch", key="layers", column_config=_columns(frame)

@@ -8,7 +8,6 @@ __all__ = [
     "OWN_UPLOAD",
     "WINDOW",
     "about_target",
-    "budget_of_matrices",
     "budget_share",
     "grid_too_fine",
     "matched",
@@ -63,11 +62,6 @@ each of the three channels')
     if channels > 1:
         return f"{total * channels:,} parameters, {total:,} for each of the three channels"
     return f"{total:,} parameters, {total / entries:.3g} of the {entries:,} entries of the matrix"
-
-
-def budget_of_matrices(rank: int) -> str:
-    """Say what a budget is where there are many matrices."""
-    return f"{rank}·(m + n) parameters for each m×n matrix"
 
 
 def matched(step: int) -> str:

@@ -31,7 +31,7 @@ from lolora_core.common.devices import available_devices, resolve_device
 from lolora_core.explore.compare import matched_step
 from lolora_core.targets import Entry, Parameter, Target, entry
 
-__all__ = ["device", "draw", "looked_at"]
+__all__ = ["device", "draw", "looked_at", "set_cut"]
 
 # Of one run of the script, which has a thread of its own; the session would keep large arrays.
 _LOOKED_AT: ContextVar[tuple[compute.Scene, int]] = ContextVar("looked_at")
@@ -115,7 +115,8 @@ def _mirror_rows() -> None:
     reset((BLOCK_ROW, BLOCK_COL))
 
 
-def _set_cut(rows: int, cols: int) -> None:
+def set_cut(rows: int, cols: int) -> None:
+    """Set the grid; for callbacks."""
     LINKED.set(rows == cols)
     ROWS.set(rows)
     COLS.set(cols)
@@ -140,7 +141,7 @@ def _grid(target: Target) -> Grid:
             f"Cut into {cut.name} ({cut.rows}×{cut.cols})",
             key=f"cut_{cut.rows}_{cut.cols}",
             help=cut.description,
-            on_click=_set_cut,
+            on_click=set_cut,
             args=(cut.rows, cut.cols),
             width="stretch",
         )
@@ -150,7 +151,7 @@ def _grid(target: Target) -> Grid:
         fit = Grid.regular(target.shape, min(rows, target.shape[0]), min(cols, target.shape[1]))
         st.error(sentences.grid_too_fine(str(problem), fit.label))
         st.button(
-            f"Use {fit.label}", on_click=_set_cut, args=fit.blocks, key="fit_grid", width="stretch"
+            f"Use {fit.label}", on_click=set_cut, args=fit.blocks, key="fit_grid", width="stretch"
         )
         return fit
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.shared.words import percent
+
 __all__ = [
     "GALLERY_KINDS",
     "LINK",
@@ -55,18 +57,23 @@ def budget_share(total: int, entries: int, channels: int) -> str:
 
     Examples
     --------
-    >>> budget_share(32768, 262144, 1), budget_share(100, 400, 3)
-    ('32,768 parameters, 0.125 of the 262,144 entries of the matrix', '300 parameters, 100 for \
-each of the three channels')
+    >>> budget_share(32768, 262144, 1)
+    '32,768 parameters: 12.5 % of the 262,144 numbers in the matrix.'
+    >>> budget_share(100, 400, 3)
+    '300 parameters, 100 for each of the three colours: 25.0 % of the 1,200 numbers.'
     """
     if channels > 1:
-        return f"{total * channels:,} parameters, {total:,} for each of the three channels"
-    return f"{total:,} parameters, {total / entries:.3g} of the {entries:,} entries of the matrix"
+        return (
+            f"{total * channels:,} parameters, {total:,} for each of the three colours: "
+            f"{percent(total / entries)} of the {entries * channels:,} numbers."
+        )
+    share = percent(total / entries)
+    return f"{total:,} parameters: {share} of the {entries:,} numbers in the matrix."
 
 
 def matched(step: int) -> str:
     """Say where the arrows beside the budget lead."""
-    return f"The arrows go to budgets that match exactly: multiples of {step}."
+    return f"The arrows jump to budgets that localized can spend whole: multiples of {step}."
 
 
 def grid_too_fine(problem: str, shown: str) -> str:

@@ -38,6 +38,7 @@ from app.page_settings import EVERY, OF_PAGE  # noqa: E402
 from app.shared import address, share, sidebar  # noqa: E402
 from app.shared.common import TARGET  # noqa: E402
 from app.views.fine_tune import heartbeat  # noqa: E402
+from app.views.your_weights import side  # noqa: E402
 
 used = OF_PAGE[page.url_path]
 address.travel()
@@ -49,6 +50,6 @@ with faceless:
 if page.url_path != "fine_tune":
     with st.sidebar:
         heartbeat.draw()
-        sidebar.draw(with_target=TARGET in used)
+        (sidebar if TARGET in used else side).draw()
 page.run()
 share.draw(used, EVERY)

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 __all__ = [
+    "GALLERY_KINDS",
     "LINK",
+    "OWN_UPLOAD",
     "WINDOW",
     "about_target",
-    "budget_of_matrices",
     "budget_share",
     "grid_too_fine",
     "matched",
     "until_then",
 ]
 
+#: Headings of the gallery, by kind of target.
+GALLERY_KINDS = {
+    "upload": "Your own",
+    "image": "Photographs",
+    "pattern": "Patterns made by formula",
+    "weights": "Weights of trained networks",
+    "update": "Updates: what fine-tuning changed",
+}
+OWN_UPLOAD = "A picture (PNG, JPEG, WebP) or a matrix (.npy, .safetensors) of your own."
 WINDOW = "Matrices above 2,048 a side are shown through a window; this is its corner."
 LINK = "This link restores the view anywhere; an upload is not part of it."
 
@@ -52,11 +62,6 @@ each of the three channels')
     if channels > 1:
         return f"{total * channels:,} parameters, {total:,} for each of the three channels"
     return f"{total:,} parameters, {total / entries:.3g} of the {entries:,} entries of the matrix"
-
-
-def budget_of_matrices(rank: int) -> str:
-    """Say what a budget is where there are many matrices."""
-    return f"{rank}·(m + n) parameters for each m×n matrix"
 
 
 def matched(step: int) -> str:

@@ -70,6 +70,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
                     style.FAMILY_LINES[name].colour,
                     None,
                     message=prose.undefined(name, scene.grid.label),
+                    dash=style.FAMILY_LINES[name].dash,
                 )
             )
             continue
@@ -82,6 +83,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
                 pictures.errors[name],
                 pictures.block_errors[name],
                 best=name in winners and len(winners) < len(found.results),
+                dash=style.FAMILY_LINES[name].dash,
             )
         )
     return tuple(made)

@@ -8,11 +8,12 @@ import streamlit as st
 from app.shared import answers, progress
 from app.shared import widgets as controls
 from app.shared.words import as_text, format_error
-from app.views.your_weights import adapter_words
+from app.views.your_weights import adapter_words, snippets
 from app.views.your_weights import compute as compute_weights
 from app.views.your_weights.archive import archive, folder_name
-from app.views.your_weights.compute import AdapterPlan, Kept
+from app.views.your_weights.compute import Kept
 from app.views.your_weights.pairs import Pair
+from app.views.your_weights.plan import AdapterPlan
 from app.views.your_weights.settings import FORMAT, KEEP, KEEP_ENERGY, SPEND, STORED
 from lolora_core import FAMILIES
 from lolora_core.checkpoints import Extraction
@@ -114,9 +115,12 @@ def _matrices(found: Extraction) -> None:
             ),
             key="adapted",
             columns={
+                "matrix": column.TextColumn(help="Name of the module in the model."),
                 "largest rank": column.NumberColumn(help="Of a block."),
                 "global rank": column.NumberColumn(help="Of hybrid's first term."),
-                "parameters": column.NumberColumn(format="localized"),
+                "parameters": column.NumberColumn(
+                    help="Numbers in the factors of this matrix.", format="localized"
+                ),
                 "error": column.ProgressColumn(
                     help="‖ΔW − ΔŴ‖/‖ΔW‖, measured on what the file holds.",
                     format="%.3f",
@@ -135,32 +139,38 @@ def _matrices(found: Extraction) -> None:
             ),
             key="left_out",
             columns={
+                "tensor": column.TextColumn(help="Name of the tensor in the file."),
+                "why it has no adapter": column.TextColumn(
+                    help="It keeps the value of the base, so its change is lost."
+                ),
                 "‖change‖": column.NumberColumn(
                     help="Norm of tuned − base, no unit; it counts in the error over the whole "
                     "tuned model. Empty where it is not known.",
                     format="%.3g",
-                )
+                ),
             },
         )
 
 
-def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) -> None:
-    """Draw the choice, what it costs, and the download."""
+def draw(
+    pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]
+) -> tuple[AdapterPlan, str] | None:
+    """Draw the choice, what it costs, and the download; return plan and format of what is made."""
     st.header("Take the adapter along", anchor=False)
     plan, form = _plan(rank, blocks)
     try:
         kept = _extracted(pair, plan)
     except (ValueError, OSError) as problem:
         st.error(as_text(f"{problem}".rstrip(".") + "."))
-        return
+        return None
     if kept is None:
-        return
+        return None
     try:
         with st.spinner("Packing …"):
             file = archive(pair, plan, form)
     except (ValueError, OSError) as problem:
         st.error(as_text(f"{problem}".rstrip(".") + "."))
-        return
+        return None
     found = file.stored
     st.markdown(
         adapter_words.adapter(
@@ -171,9 +181,7 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
             (found.adapters.num_parameters, file.num_parameters),
             (len(file.data), pair.tuned_bytes),
         ),
-        help="√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), measured on what the file holds. Over the whole tuned model "
-        "biases, norms and embeddings count too; without an adapter they keep the values of the "
-        "base, which is an error of 1.",
+        help=adapter_words.HOW_MEASURED,
     )
     _sizes(pair, plan, kept)
     name = folder_name(pair, plan, form)
@@ -188,7 +196,9 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
     )
     st.code(adapter_words.loader(name, form), language="python")
     st.caption(adapter_words.packed(_share(pair, kept)))
+    answers.python(snippets.adapter(pair.code, plan, form), key="adapter_python")
     _matrices(found)
+    return plan, form
 
 
 def _share(pair: Pair, kept: Kept) -> float:

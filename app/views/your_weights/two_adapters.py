@@ -11,7 +11,7 @@ from app.shared import answers, progress
 from app.shared.settings import Slot
 from app.shared.uploads import MAX_UPLOAD_MB
 from app.shared.words import as_text
-from app.views.your_weights import overlap_words, overlaps, sentences
+from app.views.your_weights import overlap_words, overlaps, sentences, snippets
 from app.views.your_weights.choice import digest
 from app.views.your_weights.overlaps import Files
 from lolora_core.checkpoints import OVERLAP_HELP, Overlap
@@ -58,6 +58,7 @@ def draw() -> None:
     st.markdown(as_text(found.verdict), help=overlap_words.CLASH)
     if found.rows:
         _table(found.frame())
+        answers.python(snippets.overlap(*overlaps.names(_ADAPTERS.value)), key="overlaps_python")
     _rest(found)
 
 
@@ -130,4 +131,8 @@ def _rest(found: Overlap) -> None:
             answers.table(
                 pd.DataFrame(list(left.items()), columns=["tensor", "reason"]),
                 key="not_compared",
+                columns={
+                    "tensor": st.column_config.TextColumn(help=OVERLAP_HELP["name"]),
+                    "reason": st.column_config.TextColumn(help=overlap_words.WHY_NOT),
+                },
             )

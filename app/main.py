@@ -10,6 +10,9 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
+from app.shared import access  # noqa: E402
+
+access.dress()
 page = st.navigation(
     [
         st.Page("views/compare/page.py", title="Compare", url_path="compare", default=True),
@@ -25,12 +28,14 @@ st.set_page_config(
     initial_sidebar_state="auto",
 )
 # Parts without a face stand together, above: each would leave a gap below the heading.
-faceless = st.container(gap=None)
+faceless = st.container(gap=None, key="faceless")
+with faceless:
+    access.help_along(page.url_path)
 st.title(page.title, anchor=False)
 
 # After the heading: this imports torch.
 from app.page_settings import EVERY, OF_PAGE  # noqa: E402
-from app.shared import access, address, share, sidebar  # noqa: E402
+from app.shared import address, share, sidebar  # noqa: E402
 from app.shared.common import TARGET  # noqa: E402
 from app.views.fine_tune import heartbeat  # noqa: E402
 from app.views.your_weights import side  # noqa: E402
@@ -39,7 +44,6 @@ used = OF_PAGE[page.url_path]
 address.travel()
 address.follow(page.url_path, used, EVERY)
 with faceless:
-    access.dress(page.url_path)
     address.write(page.url_path, used)
     heartbeat.reclaim()
 # Fine-tune shows its race itself, and has a sidebar of its own.

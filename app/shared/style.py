@@ -48,8 +48,8 @@ FAMILY_LINES: dict[str, Line] = {
     "hybrid": Line("#D55E00", "longdash"),
 }
 
-#: What can be pressed, on light and dark ground: the primary colours of app/.streamlit/config.toml.
-#: No family has them.
+#: What can be pressed, on light and dark ground: no family has these colours. They stand also in
+#: app/.streamlit/config.toml and access.css.
 ACCENTS: Mapping[str, str] = {"light": "#005a8d", "dark": "#8ab8e6"}
 
 #: The frame of what is picked, and the borders of blocks over a picture.

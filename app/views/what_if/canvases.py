@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from app.shared.charts import picture_png
+from app.shared.scene import lut_of
 from app.shared.settings import widget_value
 from app.shared.style import FRAME
 from app.views.what_if.sentences import BLOCKS_HINT, canvas_label, moving_label
@@ -41,22 +42,37 @@ def _shares(edges: tuple[int, ...]) -> list[float]:
     return [edge / edges[-1] for edge in edges]
 
 
-def _uri(png: bytes) -> str:
+def _picture(target: Target, array: np.ndarray, scale: tuple[float, float]) -> str:
+    """Return a matrix in the colours of a target, with at most 512 to 1,023 entries a side."""
+    down, across = (max(1, side // _LONGEST) for side in array.shape)
+    png = picture_png(
+        array[::down, ::across],
+        scale,
+        image=target.value_range is not None,
+        lut=lut_of(target),
+    )
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def shown(target: Target, array: np.ndarray) -> bytes:
-    """Return a PNG of a matrix on the scale of a target, at most 512 to 1,023 entries a side."""
-    down, across = (max(1, side // _LONGEST) for side in array.shape)
-    return picture_png(
-        array[::down, ::across], target.display_range, image=target.value_range is not None
-    )
+def _telling(target: Target) -> tuple[float, float]:
+    """Return the range of nine entries in ten: rows on the move are told apart by common values."""
+    if target.value_range:
+        return target.value_range
+    low, high = np.quantile(target.array, (0.05, 0.95))
+    return (float(low), float(high)) if low < high else target.display_range
 
 
 def painting(
-    target: Target, grid: Grid, ranks: np.ndarray, *, key: str, on_stroke: Callable[[], None]
+    target: Target,
+    grid: Grid,
+    ranks: np.ndarray,
+    rebuilt: np.ndarray,
+    words: str,
+    *,
+    key: str,
+    on_stroke: Callable[[], None],
 ) -> None:
-    """Draw the target with the grid and the painted ranks on it.
+    """Draw the target with the grid and the painted ranks on it, and beside it what they rebuild.
 
     Parameters
     ----------
@@ -64,6 +80,9 @@ def painting(
         Of one channel.
     grid : Grid
     ranks : ndarray of int, shape (K_r, K_c)
+    rebuilt : ndarray, shape (m, n)
+    words : str
+        What the rebuilt picture is.
     key : str
         In `on_stroke` its value is ``{"stroke": {"blocks": [[i, j], …], "add": n, "count": c}}``:
         the blocks that the brush went over, or with `add` one block that gets n ranks more.
@@ -73,7 +92,9 @@ def painting(
     _PAINTING(
         key=key,
         data={
-            "picture": _uri(shown(target, target.channels[0])),
+            "picture": _picture(target, target.channels[0], target.display_range),
+            "rebuilt": _picture(target, rebuilt, target.display_range),
+            "words": words,
             "shape": list(target.shape),
             "rowEdges": _shares(grid.row_edges),
             "colEdges": _shares(grid.col_edges),
@@ -111,7 +132,7 @@ def moving_picture(target: Target, found: Reordering, *, key: str) -> None:
         key=key,
         data={
             "token": f"{target.sha256} {grid.label} {found.budget}",
-            "picture": _uri(shown(target, array)),
+            "picture": _picture(target, array, _telling(target)),
             "shape": [len(rows), len(cols)],
             "rows": rows.tolist(),
             "cols": cols.tolist(),

@@ -76,7 +76,7 @@ def winner_map_figure(
     )
     if picked is not None and _label(*picked[0]) in grids and picked[1] in ranks:
         frame_cell(figure, grids.index(_label(*picked[0])), ranks.index(picked[1]))
-    every = max(1, len(ranks) // 16)
+    every = max(1, len(ranks) // 8)
     figure.update_xaxes(title="budget, as equivalent rank r")
     figure.update_yaxes(title="blocks")
     cell_axes(
@@ -111,6 +111,7 @@ def _winner_cells(
         showscale=False,
         text=text,
         texttemplate="%{text}" if shape[1] <= 48 else None,
+        textfont={"size": 11},
         xgap=1,
         ygap=1,
         hoverinfo="skip",
@@ -273,7 +274,7 @@ def order_figure(before: Blocks, after: Blocks) -> go.Figure:
                 showscale=col == 2,
                 colorbar={
                     "thickness": 10,
-                    "tickformat": ".0%",
+                    "tickformat": "~%",
                     "len": 0.44,
                     "y": (0.78, 0.22)[row - 1],
                 },

@@ -22,7 +22,7 @@ __all__ = ["draw"]
 
 def draw(scene: Scene, rank: int) -> None:
     """Draw the switch, and where it is on what an order of rows and columns gains."""
-    st.subheader("Put rows and columns in order", anchor=False)
+    st.header("Put rows and columns in order", anchor=False)
     on = controls.toggle(REORDER)
     if not on:
         st.caption(sentences.ORDER_INVITATION)

@@ -48,7 +48,7 @@ def page() -> None:
         sweep_parts.curves(scene, rank, found)
     paint_box.draw(scene, rank)
     order_box.draw(scene, rank)
-    st.subheader("Wide or tall blocks?", anchor=False)
+    st.header("Wide or tall blocks?", anchor=False)
     rows, cols = compute_sweep.rectangles(scene)
     pairs = sweep_parts.pairs(scene, rows, cols)
     if sweep_parts.wanted(scene, pairs):

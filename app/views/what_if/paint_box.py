@@ -16,7 +16,7 @@ from app.shared.scene import Scene
 from app.shared.settings import Slot, widget_value
 from app.shared.words import format_error
 from app.views.what_if import paint, sentences, snippets
-from app.views.what_if.canvases import painting, shown
+from app.views.what_if.canvases import painting
 from app.views.what_if.settings import BRUSH, BRUSH_RANK, PAINT, SETTINGS
 from lolora_core import FAMILIES, Decomposition, Grid
 from lolora_core.blocks.grid import budget_for_rank
@@ -98,7 +98,7 @@ def _current(grid: Grid) -> np.ndarray:
 
 def draw(scene: Scene, rank: int) -> None:
     """Draw the box, where the grid is small enough to be painted."""
-    st.subheader("Paint your own ranks", anchor=False)
+    st.header("Paint your own ranks", anchor=False)
     if len(scene.target.channels) > 1:
         st.info(sentences.COLOUR_PAINT)
     elif max(scene.grid.blocks) > LARGEST:
@@ -124,19 +124,16 @@ def _box(scene: Scene, rank: int) -> None:
     ranks = _current(grid)
     _DRAWN.set(_Drawn(ranks, grid, budget))
     own = svd.approximate(rank_map=ranks)
-    score = st.container()
-    left, right = st.columns(2, gap="large")
-    with left:
-        painting(target, grid, ranks, key="paint_map", on_stroke=_stroke)
-    with right:
-        st.image(
-            shown(target, own.dense().numpy(force=True)),
-            caption=sentences.rebuilt(own.relative_error),
-            output_format="PNG",
-            width="stretch",
-        )
-    with score:
-        _score(svd, maps, ranks, budget)
+    _score(svd, maps, ranks, budget)
+    painting(
+        target,
+        grid,
+        ranks,
+        own.dense().numpy(force=True),
+        sentences.rebuilt(own.relative_error),
+        key="paint_map",
+        on_stroke=_stroke,
+    )
     _take_away(scene, ranks, own.num_parameters, own.relative_error)
 
 

@@ -14,6 +14,7 @@ function paint(state) {
   const place = fit(canvas, rows, cols, TALLEST);
   if (!place || !image.complete) return;
   const { context, width, height } = place;
+  Object.assign(state.rebuilt.style, { width: `${width}px`, height: `${height}px` });
   const style = getComputedStyle(state.root);
   const page = style.getPropertyValue("--st-background-color").trim();
   context.drawImage(image, 0, 0, width, height);
@@ -140,9 +141,14 @@ function create(parent) {
   const canvas = element("canvas", "", { "aria-hidden": "true" });
   const read = element("div", "read", { "aria-live": "polite" });
   const place = element("div", "place", { tabindex: "0", role: "application" }, [canvas]);
-  const root = element("div", "painting", {}, [place, read]);
+  const rebuilt = element("img");
+  const words = element("div", "read", { "aria-hidden": "true" });
+  const root = element("div", "painting", {}, [
+    element("div", "side", {}, [place, read]),
+    element("div", "side", {}, [rebuilt, words]),
+  ]);
   const state = {
-    root, canvas, place, read, image: new Image(), stroke: [], cursor: null, painting: false,
+    root, canvas, place, read, rebuilt, words, image: new Image(), stroke: [], cursor: null, painting: false,
     count: 0, generation: 0,
   };
   parent.append(root);
@@ -174,6 +180,9 @@ export default function painting({ parentElement, data, setStateValue }) {
   state.count = Math.max(state.count, data.count);
   state.place.setAttribute("aria-label", data.label);
   if (state.image.src !== data.picture) state.image.src = data.picture;
+  state.rebuilt.src = data.rebuilt;
+  state.rebuilt.alt = data.words;
+  setText(state.words, data.words);
   state.observer.observe(state.root);
   if (state.cursor) {
     const [i, j] = state.cursor;

@@ -139,7 +139,7 @@ def _go_to_cell() -> None:
 
 def winner_map(scene: Scene, rank: int, found: Sweep) -> None:
     """Draw who wins on each grid at each budget; a click opens Compare there."""
-    st.subheader(
+    st.header(
         "Who wins where",
         anchor=False,
         help="Each cell is one grid at one budget; from column to column the budget grows by "
@@ -176,7 +176,7 @@ def winner_map(scene: Scene, rank: int, found: Sweep) -> None:
 
 def curves(scene: Scene, rank: int, found: Sweep) -> None:
     """Draw the best curve of each family against parameters, and the lowest of all."""
-    st.subheader(
+    st.header(
         "The best that each family can do",
         anchor=False,
         help="At each budget a family takes the grid of the map above on which its error is "
@@ -272,7 +272,7 @@ def rows_by_columns(
 
 def downloads(scene: Scene, rank: int, found: Sweep) -> None:
     """Offer the sweep as files."""
-    st.subheader("Download", anchor=False)
+    st.header("Download", anchor=False)
     stem = f"{scene.target.id}-sweep"
 
     def as_json() -> str:

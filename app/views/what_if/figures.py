@@ -282,9 +282,7 @@ def order_figure(before: Blocks, after: Blocks) -> go.Figure:
                 row=row,
                 col=col,
             )
-    figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, constrain="domain")
-    figure.update_yaxes(
-        showticklabels=False, showgrid=False, zeroline=False, constrain="domain",
-        autorange="reversed",
-    )  # fmt: skip
+    bare = {"showticklabels": False, "ticks": "", "showgrid": False, "zeroline": False}
+    figure.update_xaxes(**bare)
+    figure.update_yaxes(**bare, autorange="reversed")
     return finish(figure, 520).update_layout(margin_t=ROOM, hovermode="closest")

@@ -19,6 +19,7 @@ def chart(
     *,
     key: str,
     caption: str,
+    help: str | None = None,
     code: str = "",
     config: Mapping[str, Any] = _BARE,
     **options: Any,
@@ -32,6 +33,8 @@ def chart(
         Of the widget.
     caption : str
         The facts of the figure in words; also its text for a screen reader.
+    help : str, optional
+        Exact definitions, one hover away from the caption.
     code : str
         Lines of Python that make the same numbers.
     config : mapping
@@ -40,7 +43,7 @@ def chart(
         Of `st.plotly_chart`.
     """
     picked = st.plotly_chart(figure, key=key, config=dict(config), **options)
-    st.caption(caption)
+    st.caption(caption, help=help)
     if code:
         python(code, key=f"{key}_python")
     return picked

@@ -132,6 +132,11 @@ def recall(key: str | None) -> Target:
     return found or bundled_target("camera", False, ())
 
 
+def lut_of(target: Target) -> str:
+    """Return which colours of `app.shared.style.LUTS` show a target: about 0 for an update."""
+    return "signed" if target.kind == "update" else "values"
+
+
 def _content_key(target: Target) -> str:
     return target.sha256
 
@@ -144,6 +149,7 @@ def preview(target: Target) -> bytes:
         target.array[::step_down, ::step_across],
         target.display_range,
         image=target.value_range is not None,
+        lut=lut_of(target),
     )
 
 

@@ -38,9 +38,11 @@ def expect_errors(app: App, expected: dict[str, float]) -> None:
 def test_opens_with_the_camera(app: App) -> None:
     app.open()
     expect(app.page).to_have_title("Localized LoRA Explorer")
-    expect(app.main).to_contain_text("adaptive wins: error 0.0618; global comes next with 0.0804")
+    expect(app.main).to_contain_text(
+        "Adaptive comes closest. Its error is 0.0618; the next best is global with 0.0804."
+    )
     expect_errors(app, errors(data.camera() / 255, 32, 8))
-    expect(app.main).to_contain_text("Exactly matched: every family uses the whole budget.")
+    expect(app.main).to_contain_text("Every family spends the whole budget.")
 
 
 def test_target_budget_and_grid_change_pictures_table_and_url(app: App) -> None:

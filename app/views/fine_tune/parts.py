@@ -233,7 +233,7 @@ def _frame(race: Race) -> tuple[Frame | None, str]:
 
 def deltas(race: Race) -> None:
     """Draw the learned ΔW of every method on one scale, and their spectra."""
-    st.subheader("Learned ΔW", anchor=False)
+    st.header("Learned ΔW", anchor=False)
     frame, module = _frame(race)
     if frame is None:
         st.caption(words.FIRST_STEP)

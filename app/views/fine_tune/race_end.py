@@ -93,7 +93,7 @@ def _row(race: Race, method: str) -> dict[str, object]:
 
 def table(race: Race) -> None:
     """Show what every method costs and reaches."""
-    st.subheader("All figures", anchor=False)
+    st.header("All figures", anchor=False)
     task = TASKS[race.plan.task]
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     st.dataframe(
@@ -141,7 +141,7 @@ def _target(race: Race, lane: Lane, module: str) -> Target:
 
 def open_in_compare(race: Race) -> None:
     """Offer every learned ΔW as a target."""
-    st.subheader("As a target in Compare", anchor=False)
+    st.header("As a target in Compare", anchor=False)
     usable = {
         lane.method: lane
         for lane in race.lanes
@@ -172,7 +172,7 @@ def open_in_compare(race: Race) -> None:
 
 def downloads(race: Race) -> None:
     """Offer records, plan and adapters."""
-    st.subheader("Download", anchor=False)
+    st.header("Download", anchor=False)
     stem = f"{race.plan.task}-r{race.plan.rank}-k{race.plan.grid}-seed{race.plan.seeds[0]}"
     offered = [
         ("Records, CSV", f"{stem}.csv", "text/csv", race_files.records_csv(race)),

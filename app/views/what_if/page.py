@@ -48,7 +48,7 @@ def page() -> None:
         sweep_parts.curves(scene, rank, found)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Block rows × block columns", anchor=False)
+        st.header("Block rows × block columns", anchor=False)
         rows, cols = compute_sweep.rectangles(scene)
         pairs = sweep_parts.pairs(scene, rows, cols)
         if sweep_parts.wanted(scene, pairs):

@@ -75,7 +75,7 @@ def _current(text: str, grid: Grid, start: np.ndarray) -> np.ndarray:
 
 def draw(scene: Scene, rank: int) -> None:
     """Draw the box, where the grid is small enough to be painted."""
-    st.subheader("Paint your own rank map", anchor=False)
+    st.header("Paint your own rank map", anchor=False)
     grid = scene.grid
     if len(scene.target.channels) > 1:
         st.info(prose_sweep.COLOUR_PAINT)

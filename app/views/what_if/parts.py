@@ -146,7 +146,7 @@ def _go_to_cell() -> None:
 
 def winner_map(scene: Scene, rank: int, found: Sweep) -> None:
     """Draw who wins on each grid at each budget; a click opens Compare there."""
-    st.subheader("Who wins where", anchor=False)
+    st.header("Who wins where", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         controls.segments(SWEEP_GRIDS)
         rows, cols = scene.grid.blocks
@@ -176,7 +176,7 @@ def winner_map(scene: Scene, rank: int, found: Sweep) -> None:
 
 def curves(scene: Scene, rank: int, found: Sweep) -> None:
     """Draw every family on every grid against parameters, and the Pareto front."""
-    st.subheader("Every curve, and the Pareto front", anchor=False)
+    st.header("Every curve, and the Pareto front", anchor=False)
     with st.container(horizontal=True):
         log_error = controls.toggle(LOG_CURVE)
         log_parameters = controls.toggle(LOG_PARAMETERS)
@@ -264,7 +264,7 @@ def rows_by_columns(
 
 def reorder(scene: Scene, rank: int) -> None:
     """Show the matrix before and after its rows and columns are put in order."""
-    st.subheader("Reordered", anchor=False)
+    st.header("Reordered", anchor=False)
     if not controls.toggle(REORDER):
         st.caption(
             "Blocks see only what lies side by side. Switch on to look for a better order of rows "
@@ -309,7 +309,7 @@ def reorder(scene: Scene, rank: int) -> None:
 
 def downloads(scene: Scene, rank: int, found: Sweep) -> None:
     """Offer the sweep as files."""
-    st.subheader("Download", anchor=False)
+    st.header("Download", anchor=False)
     stem = f"{scene.target.id}-sweep"
 
     def as_json() -> str:

@@ -152,7 +152,7 @@ def _matrices(found: Extraction) -> None:
 
 def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) -> None:
     """Draw the choice, what it costs, and the download."""
-    st.subheader("Take the adapter along", anchor=False)
+    st.header("Take the adapter along", anchor=False)
     plan, form = _plan(rank, blocks)
     try:
         kept = _extracted(pair, plan)

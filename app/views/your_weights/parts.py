@@ -82,7 +82,7 @@ def maps(frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
     marks = figures_weights.marked(frame)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Best structure of each matrix", anchor=False)
+        st.header("Best structure of each matrix", anchor=False)
         st.plotly_chart(
             figures_weights.structure_figure(marks, picked),
             key="structure_map",
@@ -96,7 +96,7 @@ def maps(frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
             f"{prose_weights.cells(marks)} Click a cell to pick the matrix."
         )
     with right:
-        st.subheader("Blocks against LoRA", anchor=False)
+        st.header("Blocks against LoRA", anchor=False)
         st.plotly_chart(
             figures_weights.ratio_figure(marks, picked),
             key="ratio_map",

@@ -26,7 +26,7 @@ _WHERE_KNOWN = {
 
 def draw(frame: pd.DataFrame) -> None:
     """Show every matrix with bars and small curves of energy."""
-    st.subheader("Every matrix", anchor=False)
+    st.header("Every matrix", anchor=False)
     controls.toggle(INTRUDERS)
     st.dataframe(
         _shown(frame), hide_index=True, width="stretch", key="layers", column_config=_columns(frame)

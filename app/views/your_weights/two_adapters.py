@@ -45,7 +45,7 @@ _COLUMNS = {
 
 def draw() -> None:
     """Draw the part: what takes the files, then what was found."""
-    st.subheader("Two adapters at once", anchor=False)
+    st.header("Two adapters at once", anchor=False)
     try:
         found = _found(_files())
     except (ValueError, OSError) as problem:

@@ -21,6 +21,7 @@ __all__ = [
     "VALUES",
     "Line",
     "fade",
+    "tint",
 ]
 
 
@@ -69,6 +70,19 @@ LENS_COLOURS: Mapping[str, str] = {
     "target": GREY,
     "primary": FAMILY_LINES["global"].colour.lower(),
 }
+
+
+def tint(colour: str, share: float) -> str:
+    """Return a share of a colour "#rrggbb" on white: the same, and as readable, in every theme.
+
+    Examples
+    --------
+    >>> tint("#0072B2", 1.0), tint("#0072B2", 0.2)
+    ('rgb(0,114,178)', 'rgb(204,227,240)')
+    """
+    parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    red, green, blue = (round(share * part + (1 - share) * 255) for part in parts)
+    return f"rgb({red},{green},{blue})"
 
 
 def fade(colour: str, share: float) -> str:

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from app.shared.cells import ROOM, cell_axes, cell_targets, frame_cell, legend_square
 from app.shared.charts import finish
-from app.shared.style import FAMILY_LINES, GREY, MARKER, VALUES, fade
+from app.shared.style import FAMILY_LINES, GREY, MARKER, VALUES, tint
 from lolora_core import FAMILIES
 
 __all__ = ["best_curves_figure", "grid_error_figure", "order_figure", "winner_map_figure"]
@@ -107,7 +107,7 @@ def _winner_cells(
         z=z,
         zmin=0,
         zmax=0.5,
-        colorscale=[[0, fade(colour, 0.3)], [1, fade(colour, 1.0)]],
+        colorscale=[[0, tint(colour, 0.3)], [1, tint(colour, 1.0)]],
         showscale=False,
         text=text,
         texttemplate="%{text}" if shape[1] <= 48 else None,

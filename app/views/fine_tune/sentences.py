@@ -225,10 +225,10 @@ def curve_caption(race: Race, quantity: str, latest: Mapping[str, float], *, lea
     least : bool
         Whether the lowest comes first.
     """
-    ranking = sorted(latest, key=latest.__getitem__, reverse=not least)
-    values = join_words([f"{name} {three_digits(latest[name])}" for name in ranking])
     if not latest:
         return f"{quantity} over the steps. {FIRST_STEP}"
+    ranking = sorted(latest, key=latest.__getitem__, reverse=not least)
+    values = join_words([f"{name} {three_digits(latest[name])}" for name in ranking])
     text = f"{quantity} over the steps. Now: {values}."
     done = {lane.seed for lane in race.lanes if lane.outcome is not None}
     if len(done) > 1:

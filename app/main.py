@@ -10,9 +10,9 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-st.set_page_config(
-    page_title="Localized LoRA Explorer", layout="wide", initial_sidebar_state="auto"
-)
+from app.shared import access  # noqa: E402
+
+access.dress()
 page = st.navigation(
     [
         st.Page("views/compare/page.py", title="Compare", url_path="compare", default=True),
@@ -22,8 +22,15 @@ page = st.navigation(
     ],
     position="top",
 )
+st.set_page_config(
+    page_title=f"{page.title} · Localized LoRA Explorer",
+    layout="wide",
+    initial_sidebar_state="auto",
+)
 # Parts without a face stand together, above: each would leave a gap below the heading.
-faceless = st.container(gap=None)
+faceless = st.container(gap=None, key="faceless")
+with faceless:
+    access.help_along(page.url_path)
 st.title(page.title, anchor=False)
 
 # After the heading: this imports torch.

@@ -7,8 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from app.shared import answers, gallery, sentences
 from app.shared import scene as compute
-from app.shared import sentences
 from app.shared import widgets as controls
 from app.shared.common import (
     BLOCK_COL,
@@ -55,6 +55,7 @@ def _bundled(target_id: str) -> Target:
 
 def _target() -> Target:
     """Return the target that was picked; after a bad one the last good one, with the reason."""
+    gallery.draw()
     picked = controls.choice(TARGET, [UPLOAD, *(o for o in TARGET.options if o != UPLOAD)])
     target = None
     try:
@@ -69,7 +70,7 @@ def _target() -> Target:
 
 
 def _about(target: Target) -> None:
-    st.image(compute.preview(target), output_format="PNG", width=160)
+    answers.picture(compute.preview(target), target.title, target.shape, width=160)
     st.caption(sentences.about_target(target.description, target.shape, len(target.channels)))
     for note in target.notes:
         st.caption(note)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from app.shared import answers
 from app.shared.uploads import look_at
 from app.shared.words import three_digits
 from app.views.fine_tune import race_files
@@ -96,12 +97,10 @@ def table(race: Race) -> None:
     st.header("All figures", anchor=False)
     task = TASKS[race.plan.task]
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
-    st.dataframe(
+    answers.table(
         pd.DataFrame([_row(race, method) for method in race.plan.methods]),
-        hide_index=True,
-        width="stretch",
         key="ft_table",
-        column_config={
+        columns={
             "method": text(help="How the base is adapted."),
             "parameters": number(
                 help="Trainable parameters, those of the head included.", format="localized"

@@ -74,12 +74,10 @@ def _sizes(pair: Pair, plan: AdapterPlan, kept: Kept) -> None:
         for form, words, count, size, error in formats
     ]
     column = st.column_config
-    st.dataframe(
+    answers.table(
         pd.DataFrame(rows),
-        hide_index=True,
-        width="stretch",
         key="formats",
-        column_config={
+        columns={
             "format": column.TextColumn(help="What the file is for."),
             "what it holds": column.TextColumn(
                 help="Blocks written as plain LoRA need the rank of the whole ΔŴ, so an exact "
@@ -105,7 +103,7 @@ def _matrices(found: Extraction) -> None:
     frame = found.frame()
     column = st.column_config
     with st.expander(adapter_words.adapted(len(frame))):
-        st.dataframe(
+        answers.table(
             pd.DataFrame(
                 {
                     "matrix": frame["name"],
@@ -115,10 +113,8 @@ def _matrices(found: Extraction) -> None:
                     "error": frame["relative_error"],
                 }
             ),
-            hide_index=True,
-            width="stretch",
             key="adapted",
-            column_config={
+            columns={
                 "matrix": column.TextColumn(help="Name of the module in the model."),
                 "largest rank": column.NumberColumn(help="Of a block."),
                 "global rank": column.NumberColumn(help="Of hybrid's first term."),
@@ -133,7 +129,7 @@ def _matrices(found: Extraction) -> None:
                 ),
             },
         )
-        st.dataframe(
+        answers.table(
             pd.DataFrame(
                 {
                     "tensor": list(found.skipped),
@@ -141,10 +137,8 @@ def _matrices(found: Extraction) -> None:
                     "why it has no adapter": list(found.skipped.values()),
                 }
             ),
-            hide_index=True,
-            width="stretch",
             key="left_out",
-            column_config={
+            columns={
                 "tensor": column.TextColumn(help="Name of the tensor in the file."),
                 "why it has no adapter": column.TextColumn(
                     help="It keeps the value of the base, so its change is lost."

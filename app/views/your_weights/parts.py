@@ -120,12 +120,10 @@ def downloads(pair: Pair, found: Survey, frame: pd.DataFrame, rank: int, blocks:
     """List what has no row; offer the survey as files, and the command line that makes them."""
     if found.skipped:
         with st.expander(f"{len(found.skipped)} tensors are not surveyed, and why"):
-            st.dataframe(
+            answers.table(
                 pd.DataFrame(list(found.skipped.items()), columns=["tensor", "reason"]),
-                hide_index=True,
-                width="stretch",
                 key="skipped",
-                column_config={
+                columns={
                     "tensor": st.column_config.TextColumn(help=COLUMN_HELP["name"]),
                     "reason": st.column_config.TextColumn(help=sentences.WHY_NOT),
                 },

@@ -336,7 +336,7 @@ error there.'
     won = marks[marks["mark"].isin(known)]
     if won.empty:
         return ""
-    first = won.loc[won["ratio"].idxmin()]
+    first = won.iloc[int(won["ratio"].to_numpy().argmin())]
     return (
         f"Blocks do better than plain LoRA on {len(won)} of {len(marks)} matrices, most in "
         f"{quoted(str(first['name']))}: {first['other']} has {percent(1 - float(first['ratio']))} "

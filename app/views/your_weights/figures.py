@@ -148,6 +148,17 @@ def structure_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
     return _finish(figure, marks, picked, (layers, kinds))
 
 
+def _factor(ratio: float) -> str:
+    """Return two digits, and three where they tell it from 1.
+
+    Examples
+    --------
+    >>> _factor(0.806), _factor(0.9936), _factor(2.48)
+    ('0.81', '0.994', '2.5')
+    """
+    return f"{ratio:.3g}" if abs(ratio - 1) < 0.1 else f"{ratio:.2g}"
+
+
 def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
     """Draw the error of the best family with blocks as a multiple of LoRA's, on a log scale."""
     layers, kinds, row, col = _places(marks)
@@ -157,7 +168,7 @@ def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
     limit = np.log2(LARGEST_RATIO)
     z[row, col] = np.clip(np.log2(np.maximum(ratios, 2.0**-40)), -limit, limit)
     text[row, col] = [
-        ("·" if mark == "unchanged" else "=") if np.isnan(r) else f"{r:.2g}"
+        ("·" if mark == "unchanged" else "=") if np.isnan(r) else _factor(r)
         for r, mark in zip(ratios, marks["mark"], strict=True)
     ]
     figure = go.Figure(

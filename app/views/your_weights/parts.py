@@ -51,12 +51,10 @@ def answer(found: Survey, moved: pd.DataFrame, rank: int, blocks: Blocks) -> Non
         st.warning(as_text(f"{note[:1].upper()}{note[1:]}."))
     if moved.empty:
         return
-    pooled = pooled_errors(moved)
-    st.markdown(
-        f"{sentences.where(moved)} {sentences.winner(pooled, rank, blocks)} "
-        f"{sentences.blocks_win(figures.marked(moved))}".rstrip(),
-        help=sentences.HOW_MEASURED,
-    )
+    leads = f"{sentences.winner(pooled_errors(moved), rank, blocks)}"
+    also = sentences.blocks_win(figures.marked(moved))
+    st.markdown(f"{leads} {also}".rstrip(), help=sentences.HOW_MEASURED)
+    st.markdown(sentences.where(moved), help=sentences.HOW_MOVED)
 
 
 def _pick(figure: str) -> None:

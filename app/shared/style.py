@@ -21,6 +21,8 @@ __all__ = [
     "VALUES",
     "Line",
     "fade",
+    "text_on",
+    "tint",
 ]
 
 
@@ -69,6 +71,34 @@ LENS_COLOURS: Mapping[str, str] = {
     "target": GREY,
     "primary": FAMILY_LINES["global"].colour.lower(),
 }
+
+
+def tint(colour: str, share: float) -> str:
+    """Return a share of a colour "#rrggbb" on white: the same, and as readable, in every theme.
+
+    Examples
+    --------
+    >>> tint("#0072B2", 1.0), tint("#0072B2", 0.2)
+    ('rgb(0,114,178)', 'rgb(204,227,240)')
+    """
+    parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    red, green, blue = (round(share * part + (1 - share) * 255) for part in parts)
+    return f"rgb({red},{green},{blue})"
+
+
+def text_on(colour: str) -> str:
+    """Return the dark or the light text that is easier to read on a colour "rgb(r,g,b)".
+
+    Examples
+    --------
+    >>> text_on("rgb(255,255,255)") == LENS_COLOURS["dark text"]
+    True
+    """
+    parts = np.array([int(part) for part in colour[4:-1].split(",")]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    # Where black and white have the same contrast (WCAG 2, relative luminance).
+    light = float(linear @ (0.2126, 0.7152, 0.0722)) < 0.179
+    return LENS_COLOURS["light text" if light else "dark text"]
 
 
 def fade(colour: str, share: float) -> str:

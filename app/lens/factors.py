@@ -1,23 +1,26 @@
 """The factors from which the browser rebuilds the pictures while the budget moves.
 
 They are drawn apart from the pictures, so that these come first. Streamlit sends data that the
-browser has already not again, as long as every run of the script draws it.
+browser has already not again, as long as every run of the script draws it. Those of other grids
+come one by one, when the browser is idle and asks for them: see `other_grids`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from app.lens.half import to_half
 from app.lens.payload import Arrays, payload
 from lolora_core.explore.budget_path import BudgetPath, path_winners
+from lolora_core.explore.path_blocks import PathBlocks
 from lolora_core.explore.path_factors import PathFactors
 
-__all__ = ["linked_factors", "pack_factors"]
+__all__ = ["linked_factors", "other_grids", "pack_factors"]
 
 _FOLDER = Path(__file__).parent
 _PARTS = ("linked_draw.js", "linked_factors.js", "linked_shelf.js")
@@ -31,6 +34,7 @@ def pack_factors(
     token: str,
     paths: Mapping[str, BudgetPath],
     factors: PathFactors,
+    blocks: PathBlocks,
     subtitles: Mapping[str, Sequence[str]],
 ) -> bytes:
     """Pack every budget of a target on a grid for the browser.
@@ -43,6 +47,8 @@ def pack_factors(
         By the name of the panel.
     factors : PathFactors
         Of these paths.
+    blocks : PathBlocks
+        Of the same.
     subtitles : mapping of str to sequence of str
         What stands over each panel at the equivalent ranks r = 0…R.
 
@@ -76,6 +82,13 @@ def pack_factors(
             }
             for grid, channels in factors.terms.items()
         ],
+        "cut": {
+            "rowEdges": blocks.grid.row_edges,
+            "colEdges": blocks.grid.col_edges,
+            "grid": grids[blocks.grid],
+            "own": [arrays.add(left.astype("<f4")) for left in blocks.own],
+            "whole": [_halves(np.sqrt(left), arrays) for left in blocks.whole],
+        },
         "families": {},
     }
     several = ~np.all(list(winners.values()), axis=0)
@@ -89,10 +102,16 @@ def pack_factors(
             "grid": grids[path.grid],
             "drawn": path.family.needs_spectra,
             "channels": [_changes(maps, arrays) for maps in path.rank_maps],
+            "errors": arrays.add(path.errors.astype("<f4")),
             "best": arrays.add((winners[name] & several).astype("u1")),
             "subtitles": words,
         }
     return payload(header, arrays)
+
+
+def _halves(values: np.ndarray, arrays: Arrays) -> dict[str, Any]:
+    half, exponent = to_half(values)
+    return arrays.add(half, exponent=exponent)
 
 
 def _changes(maps: np.ndarray, arrays: Arrays) -> dict[str, Any]:
@@ -110,3 +129,22 @@ def _changes(maps: np.ndarray, arrays: Arrays) -> dict[str, Any]:
 def linked_factors(data: bytes, *, key: str) -> None:
     """Give the browser what `pack_factors` packed; it has no face."""
     _COMPONENT(key=key, data=data)
+
+
+@st.fragment
+def other_grids(answer: Callable[[str], bytes | None], *, key: str) -> None:
+    """Give the browser the factors of another grid, each time that it asks for some.
+
+    It asks when the visitor does nothing, so that they are there when the grid is moved. Only this
+    fragment runs then, and not at all where nobody looks.
+
+    Parameters
+    ----------
+    answer : callable
+        From the token of a `Stop` to the bytes of `pack_factors`; None where there are none.
+    key : str
+    """
+    asked = _COMPONENT(key=key, on_asked_change=lambda: None).asked
+    data = answer(asked) if asked else None
+    if data:
+        linked_factors(data, key=f"{key}_given")

@@ -39,35 +39,6 @@ function pickBlock(state, row, col, delay) {
   }, delay);
 }
 
-function moveBlock(state, down, right) {
-  const { header, rows, cols, view } = state;
-  const [row, col] = state.selected || [0, 0];
-  const moved = (index, step, edges) => clamp(index + step, 0, edges.length - 2);
-  const next = state.selected
-    ? [moved(row, down, header.rowEdges), moved(col, right, header.colEdges)] : [0, 0];
-  const middle = (edges, k, size) => (edges[k] + edges[k + 1]) / 2 / size;
-  const fx = middle(header.colEdges, next[1], cols);
-  const fy = middle(header.rowEdges, next[0], rows);
-  const visible = (f, start) => f >= start && f <= start + 1 / view.zoom;
-  if (!visible(fx, view.u) || !visible(fy, view.v)) {
-    setView(state, { zoom: view.zoom, u: fx - 0.5 / view.zoom, v: fy - 0.5 / view.zoom });
-  }
-  pickBlock(state, ...next, 120);
-}
-
-function onKey(state, event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || !state.box) return;
-  const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-  const middleZoom = (factor) =>
-    setView(state, zoomAbout(state.view, factor, 0.5, 0.5, state.mostZoom));
-  if (moves[event.key]) moveBlock(state, ...moves[event.key]);
-  else if (event.key === "+" || event.key === "=") middleZoom(1.5);
-  else if (event.key === "-") middleZoom(1 / 1.5);
-  else if (event.key === "Escape" && state.view.zoom > 1) setView(state, { zoom: 1, u: 0, v: 0 });
-  else return;
-  event.preventDefault();
-}
-
 // The pointer's place inside the picture it is over, or null.
 function placeOf(state, event) {
   const picture = event.target.closest(".picture");
@@ -88,6 +59,7 @@ function pinchOf({ pointers, box }) {
 
 function onMove(state, event) {
   const place = placeOf(state, event);
+  state.byKeys = false;
   if (!place) return setHover(state, null);
   if (event.buttons === 0) {
     // The button was released outside.
@@ -135,13 +107,13 @@ function onDown(state, event) {
 function onUp(state, event) {
   const known = state.pointers.delete(event.pointerId);
   const place = placeOf(state, event);
-  const { gesture, header } = state;
+  const { gesture, cut } = state;
   if (known && state.pointers.size === 0) state.gesture = null;
   if (!known || !gesture || gesture.moved || !place || event.type !== "pointerup") return;
   const cell = cellAt(state.box, state.view, state.rows, state.cols, place.x, place.y);
   if (!cell) return;
   setHover(state, cell);
-  pickBlock(state, blockOf(header.rowEdges, cell.row), blockOf(header.colEdges, cell.col), 0);
+  pickBlock(state, blockOf(cut.rowEdges, cell.row), blockOf(cut.colEdges, cell.col), 0);
 }
 
 function zoomAtPointer(state, event, factor) {
@@ -165,14 +137,15 @@ function connect(state) {
     larger.setAttribute("aria-pressed", String(state.larger));
     schedule(state, "all");
   });
-  pictures.addEventListener("keydown", (event) => onKey(state, event));
+  connectCursor(state);
+  connectSwipe(state);
   pictures.addEventListener("pointermove", (event) => onMove(state, event));
   pictures.addEventListener("pointerdown", (event) => onDown(state, event));
   pictures.addEventListener("pointerup", (event) => onUp(state, event));
   pictures.addEventListener("pointercancel", (event) => onUp(state, event));
   pictures.addEventListener("pointerleave", (event) => {
     // A lifted finger leaves too, and then the reading should stay.
-    if (event.pointerType !== "touch") setHover(state, null);
+    if (event.pointerType !== "touch" && !state.byKeys) setHover(state, null);
   });
   pictures.addEventListener("dblclick", (event) => zoomAtPointer(state, event, 2));
   pictures.addEventListener("wheel", (event) => {

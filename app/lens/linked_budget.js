@@ -1,4 +1,5 @@
 // The handle of the budget: what it says, when it moves the pictures, when it asks the server.
+// The pictures follow it, and the handle of the grid, here.
 
 const RUN_SECONDS = 10;
 const MOVING_KEYS = new Set([
@@ -12,7 +13,7 @@ function receiveBudget(state) {
   const { parts } = state;
   state.budgetRow.hidden = !budget;
   if (!budget) return;
-  state.factors = shelf().held.get(budget.factors) || null;
+  receiveGrid(state);
   parts.budget.min = budget.lowest;
   parts.budget.max = endOf(state);
   setText(parts.budgetLabel, budget.label);
@@ -32,13 +33,16 @@ function follow(state) {
     advance(state, atRank(state, state.wanted), Infinity);
     showBudget(state);
   } else drawRankMaps(state);
+  drawCurve(state);
   describeWaiting(state);
   scheduleScrub(state);
 }
 
-// Whether the budget is not that of the server's pictures, or may soon not be.
+// Whether budget or grid are not those of the server's pictures, or may soon not be.
 function isAway(state) {
-  return state.held || Boolean(state.play) || state.wanted !== state.header.budget.rank;
+  const { budget } = state.header;
+  return state.held || state.gridHeld || Boolean(state.play) || state.wanted !== budget.rank
+    || state.grid !== budget.grid;
 }
 
 // The equivalent rank of what is on the screen.
@@ -53,7 +57,7 @@ function endOf(state) {
 }
 
 function markScrub(state) {
-  state.root.dataset.scrub = canScrub(state) ? state.header.budget.factors : "";
+  state.root.dataset.scrub = canScrub(state) ? state.factors.token : "";
 }
 
 function describeBudget(state) {
@@ -64,23 +68,29 @@ function describeBudget(state) {
   parts.budget.setAttribute("aria-valuetext", text);
   setText(parts.budgetText, text);
   setText(parts.play, state.play ? "Pause" : "Play");
+  describeGrid(state);
 }
 
 // Paint the arrays that move, and say their errors, ranks and parameters.
 function showBudget(state) {
   const { header, factors, live } = state;
   state.moved = true;
+  setCut(state, factors.cut);
+  const byBlock = header.view === "blocks" || header.showBlockErrors;
   // Which family is best is not known while one of them waits.
   const all = state.panels.every((panel) => !panel.error || factors.families[panel.name]);
   for (const panel of state.panels) {
     const family = factors.families[panel.name];
     setText(panel.best, family && all && family.best[live.rank] ? "best" : "");
-    if (!panel.error || !family) continue;
-    panel.live = live.errors[panel.name];
-    if (header.view === "blocks" || header.showBlockErrors) measureBlocks(state, panel);
-    paintPanel(state, panel);
+    if (!family) continue;
+    setText(panel.message, "");
     setText(panel.subtitle, family.subtitles[live.rank]);
+    if (byBlock && !canMeasure(state, panel.name)) continue;
+    panel.live = live.errors[panel.name];
+    if (byBlock) measureBlocks(state, panel);
+    paintPanel(state, panel);
     describeOutside(panel);
+    namePicture(state, panel);
   }
   if (header.showBlockErrors) findLargestBlock(state);
   drawRankMaps(state);
@@ -90,6 +100,7 @@ function showBudget(state) {
 function settle(state) {
   if (!state.moved) return;
   state.moved = false;
+  setCut(state, state.header);
   for (const panel of state.panels) {
     panel.live = null;
     panel.blocks = panel.served;
@@ -101,13 +112,15 @@ function settle(state) {
   showReadings(state);
 }
 
-// Pictures that cannot follow are dimmed while another budget is asked for than theirs.
+// Pictures that cannot follow are dimmed while something else is asked for than they show.
 function describeWaiting(state) {
-  const away = state.wanted !== state.header.budget.rank;
-  const moving = canScrub(state);
+  const { budget } = state.header;
+  const away = state.wanted !== budget.rank || state.grid !== budget.grid;
+  const byBlock = state.header.view === "blocks" || state.header.showBlockErrors;
   for (const panel of state.panels) {
-    const waits = away && Boolean(panel.error)
-      && !(moving && state.factors.families[panel.name]);
+    const follows = canScrub(state) && state.factors.families[panel.name]
+      && (!byBlock || canMeasure(state, panel.name));
+    const waits = away && Boolean(panel.error) && !follows;
     panel.figure.classList.toggle("waiting", waits);
     if (waits) setText(panel.foot, "follows on release");
     else describeOutside(panel);
@@ -126,6 +139,7 @@ function scrub(state) {
   const over = state.play && stepPlay(state);
   describeBudget(state);
   describeWaiting(state);
+  drawCurve(state);
   if (canScrub(state)) scrubFamilies(state);
   state.root.dataset.scrubMs = (performance.now() - started).toFixed(2);
   if (over) release(state);
@@ -135,15 +149,19 @@ function scrub(state) {
 function scrubFamilies(state) {
   const wanted = atRank(state, state.wanted);
   const away = isAway(state);
+  const other = !state.live || state.live.factors !== state.factors;
   // At rest the arrays catch up unseen; those that are taken up before that are so at once.
-  const moved = advance(state, wanted, away && !state.moved ? Infinity : TERM_TIME);
-  if (away && (moved || !state.moved)) {
+  const moved = advance(state, wanted, away && (other || !state.moved) ? Infinity : TERM_TIME);
+  if (away && (moved || other || !state.moved)) {
+    const { cut } = state;
     showBudget(state);
-    drawFamilies(state);
+    if (state.cut === cut) drawFamilies(state);
+    else drawAll(state);
     showReadings(state);
   } else if (!away && state.live.rank === wanted) settle(state);
   if (state.live.rank !== wanted) scheduleScrub(state);
   state.root.dataset.scrubbed = String(shownRank(state));
+  state.root.dataset.cut = state.moved ? state.grid : state.header.budget.grid;
 }
 
 // With the wish for less motion, ten steps of a second each. Returns whether the end is reached.
@@ -177,6 +195,7 @@ function release(state) {
   const { wanted } = state;
   describeBudget(state);
   setText(state.parts.announce, state.parts.budgetText.textContent);
+  scheduleAsk(state);
   if (wanted === state.sent) {
     scheduleScrub(state);
     return;
@@ -186,40 +205,56 @@ function release(state) {
   state.setStateValue("budget", { rank: wanted, count: state.releases });
 }
 
-function connectBudget(state) {
-  const { budget, play } = state.parts;
-  budget.addEventListener("input", () => {
-    state.held = true;
-    state.play = null;
-    state.paused = false;
-    state.wanted = Number(budget.value);
-    scheduleScrub(state);
+function moveBudget(state, rank) {
+  state.held = true;
+  state.play = null;
+  state.paused = false;
+  state.wanted = rank;
+  scheduleScrub(state);
+}
+
+// A handle: `move` at every step, `done` once when it is let go.
+function connectHandle(input, move, done) {
+  let held = false;
+  let keys = false;
+  const letGo = () => {
+    keys = false;
+    if (!held) return;
+    held = false;
+    done();
+  };
+  input.addEventListener("input", () => {
+    held = true;
+    move(Number(input.value));
   });
   // A key reports a change at every repeat; the act ends when it is let go.
-  budget.addEventListener("keydown", (event) => {
-    if (MOVING_KEYS.has(event.key)) state.keys = true;
+  input.addEventListener("keydown", (event) => {
+    if (MOVING_KEYS.has(event.key)) keys = true;
   });
-  const letGo = () => {
-    if (!state.keys) return;
-    state.keys = false;
-    if (state.held) release(state);
-  };
-  budget.addEventListener("keyup", letGo);
-  budget.addEventListener("blur", letGo);
-  budget.addEventListener("change", () => {
-    if (!state.keys) release(state);
+  input.addEventListener("keyup", letGo);
+  input.addEventListener("blur", letGo);
+  input.addEventListener("change", () => {
+    if (!keys) letGo();
   });
   // Back where it was taken up, a handle reports no change.
-  budget.addEventListener("pointerup", () => {
-    if (state.held && state.wanted === state.sent) release(state);
-  });
+  input.addEventListener("pointerup", letGo);
+}
+
+function connectBudget(state) {
+  const { budget, grid, play } = state.parts;
+  connectHandle(budget, (rank) => moveBudget(state, rank), () => release(state));
+  connectHandle(grid, (at) => moveGrid(state, at), () => releaseGrid(state));
   play.addEventListener("click", () => togglePlay(state));
+  connectCurve(state);
   state.factorsCame = (token) => {
-    if (!state.header || !state.header.budget || state.header.budget.factors !== token) return;
-    state.factors = shelf().held.get(token);
+    if (!state.header || !state.header.budget) return;
+    scheduleAsk(state);
+    if (stopOf(state).factors !== token) return;
+    takeFactors(state);
     state.parts.budget.max = endOf(state);
     markScrub(state);
     drawRankMaps(state);
+    drawCurve(state);
     scheduleScrub(state);
   };
 }

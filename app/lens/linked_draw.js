@@ -61,8 +61,10 @@ function levelOf(value, low, high, flat) {
 function paintScalar(values, pixels, lut, low, high, flat) {
   let outside = 0;
   if (!(high > low)) {
-    pixels.fill(lut[flat]);
-    for (let i = 0; i < values.length; i++) if (values[i] !== low) outside++;
+    for (let i = 0; i < values.length; i++) {
+      if (values[i] !== low) outside++;
+      pixels[i] = lut[values[i] === low ? flat : values[i] < low ? 0 : LEVELS - 1];
+    }
     return outside / values.length;
   }
   const gain = 255 / (high - low);
@@ -133,12 +135,13 @@ function spreadBlocks(blocks, rowIndex, colIndex, scratch) {
   return values;
 }
 
-// Fewest rows first, then as even as possible: six pictures go 3 + 3, not 5 + 1.
+// Pictures of about 320 pixels, so that detail shows, but three in a row where that leaves them
+// 170, and two on a phone. Rows are as even as possible: six go 3 + 3, not 5 + 1.
 function columnsFor(width, count, gap, larger) {
-  const least = width < 560 ? 140 : 180;
-  const most = Math.max(1, Math.min(count, Math.floor((width + gap) / (least + gap))));
+  const fit = (least) => Math.floor((width + gap) / (least + gap));
+  const most = clamp(Math.max(fit(320), Math.min(3, fit(170)), Math.min(2, fit(140))), 1, count);
   const columns = Math.ceil(count / Math.ceil(count / most));
-  return larger ? Math.ceil(columns / 2) : columns;
+  return larger ? Math.max(1, columns - 1) : columns;
 }
 
 // The box is never flatter than 1:4 nor taller than 2:1. A longer matrix is letterboxed inside,

@@ -2,23 +2,31 @@
 
 // Two components hand them on, and each may be a module of its own.
 const SHELF = Symbol.for("linked factors");
-const MOST_HELD = 3;
+// Bytes as they came; the oldest go first.
+const MOST_HELD = 24e6;
 
 function shelf() {
-  window[SHELF] = window[SHELF] || { held: new Map(), waiting: new Set() };
+  window[SHELF] = window[SHELF] || { held: new Map(), waiting: new Set(), ask: null };
   return window[SHELF];
 }
 
 function shelve(bytes) {
   const { held, waiting } = shelf();
   const { header, read } = parsePayload(bytes);
-  if (held.has(header.token)) return;
-  held.set(header.token, decodeFactors(header, read));
-  if (held.size > MOST_HELD) held.delete(held.keys().next().value);
+  const found = held.get(header.token) || decodeFactors(header, read, bytes.byteLength);
+  held.delete(header.token);
+  held.set(header.token, found);
+  let size = 0;
+  for (const factors of held.values()) size += factors.size;
+  for (const [token, factors] of held) {
+    if (size <= MOST_HELD) break;
+    held.delete(token);
+    size -= factors.size;
+  }
   for (const tell of waiting) tell(header.token);
 }
 
-function decodeFactors(header, read) {
+function decodeFactors(header, read, size) {
   const grids = header.grids.map((grid) => ({
     rowEdges: grid.rowEdges,
     colEdges: grid.colEdges,
@@ -33,12 +41,29 @@ function decodeFactors(header, read) {
     families[name] = {
       grid,
       maps,
+      onCut: family.grid === header.cut.grid,
       drawn: family.drawn,
+      errors: read(family.errors),
       best: read(family.best),
       subtitles: family.subtitles,
     };
   }
-  return { highest: header.highest, rowEdges: header.rowEdges, colEdges: header.colEdges, families };
+  const { token, highest, rowEdges, colEdges, cut } = header;
+  return {
+    token, size, highest, rowEdges, colEdges, families,
+    cut: { rowEdges: cut.rowEdges, colEdges: cut.colEdges },
+    own: cut.own.map((left, c) => ({
+      left: read(left), starts: startsOf(read(header.grids[cut.grid].channels[c].depths)),
+    })),
+    whole: cut.whole.map((entry) => decodeHalf(read(entry), entry.exponent)),
+  };
+}
+
+// Where the energies of each block begin: of depth + 1 ranks.
+function startsOf(depths) {
+  const starts = new Uint32Array(depths.length);
+  for (let b = 1; b < depths.length; b++) starts[b] = starts[b - 1] + depths[b - 1] + 1;
+  return starts;
 }
 
 // Each term as floats, its left vector times its scale, and where the terms of each block begin.

@@ -14,7 +14,8 @@ function layout(state) {
   state.ratio = ratio;
   const columns = columnsFor(width, panels.length, GAP, state.larger);
   state.parts.larger.hidden = columnsFor(width, panels.length, GAP, false) === 1;
-  const across = Math.min(Math.floor((width - GAP * (columns - 1)) / columns), 560);
+  const most = state.larger ? 1120 : 560;
+  const across = Math.min(Math.floor((width - GAP * (columns - 1)) / columns), most);
   state.box = boxFor(across, rows, cols);
   state.mostZoom = Math.max(4, 40 / Math.min(state.box.w / cols, state.box.h / rows));
   state.view = clampView(state.view, state.mostZoom);
@@ -28,16 +29,17 @@ function layout(state) {
       canvas.height = Math.round(state.box.height * ratio);
     }
   }
+  placeDividers(state);
   return true;
 }
 
 function drawAll(state) {
   if (!state.header || !layout(state)) return;
   const started = performance.now();
-  const { header, box, view, rows, cols } = state;
+  const { cut, box, view, rows, cols } = state;
   const map = mapping(box, view, rows, cols);
   const least = (edges) => Math.min(...edges.slice(1).map((edge, i) => edge - edges[i]));
-  state.unit = Math.min(least(header.rowEdges) * map.sy, least(header.colEdges) * map.sx);
+  state.unit = Math.min(least(cut.rowEdges) * map.sy, least(cut.colEdges) * map.sx);
   state.gridDrawn = state.unit >= 4;
   for (const panel of state.panels) drawBase(state, panel, map);
   drawOverlays(state);
@@ -63,34 +65,39 @@ function pen(state, canvas) {
 }
 
 function drawBase(state, panel, map) {
-  const { header, box, view, rows, cols } = state;
+  const { header } = state;
   const context = pen(state, panel.base);
   const isTarget = !panel.name;
-  if (isTarget || panel.error) {
+  if (hasPicture(panel)) {
     const shrunk = Math.min(map.sx, map.sy) * state.ratio < 1;
     context.imageSmoothingEnabled = shrunk;
     context.imageSmoothingQuality = "high";
-    const { width, height } = panel.source;
-    context.drawImage(panel.source, view.u * width, view.v * height, width / view.zoom,
-      height / view.zoom, box.x, box.y, box.w, box.h);
+    drawSource(state, panel.source, context);
     if (header.showGrid && state.gridDrawn) drawGrid(state, context, map);
     if (!isTarget && panel.blocks) {
       if (header.showBlockErrors) drawSquares(state, panel, context, map);
       else if (header.view === "blocks") drawNumbers(state, panel, context, map);
     }
+    if (!isTarget) drawSwiped(state, context);
   }
   context.restore();
 }
 
+function drawSource({ box, view }, source, context) {
+  const { width, height } = source;
+  context.drawImage(source, view.u * width, view.v * height, width / view.zoom,
+    height / view.zoom, box.x, box.y, box.w, box.h);
+}
+
 function drawGrid(state, context, map) {
-  const { header, box, ratio } = state;
+  const { cut, box, ratio } = state;
   const snap = (value) => (Math.round(value * ratio) + 0.5) / ratio;
   const lines = new Path2D();
-  for (const edge of header.colEdges.slice(1, -1)) {
+  for (const edge of cut.colEdges.slice(1, -1)) {
     lines.moveTo(snap(map.x(edge)), box.y);
     lines.lineTo(snap(map.x(edge)), box.y + box.h);
   }
-  for (const edge of header.rowEdges.slice(1, -1)) {
+  for (const edge of cut.rowEdges.slice(1, -1)) {
     lines.moveTo(box.x, snap(map.y(edge)));
     lines.lineTo(box.x + box.w, snap(map.y(edge)));
   }
@@ -109,7 +116,7 @@ function strokeTwice(context, path, halo, haloWidth, colour, width) {
 
 // Calls visit(value, x, y, width, height) for every block that can be seen.
 function eachBlock(state, panel, map, visit) {
-  const { rowEdges, colEdges } = state.header;
+  const { rowEdges, colEdges } = state.cut;
   for (let i = 0; i + 1 < rowEdges.length; i++) {
     const y = map.y(rowEdges[i]);
     const height = map.y(rowEdges[i + 1]) - y;
@@ -155,18 +162,18 @@ function drawNumbers(state, panel, context, map) {
 }
 
 function drawOverlays(state) {
-  const { box, view, rows, cols, header, hover, selected } = state;
+  const { box, view, rows, cols, header, cut, hover, selected } = state;
   const map = mapping(box, view, rows, cols);
   for (const panel of state.panels) {
     const context = pen(state, panel.overlay);
-    if (!panel.name || panel.error) {
-      if (selected && selected[0] + 1 < header.rowEdges.length
-        && selected[1] + 1 < header.colEdges.length) {
-        const x = map.x(header.colEdges[selected[1]]);
-        const y = map.y(header.rowEdges[selected[0]]);
+    if (hasPicture(panel)) {
+      if (selected && selected[0] + 1 < cut.rowEdges.length
+        && selected[1] + 1 < cut.colEdges.length) {
+        const x = map.x(cut.colEdges[selected[1]]);
+        const y = map.y(cut.rowEdges[selected[0]]);
         const frame = new Path2D();
-        frame.rect(x + 1, y + 1, map.x(header.colEdges[selected[1] + 1]) - x - 2,
-          map.y(header.rowEdges[selected[0] + 1]) - y - 2);
+        frame.rect(x + 1, y + 1, map.x(cut.colEdges[selected[1] + 1]) - x - 2,
+          map.y(cut.rowEdges[selected[0] + 1]) - y - 2);
         context.lineJoin = "round";
         strokeTwice(context, frame, "rgba(0,0,0,0.85)", 5, "#ffffff", 3.4);
         context.strokeStyle = state.primary;

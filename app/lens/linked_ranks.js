@@ -2,8 +2,7 @@
 
 function buildRankMaps(state) {
   const { factors, parts } = state;
-  const names = factors
-    ? Object.keys(factors.families).filter((name) => factors.families[name].drawn) : [];
+  const names = Object.keys(factors.families).filter((name) => factors.families[name].drawn);
   state.rankMaps = names.map((name) => {
     const { grid } = factors.families[name];
     const canvas = element("canvas", "rank-map", {
@@ -20,11 +19,11 @@ function buildRankMaps(state) {
 
 // From 0 to the largest rank of the map at this budget; of three channels the mean.
 function drawRankMaps(state) {
+  if (!state.factors) return;
   if (state.rankMapsOf !== state.factors) {
     state.rankMapsOf = state.factors;
     buildRankMaps(state);
   }
-  if (!state.factors) return;
   const shown = shownRank(state);
   for (const { name, canvas, image, pixels } of state.rankMaps) {
     const { maps } = state.factors.families[name];

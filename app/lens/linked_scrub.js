@@ -4,13 +4,12 @@
 const TERM_TIME = 7;
 // Equivalent ranks that are taken together: a block's entries are then read once for several.
 const STRIDE = 4;
+// Grids whose arrays are kept.
+const MOST_LIVES = 8;
 
-// Whether what is shown can follow: block errors need every cell, and windows have only means.
+// Whether what is shown can follow.
 function canScrub(state) {
-  const { factors, header } = state;
-  if (!factors || !header.budget) return false;
-  const fine = factors.rowEdges.length > state.rows && factors.colEdges.length > state.cols;
-  return fine || (header.view !== "blocks" && !header.showBlockErrors);
+  return Boolean(state.factors && state.header.budget);
 }
 
 function atRank(state, rank) {
@@ -19,24 +18,41 @@ function atRank(state, rank) {
 
 // The arrays that move: W − Ŵ of every family, from W itself at rank 0, cell by cell or as means
 // over windows. The server's residuals are in float16: one of a small budget would be too coarse
-// for the small errors of a large one.
+// for the small errors of a large one. Those of other grids are kept, for the way back.
 function startMoving(state) {
-  const { factors, rows, cols, channels } = state;
-  const { rowEdges, colEdges } = factors;
-  const fine = rowEdges.length > rows && colEdges.length > cols;
-  const target = fine
-    ? state.target : windowMeans(state.target, cols, channels, rowEdges, colEdges);
-  state.live = {
-    factors,
-    target,
-    rank: 0,
-    rows: rowEdges.length - 1,
-    cols: colEdges.length - 1,
-    rowOf: fine ? null : indexOfEdges(rowEdges),
-    colOf: fine ? null : indexOfEdges(colEdges),
-    errors: Object.fromEntries(
-      Object.keys(factors.families).map((name) => [name, target.slice()])),
-  };
+  const { factors, rows, cols, channels, lives, live: last } = state;
+  if (!lives.has(factors)) {
+    const { rowEdges, colEdges } = factors;
+    const fine = rowEdges.length > rows && colEdges.length > cols;
+    const target = fine
+      ? state.target : windowMeans(state.target, cols, channels, rowEdges, colEdges);
+    const live = {
+      factors, target, rank: 0,
+      rows: rowEdges.length - 1,
+      cols: colEdges.length - 1,
+      rowOf: fine ? null : indexOfEdges(rowEdges),
+      colOf: fine ? null : indexOfEdges(colEdges),
+      errors: {},
+      ranks: {},
+    };
+    for (const [name, family] of Object.entries(factors.families)) {
+      // A fit of the whole matrix is the same on every grid, and takes longest to build.
+      const same = last && last.errors[name] && spansWhole(family)
+        && spansWhole(last.factors.families[name]) && sameWindows(last.factors, factors);
+      live.errors[name] = (same ? last.errors[name] : target).slice();
+      live.ranks[name] = same ? last.ranks[name] : 0;
+    }
+    lives.set(factors, live);
+    if (lives.size > MOST_LIVES) lives.delete(lives.keys().next().value);
+  }
+  state.live = lives.get(factors);
+}
+
+const spansWhole = ({ grid }) => grid.rowEdges.length === 2 && grid.colEdges.length === 2;
+
+function sameWindows(one, other) {
+  const same = (a, b) => a.length === b.length && a.every((edge, k) => edge === b[k]);
+  return same(one.rowEdges, other.rowEdges) && same(one.colEdges, other.colEdges);
 }
 
 function windowMeans(values, cols, channels, rowEdges, colEdges) {
@@ -64,16 +80,23 @@ function advance(state, wanted, time) {
   const { factors, channels } = state;
   if (!state.live || state.live.factors !== factors) startMoving(state);
   const { live } = state;
-  if (live.rank === wanted) return false;
+  const late = Object.keys(live.errors).filter((name) => live.ranks[name] !== wanted);
+  if (!late.length) {
+    live.rank = wanted;
+    return false;
+  }
   const end = performance.now() + time;
   do {
-    const next = live.rank + clamp(wanted - live.rank, -STRIDE, STRIDE);
-    for (const [name, error] of Object.entries(live.errors)) {
+    for (const name of late) {
+      const from = live.ranks[name];
+      const next = from + clamp(wanted - from, -STRIDE, STRIDE);
       for (let c = 0; c < channels; c++) {
-        moveChannel(error, live.cols, channels, c, factors.families[name], live.rank, next);
+        moveChannel(
+          live.errors[name], live.cols, channels, c, factors.families[name], from, next);
       }
+      live.ranks[name] = next;
     }
-    live.rank = next;
+    live.rank = live.ranks[late.find((name) => live.ranks[name] !== wanted) || late[0]];
   } while (live.rank !== wanted && performance.now() < end);
   return true;
 }
@@ -108,13 +131,42 @@ function moveChannel(error, cols, channels, channel, { grid, maps }, from, to) {
   }
 }
 
-// ‖block of W − Ŵ‖ / ‖W‖ of what is shown now.
+// Whether the error of every block is known while a family moves.
+function canMeasure(state, name) {
+  const { factors } = state;
+  const fine = factors.rowEdges.length > state.rows && factors.colEdges.length > state.cols;
+  return fine || factors.families[name].onCut || factors.whole.length > 0;
+}
+
+// ‖block of W − Ŵ‖ / ‖W‖ of what is shown now: from singular values where the family uses these
+// blocks, else from its cells, and where windows have only their means, from a table.
 function measureBlocks(state, panel) {
-  const { header, cols, channels, target } = state;
-  const { rowEdges, colEdges } = header;
-  const across = colEdges.length - 1;
+  const { factors, live, cut, channels } = state;
+  const blocks = (cut.rowEdges.length - 1) * (cut.colEdges.length - 1);
   // The server's own values are needed again when the budget is back.
-  if (panel.blocks === panel.served) panel.blocks = panel.served.slice();
+  if (panel.blocks === panel.served || panel.blocks.length !== blocks) {
+    panel.blocks = new Float32Array(blocks);
+  }
+  const { onCut, maps } = factors.families[panel.name];
+  if (!onCut && !factors.whole.length) {
+    measureCells(state, panel);
+    return;
+  }
+  for (let b = 0; b < blocks; b++) {
+    let sum = 0;
+    for (let c = 0; c < channels; c++) {
+      if (onCut) {
+        const { left, starts } = factors.own[c];
+        sum += left[starts[b] + maps[c][live.rank * blocks + b]];
+      } else sum += factors.whole[c][maps[c][live.rank] * blocks + b] ** 2;
+    }
+    panel.blocks[b] = Math.sqrt(sum);
+  }
+}
+
+function measureCells(state, panel) {
+  const { cut: { rowEdges, colEdges }, cols, channels, target } = state;
+  const across = colEdges.length - 1;
   state.norm = state.norm || Math.sqrt(target.reduce((sum, x) => sum + x * x, 0)) || 1;
   for (let i = 0; i + 1 < rowEdges.length; i++) {
     for (let j = 0; j < across; j++) {

@@ -26,11 +26,19 @@ _PARTS = (
     "linked_factors.js",
     "linked_scrub.js",
     "linked_ranks.js",
+    "linked_curve.js",
+    "linked_grids.js",
     "linked_budget.js",
+    "linked_swipe.js",
+    "linked_cursor.js",
     "linked_acts.js",
+    "linked_words.js",
+    "linked_parts.js",
     "linked_view.js",
 )
-_PANEL_WORDS = ("name", "title", "subtitle", "colour", "message", "best")
+_PANEL_WORDS = ("name", "title", "subtitle", "colour", "dash", "message", "best")
+#: What the browser tells of: the latest pick, and the latest release of each handle.
+_STATES = ("block", "budget", "grid")
 _COMPONENT = st.components.v2.component(
     "linked_view",
     css=(_FOLDER / "linked_view.css").read_text(encoding="utf-8"),
@@ -50,6 +58,7 @@ class Panel:
     block_errors: np.ndarray | None = None
     message: str = ""
     best: bool = False
+    dash: str = "solid"  # of its curve, by plotly's name
 
 
 def _checked(name: str, array: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -69,15 +78,29 @@ def _checked_edges(name: str, edges: Sequence[int], size: int) -> list[int]:
     return found
 
 
+class Stop(TypedDict):
+    """A grid that the second handle stops at."""
+
+    label: str
+    rows: int
+    cols: int
+    factors: str  # token of the `pack_factors` of the same target on this grid
+
+
 class Budget(TypedDict):
-    """The handle that moves the budget in the browser, in steps of one equivalent rank."""
+    """The handle that moves the budget in the browser, in steps of one equivalent rank.
+
+    A second one moves the grid from stop to stop.
+    """
 
     rank: int  # of the panels
     lowest: int
     highest: int
     label: str
     parameters: int  # of one rank
-    factors: str  # token of the `pack_factors` that belong to the panels
+    grid: str  # label of the stop that the panels are of
+    grid_label: str
+    stops: Sequence[Stop]  # from coarse to fine
 
 
 class Content(TypedDict):
@@ -99,12 +122,12 @@ class Content(TypedDict):
     budget: NotRequired[Budget]  # without it the pictures have no handle
 
 
-def pack(content: Content, picks: int = 0, releases: int = 0) -> bytes:
+def pack(content: Content, picks: int = 0, releases: int = 0, cuts: int = 0) -> bytes:
     """Pack one state of the pictures for the browser.
 
     ``picks`` is the number of the latest pick that ``selected`` takes into account, ``releases``
-    that of the latest release of the handle that ``budget`` does. The browser ignores a
-    ``selected`` and a ``rank`` that are older than what the visitor has done since.
+    and ``cuts`` those of the latest releases of the two handles that ``budget`` does. The browser
+    ignores what is older than what the visitor has done since.
     """
     target, view, selected = content["target"], content["view"], content["selected"]
     _checked("target", target)
@@ -130,6 +153,8 @@ def pack(content: Content, picks: int = 0, releases: int = 0) -> bytes:
         raise ValueError(
             f"rank is {budget['rank']}; allowed are {budget['lowest']} to {budget['highest']}"
         )
+    if budget and budget["grid"] not in [stop["label"] for stop in budget["stops"]]:
+        raise ValueError(f"grid is {budget['grid']}; it must be one of the stops")
 
     arrays = Arrays()
     with np.errstate(over="ignore"):
@@ -164,7 +189,7 @@ def pack(content: Content, picks: int = 0, releases: int = 0) -> bytes:
         "showBlockErrors": bool(content["show_block_errors"]),
         "selected": selected and [int(index) for index in selected],
         "picks": picks,
-        "budget": budget and {**budget, "releases": releases},
+        "budget": budget and {**budget, "releases": releases, "cuts": cuts},
     }
     header["token"] = hashlib.sha256(json.dumps(header).encode()).hexdigest()[:16]
     return payload(header, arrays)
@@ -175,6 +200,7 @@ def linked_view(
     key: str,
     on_pick: Callable[[], None],
     on_release: Callable[[], None] = lambda: None,
+    on_cut: Callable[[], None] = lambda: None,
     **content: Unpack[Content],
 ) -> Any:
     """Draw the target and one panel per family, linked.
@@ -188,6 +214,8 @@ def linked_view(
     on_release
         Called before the rerun that a release of the budget's handle causes;
         ``widget_value(key)["budget"]["rank"]`` then holds the equivalent rank.
+    on_cut
+        The same of the grid's handle; ``widget_value(key)["grid"]`` holds ``rows`` and ``cols``.
     **content
         What to show: the fields of :class:`Content`.
 
@@ -198,11 +226,12 @@ def linked_view(
         count rises with every pick, so picking the same block again is seen as a change.
     """
     held = widget_value(key) or {}
-    counts = [int((held.get(name) or {}).get("count", 0)) for name in ("block", "budget")]
+    counts = [int((held.get(name) or {}).get("count", 0)) for name in _STATES]
     return _COMPONENT(
         key=key,
         data=pack(content, *counts),
-        default={"block": None, "budget": None},
+        default=dict.fromkeys(_STATES),
         on_block_change=on_pick,
         on_budget_change=on_release,
+        on_grid_change=on_cut,
     )

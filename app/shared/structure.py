@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from itertools import accumulate
 
+from app.shared.style import GREY
 from lolora_core.blocks.approximation import Approximation
 from lolora_core.blocks.grid import Grid
 from lolora_core.blocks.rank_maps import RankMap
 
-__all__ = ["drawing", "extent"]
+__all__ = ["drawing", "longest_side"]
 
 #: Between two terms, as a share of the drawing's height.
 _GAP = 0.12
@@ -31,19 +31,17 @@ def _terms(found: Approximation) -> Sequence[tuple[Grid, RankMap]]:
     return found.terms or ((found.grid, found.rank_map),)
 
 
-def extent(found: Approximation) -> tuple[float, float]:
-    """Return width and height of the drawing, in entries of the matrix.
+def longest_side(found: Approximation) -> int:
+    """Return the longest side of any of its terms as drawn, in entries of the matrix.
 
     Examples
     --------
     >>> import numpy as np
     >>> from lolora_core import approximate
-    >>> extent(approximate(np.eye(8), "localized", budget=32, grid=2))
-    (10.0, 10)
+    >>> longest_side(approximate(np.eye(8), "localized", budget=32, grid=2))
+    10
     """
-    sizes = [_size(grid, ranks) for grid, ranks in _terms(found)]
-    height = max(size[1] for size in sizes)
-    return sum(size[0] for size in sizes) + _GAP * height * (len(sizes) - 1), height
+    return max(max(_size(grid, ranks)) for grid, ranks in _terms(found))
 
 
 def _rectangle(x: float, y: float, width: float, height: float) -> str:
@@ -67,7 +65,7 @@ def _term(grid: Grid, ranks: RankMap, offset: float) -> tuple[str, str, str]:
     return "".join(blocks), "".join(tall), "".join(wide)
 
 
-def drawing(found: Approximation, colour: str, words: str, *, scale: float) -> str:
+def drawing(found: Approximation, colour: str, *, scale: float) -> str:
     """Return an SVG: every block with its B at its left and its A above it.
 
     The coloured area is Σ r_ij·(h_i + w_j) square units, the number of parameters, so two
@@ -78,8 +76,6 @@ def drawing(found: Approximation, colour: str, words: str, *, scale: float) -> s
     found : Approximation
     colour : str
         Of the factors.
-    words : str
-        The same in words, for who cannot see it.
     scale : float
         Pixels for each entry of the matrix; one scale for all that are compared.
 
@@ -88,22 +84,23 @@ def drawing(found: Approximation, colour: str, words: str, *, scale: float) -> s
     >>> import numpy as np
     >>> from lolora_core import approximate
     >>> found = approximate(np.eye(8), "global", budget=16, grid=2)
-    >>> drawing(found, "#000000", "one block", scale=2)[:80]
-    '<svg role="img" aria-label="one block" viewBox="0 0 9 9" width="18.0" height="18'
+    >>> drawing(found, "#000000", scale=2).split(">")[2]
+    '<path d="M0 1h1v8h-1z" fill="#000000"/'
     """
-    width, height = extent(found)
+    sizes = [_size(grid, ranks) for grid, ranks in _terms(found)]
+    height = max(size[1] for size in sizes)
+    width = sum(size[0] for size in sizes) + _GAP * height * (len(sizes) - 1)
     parts, offset = [], 0.0
-    for grid, ranks in _terms(found):
-        size = _size(grid, ranks)
+    for (grid, ranks), size in zip(_terms(found), sizes, strict=True):
         blocks, tall, wide = _term(grid, ranks, offset)
         parts.append(
-            f'<path d="{blocks}" fill="currentColor" fill-opacity="0.12"/>'
+            f'<path d="{blocks}" fill="{GREY}" fill-opacity="0.25"/>'
             f'<path d="{tall}" fill="{colour}"/><path d="{wide}" fill="{colour}" '
             'fill-opacity="0.7"/>'
         )
         offset += size[0] + _GAP * height
     return (
-        f'<svg role="img" aria-label="{escape(words)}" viewBox="0 0 {width:g} {height:g}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width * scale:.1f}" height="{height * scale:.1f}" '
         f'shape-rendering="crispEdges">{"".join(parts)}</svg>'
     )

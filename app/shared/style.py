@@ -9,6 +9,7 @@ import numpy as np
 from plotly.colors import get_colorscale, sample_colorscale
 
 __all__ = [
+    "ACCENTS",
     "FAMILY_LINES",
     "FRAME",
     "GREY",
@@ -46,6 +47,10 @@ FAMILY_LINES: dict[str, Line] = {
     "adaptive": Line("#CC79A7", "dashdot"),
     "hybrid": Line("#D55E00", "longdash"),
 }
+
+#: What can be pressed, on light and dark ground: no family has these colours. They stand also in
+#: app/.streamlit/config.toml and access.css.
+ACCENTS: Mapping[str, str] = {"light": "#005a8d", "dark": "#8ab8e6"}
 
 #: The frame of what is picked, and the borders of blocks over a picture.
 FRAME = "#D55E00"

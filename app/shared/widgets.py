@@ -13,7 +13,7 @@ import streamlit as st
 
 from app.shared.settings import Setting
 
-__all__ = ["choice", "number", "pills", "segments", "slider", "text", "toggle"]
+__all__ = ["choice", "number", "pills", "segments", "side_by_side", "slider", "text", "toggle"]
 
 
 def _shared(setting: Setting) -> dict[str, Any]:
@@ -91,3 +91,8 @@ def pills(setting: Setting, **options: Any) -> list[str]:
 def text(setting: Setting, **options: Any) -> str:
     """Draw a line of text; return it."""
     return str(st.text_input(value=setting.value, **_shared(setting), **options))
+
+
+def side_by_side(name: str) -> Any:
+    """Return a container whose own stand side by side where each has room: see access.css."""
+    return st.container(horizontal=True, gap="large", key=f"side_by_side_{name}")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from app.shared.style import LUTS
 from tests.browser.conftest import App
@@ -34,13 +35,17 @@ class Lens:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.root = page.locator(".linked")
-        self.handle = page.locator(".budget input")
-        self.text = page.locator(".budget-text")
-        self.sent: list[bytes | str] = []
+        self.handle = page.locator(".budget input").first
+        self.text = page.locator(".budget-text").first
+        #: What asked for a run of the page; what the browser fetches while it is idle is not.
+        self.sent: list[BackMsg] = []
         page.on("websocket", lambda socket: socket.on("framesent", self._note))
 
     def _note(self, frame: bytes | str) -> None:
-        self.sent.append(frame)
+        assert isinstance(frame, bytes)
+        message = BackMsg.FromString(frame)
+        if not message.rerun_script.fragment_id:
+            self.sent.append(message)
 
     def ready(self) -> None:
         """Wait for the factors."""
@@ -75,7 +80,7 @@ class Lens:
 @pytest.fixture
 def close_up(browser: Browser, app: App) -> Iterator[tuple[App, Lens]]:
     """The app where every cell of a 512² target has a pixel of its own."""
-    context = browser.new_context(viewport={"width": 1440, "height": 1000}, device_scale_factor=3)
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, device_scale_factor=2)
     page = context.new_page()
     lens = Lens(page)
     yield App(page, app.url), lens
@@ -256,7 +261,7 @@ def test_play_runs_to_the_end_and_asks_once(browser: Browser, app: App, motion: 
     context.close()
 
 
-def tiles(picture: np.ndarray, side: int = 24) -> np.ndarray:
+def tiles(picture: np.ndarray, side: int = 48) -> np.ndarray:
     """The mean colour of every side×side pixels."""
     rows, cols = (size // side * side for size in picture.shape[:2])
     cut = picture[:rows, :cols].reshape(rows // side, side, cols // side, side, 3)

@@ -219,22 +219,88 @@ def test_pointer_reads_the_same_cell_in_every_panel(open_demo: Open, over: str) 
     assert page.locator(".linked").bounding_box() == before
 
 
-def test_click_and_arrows_pick_blocks(open_demo: Open) -> None:
+def test_click_picks_and_keys_read_cells_and_pick(open_demo: Open) -> None:
     page = open_demo("case=tiny&view=signed")
     picked(page, 0, 0)
     page.mouse.click(*at(page, "global", 4, 5, (6, 8)))
     picked(page, 1, 2)
     expect(page.get_by_text("'count': 1")).to_be_visible()
-    page.keyboard.press("ArrowRight")
+    page.mouse.move(5, 5)
+    spoken = page.locator(".linked [aria-live=polite]")
+    keys = page.keyboard
+    cell = reading(page, "target").locator(".read-name")
+    # From the first cell of the picked block, by cells, to the ends of the row, by blocks.
+    for key, row, col in (
+        ("ArrowDown", 3, 4),
+        ("ArrowDown", 4, 4),
+        ("Home", 4, 0),
+        ("Shift+ArrowRight", 4, 2),
+        ("Shift+ArrowUp", 0, 2),
+        ("Shift+ArrowUp", 0, 2),
+        ("ArrowUp", 0, 2),
+        ("End", 0, 7),
+        ("Shift+ArrowDown", 3, 7),
+        ("ArrowDown", 4, 7),
+        ("ArrowDown", 5, 7),
+    ):
+        keys.press(key)
+        expect(cell).to_have_text(f"({row}, {col})")
+    expect(spoken).to_have_text(
+        "Row 5, column 7, block 1, 3; target 0.734; global error −0.500; localized error +0.180"
+    )
+    keys.press("Enter")
     picked(page, 1, 3)
-    page.keyboard.press("ArrowRight")  # the last column already
-    page.keyboard.press("ArrowUp")
-    picked(page, 0, 3)
-    for _ in range(3):
-        page.keyboard.press("ArrowLeft")
-    picked(page, 0, 0)
-    expect(page.get_by_text("'count': 6")).to_be_visible()
+    expect(page.get_by_text("'count': 2")).to_be_visible()
     assert page.evaluate("document.activeElement.shadowRoot.activeElement.className") == "pictures"
+    keys.press("Escape")
+    expect(cell).to_have_text("(row, column)")
+
+
+def test_the_target_is_swiped_and_flipped_over_every_family(open_demo: Open) -> None:
+    page = open_demo("case=tiny&view=reconstruction")
+    families = {name: colours(page, name, (6, 8)) for name in ("global", "localized")}
+    target = colours(page, "target", (6, 8))
+    swipe = page.get_by_role("slider", name="Swipe the target over every family")
+    swipe.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    painted(page)
+    expect(swipe).to_have_attribute("aria-valuetext", "target over 50 % of each picture")
+    for name, family in families.items():
+        found = colours(page, name, (6, 8))
+        np.testing.assert_array_equal(found[:, :4], target[:, :4])
+        np.testing.assert_array_equal(found[:, 4:], family[:, 4:])
+    # The divider is dragged, which picks nothing.
+    divider = page.locator("figure[data-panel=global] .divider").bounding_box()
+    box = picture(page, "global").bounding_box()
+    assert divider is not None
+    assert box is not None
+    middle = box["y"] + box["height"] / 3
+    page.mouse.move(divider["x"] + divider["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, middle, steps=4)
+    page.mouse.up()
+    painted(page)
+    for name, family in families.items():
+        found = colours(page, name, (6, 8))
+        np.testing.assert_array_equal(found[:, :2], target[:, :2])
+        np.testing.assert_array_equal(found[:, 2:], family[:, 2:])
+    picked(page, 0, 0)
+    page.locator(".pictures").focus()
+    page.keyboard.down("t")
+    painted(page)
+    np.testing.assert_array_equal(colours(page, "global", (6, 8)), target)
+    page.keyboard.up("t")
+    swipe.focus()
+    page.keyboard.press("Home")
+    button = page.get_by_role("button", name="Show the target in place of every family")
+    button.click()
+    painted(page)
+    expect(button).to_have_attribute("aria-pressed", "true")
+    np.testing.assert_array_equal(colours(page, "localized", (6, 8)), target)
+    button.click()
+    painted(page)
+    np.testing.assert_array_equal(colours(page, "localized", (6, 8)), families["localized"])
 
 
 def test_drag_is_no_pick_and_zoom_moves_all_panels_together(open_demo: Open) -> None:

@@ -3,11 +3,12 @@
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from app.lens.factors import linked_factors
+from app.lens.factors import linked_factors, other_grids
 from app.lens.view import linked_view
 from app.shared import answers, progress, sidebar
 from app.shared import scene as compute
@@ -51,6 +52,12 @@ def _release() -> None:
     budget = (widget_value(_PICKED) or {}).get("budget")
     if budget:
         RANK.set(int(budget["rank"]))
+
+
+def _regrid() -> None:
+    grid = (widget_value(_PICKED) or {}).get("grid")
+    if grid:
+        sidebar.set_cut(int(grid["rows"]), int(grid["cols"]))
 
 
 def _decomposed(scene: compute.Scene) -> compute.Scene:
@@ -117,6 +124,7 @@ def page() -> None:
             key=_PICKED,
             on_pick=_pick,
             on_release=_release,
+            on_cut=_regrid,
             budget=scrub.budget(scene, rank),
             target=target.array,
             value_range=target.display_range,
@@ -135,21 +143,22 @@ def page() -> None:
     _pictures_first()
     with lens:
         linked_factors(scrub.factors(scene), key="factors")
+        other_grids(partial(scrub.factors_of, scene), key="other_grids")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(prose.unmatched(found, target.array.size), width="content")
         answers.python(snippets.pictures(scene, rank), key="pictures_python")
     structures(found, grid)
-    curve, block = st.columns([3, 2], gap="large")
-    with curve:
-        details.curve(scene, found)
-    with block:
-        details.block(scene, found, shown)
+    with controls.side_by_side("curve"):
+        with st.container():
+            details.curve(scene, found)
+        with st.container():
+            details.block(scene, found, shown)
     details.table(scene, found)
-    ranks, downloads = st.columns([3, 2], gap="large")
-    with ranks:
-        details.rank_map(scene, found, selected)
-    with downloads:
-        details.downloads(scene, found, shown, part)
+    with controls.side_by_side("ranks"):
+        with st.container():
+            details.rank_map(scene, found, selected)
+        with st.container():
+            details.downloads(scene, found, shown, part)
 
 
 page()

@@ -70,6 +70,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
                     style.FAMILY_LINES[name].colour,
                     None,
                     message=prose.undefined(name, scene.grid.label),
+                    dash=style.FAMILY_LINES[name].dash,
                 )
             )
             continue
@@ -82,6 +83,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
                 pictures.errors[name],
                 pictures.block_errors[name],
                 best=name in winners and len(winners) < len(found.results),
+                dash=style.FAMILY_LINES[name].dash,
             )
         )
     return tuple(made)
@@ -147,11 +149,10 @@ def block(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
         {"family": errors.keys(), "rank": ranks.values(), "error": errors.values()}
     )
     frame["best"] = ["● best" if name in best_names else "" for name in frame["family"]]
-    st.dataframe(
+    answers.table(
         frame,
-        hide_index=True,
-        width="stretch",
-        column_config={
+        key="block_figures",
+        columns={
             "rank": st.column_config.NumberColumn(help="Rank given to this block."),
             "error": st.column_config.NumberColumn(
                 format="%.3g", help="Residual norm in this block over ‖W‖_F of the whole matrix."
@@ -185,12 +186,10 @@ def table(scene: Scene, found: Comparison) -> None:
     for column in _BEST:
         display[column] = _marked(frame, column)
     display["compression"] = [f"{words.three_digits(value)}×" for value in frame["compression"]]
-    st.dataframe(
+    answers.table(
         display,
-        hide_index=True,
-        width="stretch",
         key="figures",
-        column_config={
+        columns={
             name: st.column_config.NumberColumn(help=text, format="localized")
             if name in ("parameters", "unused", "rank of Ŵ")
             else st.column_config.TextColumn(help=text)

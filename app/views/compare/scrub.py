@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from dataclasses import replace
 
 from cachetools import LRUCache, cached
 
 from app.lens.factors import pack_factors
-from app.lens.view import Budget
-from app.shared.common import RANK
+from app.lens.view import Budget, Stop
+from app.shared.common import RANK, ROWS
 from app.shared.scene import MEGABYTE, Scene, decompositions
 from app.views.compare.sentences import panel, ranks_of
+from lolora_core import Grid
 from lolora_core.explore.budget_path import budget_paths
+from lolora_core.explore.path_blocks import path_blocks
 from lolora_core.explore.path_factors import path_factors
 
-__all__ = ["budget", "factors"]
+__all__ = ["budget", "factors", "factors_of"]
 
+#: Blocks a side of the grids that the second handle offers, beside the one that is shown.
+SIDES = (1, 2, 4, 8, 16, 32, 64)
 #: Larger targets are averaged while the budget moves.
 MOST_CELLS = 512 * 512
 MOST_BYTES = 6 * MEGABYTE
@@ -29,6 +34,15 @@ def _token(scene: Scene) -> str:
     ).hexdigest()
 
 
+def _grids(scene: Scene) -> list[Grid]:
+    """Return the grids that fit the target, from coarse to fine, that of the scene among them."""
+    shape = scene.grid.shape
+    squares = [Grid.regular(shape, k) for k in SIDES if k <= min(*shape, ROWS.maximum)]
+    return sorted(
+        {*squares, scene.grid}, key=lambda grid: (grid.blocks[0] * grid.blocks[1], grid.blocks)
+    )
+
+
 def budget(scene: Scene, rank: int) -> Budget:
     """Return what the handle under the pictures says at a budget."""
     return Budget(
@@ -37,8 +51,27 @@ def budget(scene: Scene, rank: int) -> Budget:
         highest=RANK.maximum,
         label=RANK.label,
         parameters=sum(scene.grid.shape) * len(scene.target.channels),
-        factors=_token(scene),
+        grid=scene.grid.label,
+        grid_label="Blocks a side",
+        stops=[
+            Stop(
+                label=grid.label,
+                rows=grid.blocks[0],
+                cols=grid.blocks[1],
+                factors=_token(replace(scene, grid=grid)),
+            )
+            for grid in _grids(scene)
+        ],
     )
+
+
+def factors_of(scene: Scene, token: str) -> bytes | None:
+    """Return the factors on the grid of the stop that has this token."""
+    for grid in _grids(scene):
+        other = replace(scene, grid=grid, searched=False)
+        if _token(other) == token:
+            return factors(other)
+    return None
 
 
 @cached(
@@ -51,6 +84,7 @@ def factors(scene: Scene) -> bytes:
     channels = decompositions(scene)
     paths = budget_paths(channels, RANK.maximum)
     found = path_factors(channels, paths.values(), most_cells=MOST_CELLS, most_bytes=MOST_BYTES)
+    blocks = path_blocks(channels, found, most_bytes=MOST_BYTES - found.nbytes)
     subtitles = {
         name: [
             panel(float(error), ranks_of(path.family, path.rank_maps[:, rank]), int(spent))
@@ -60,4 +94,4 @@ def factors(scene: Scene) -> bytes:
         ]
         for name, path in paths.items()
     }
-    return pack_factors(_token(scene), paths, found, subtitles)
+    return pack_factors(_token(scene), paths, found, blocks, subtitles)

@@ -127,12 +127,10 @@ def table(race: Race) -> None:
     st.header("All figures", anchor=False)
     task = TASKS[race.plan.task]
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
-    st.dataframe(
+    answers.table(
         pd.DataFrame([_row(race, method) for method in race.plan.methods]),
-        hide_index=True,
-        width="stretch",
         key="ft_table",
-        column_config={
+        columns={
             "method": text(help="How the base is adapted.", pinned=True),
             "what it trains": text(help="What of the base may change, and in which form."),
             "parameters": number(

@@ -1,4 +1,4 @@
-"""Figures of the page Your weights: layers × kinds, who wins and by how much."""
+"""Figures of Your weights: error against budget; layers × kinds, who wins and by how much."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.shared.cells import cell_axes, cell_targets, frame_cell, legend_square
-from app.shared.style import FAMILY_LINES, GREY, RATIOS, fade
+from app.shared.charts import finish
+from app.shared.style import FAMILY_LINES, GREY, MARKER, RATIOS, fade
 from lolora_core import FAMILIES
 from lolora_core.checkpoints.columns import error_columns
 from lolora_core.explore.compare import TIE
 from lolora_core.families import REFERENCE
 
-__all__ = ["marked", "ratio_figure", "structure_figure"]
+__all__ = ["marked", "pair_figure", "ratio_figure", "structure_figure"]
 
 #: The scale of ratios ends at this factor, up and down.
 LARGEST_RATIO = 4.0
@@ -147,6 +148,17 @@ def structure_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
     return _finish(figure, marks, picked, (layers, kinds))
 
 
+def _factor(ratio: float) -> str:
+    """Return two digits, and three where they tell it from 1.
+
+    Examples
+    --------
+    >>> _factor(0.806), _factor(0.9936), _factor(2.48)
+    ('0.81', '0.994', '2.5')
+    """
+    return f"{ratio:.3g}" if abs(ratio - 1) < 0.1 else f"{ratio:.2g}"
+
+
 def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
     """Draw the error of the best family with blocks as a multiple of LoRA's, on a log scale."""
     layers, kinds, row, col = _places(marks)
@@ -156,7 +168,7 @@ def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
     limit = np.log2(LARGEST_RATIO)
     z[row, col] = np.clip(np.log2(np.maximum(ratios, 2.0**-40)), -limit, limit)
     text[row, col] = [
-        ("·" if mark == "unchanged" else "=") if np.isnan(r) else f"{r:.2g}"
+        ("·" if mark == "unchanged" else "=") if np.isnan(r) else _factor(r)
         for r, mark in zip(ratios, marks["mark"], strict=True)
     ]
     figure = go.Figure(
@@ -189,3 +201,44 @@ def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
         showlegend=False,
     )
     return _finish(figure, marks, picked, (layers, kinds))
+
+
+def pair_figure(curve: pd.DataFrame, rank: int, knee: tuple[str, int]) -> go.Figure:
+    """Draw the error of a whole pair over the equivalent rank, a line a family.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        From `Survey.curve`, of one grid.
+    rank : int
+        The budget of the sidebar.
+    knee : (str, int)
+        A family, and the row of the curve where it has its knee.
+    """
+    figure = go.Figure()
+    for column, family in error_columns(curve).items():
+        figure.add_scatter(
+            x=curve["rank"],
+            y=curve[column],
+            name=family,
+            mode="lines",
+            line=FAMILY_LINES[family].drawn(),
+            hovertemplate="%{y:.4f}",
+        )
+        if family == knee[0]:
+            figure.add_scatter(
+                x=curve["rank"].iloc[[knee[1]]],
+                y=curve[column].iloc[[knee[1]]],
+                name=f"knee of {family}",
+                mode="markers",
+                marker={"symbol": "diamond", "size": 13, "color": FAMILY_LINES[family].colour},
+                hoverinfo="skip",
+            )
+    last = int(curve["rank"].iloc[-1])
+    if rank <= last:
+        figure.add_shape(
+            type="line", x0=rank, x1=rank, y0=0, y1=1, yref="y domain", line=dict(MARKER)
+        )
+    figure.update_xaxes(title="budget, as equivalent rank r", range=[0, last + 0.5])
+    figure.update_yaxes(title="error", range=[0, 1.02])
+    return finish(figure, 340)

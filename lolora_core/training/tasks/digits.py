@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -23,7 +23,7 @@ from lolora_core.training.tasks.classifying import (
 from lolora_core.training.tasks.data import digits, rotate
 from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
 
-__all__ = ["TASKS"]
+__all__ = ["TASKS", "digit_accuracies"]
 
 TRAIN, VALIDATION = 300, 300
 NOISE = 0.5
@@ -97,6 +97,25 @@ def _problem(
 ) -> Problem:
     splits = draw_splits(pool, test, seed, train=TRAIN, validation=VALIDATION)
     return Problem(model, splits, adapted, (head,), functional.cross_entropy, accuracy)
+
+
+@torch.no_grad()
+def digit_accuracies(
+    model: nn.Module, domains: Sequence[str] = ("upright", "rotated")
+) -> dict[str, float]:
+    """Return the share of the 449 test digits that a model reads rightly, for each domain.
+
+    Examples
+    --------
+    >>> base = build_with(DigitsMLP, _bundled("digits-mlp-base.safetensors"))
+    >>> {domain: round(share, 2) for domain, share in digit_accuracies(base).items()}
+    {'upright': 0.97, 'rotated': 0.1}
+    """
+    tests = {name: _domain(name)[1] for name in domains}
+    return {
+        name: float(accuracy(model.eval()(test.inputs), test.targets))
+        for name, test in tests.items()
+    }
 
 
 def _upright(seed: int) -> Data:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from app.lens.factors import pack_factors
 from lolora_core import Decomposition, budget_for_rank, decompose
 from lolora_core.explore.budget_path import BudgetPath, budget_paths
+from lolora_core.explore.path_blocks import path_blocks
 from lolora_core.explore.path_factors import path_factors
 from tests.app.lens.test_view import parse
 
@@ -24,7 +25,8 @@ def packed(
     paths = budget_paths(channels, HIGHEST)
     factors = path_factors(channels, paths.values(), most_cells=most_cells, most_bytes=10**7)
     subtitles = {name: [f"{name} {r}" for r in range(HIGHEST + 1)] for name in paths}
-    return paths, *parse(pack_factors("token", paths, factors, subtitles))
+    blocks = path_blocks(channels, factors, most_bytes=10**6)
+    return paths, *parse(pack_factors("token", paths, factors, blocks, subtitles))
 
 
 def channels_of(count: int, shape: tuple[int, int], grid: tuple[int, int]) -> list[Decomposition]:
@@ -107,14 +109,52 @@ def test_another_number_of_subtitles_is_an_error() -> None:
     channels = channels_of(1, (8, 8), (2, 2))
     paths = budget_paths(channels, 3)
     factors = path_factors(channels, paths.values(), most_cells=64, most_bytes=10**6)
+    blocks = path_blocks(channels, factors, most_bytes=10**6)
     with pytest.raises(ValueError, match="subtitles of global are 3; allowed are 4, one a rank"):
-        pack_factors("token", paths, factors, {name: [""] * 3 for name in paths})
+        pack_factors("token", paths, factors, blocks, {name: [""] * 3 for name in paths})
+
+
+@pytest.mark.parametrize(("count", "most_cells"), [(1, 10**6), (2, 150)])
+def test_what_is_left_in_every_block_at_every_budget(count: int, most_cells: int) -> None:
+    channels = channels_of(count, (24, 20), (3, 2))
+    paths, header, read = packed(channels, most_cells)
+    cut, grid = header["cut"], channels[0].grid
+    assert (cut["rowEdges"], cut["colEdges"]) == ([0, 8, 16, 24], [0, 10, 20])
+    # A table for fits of the whole matrix, where windows hide its cells.
+    assert len(cut["whole"]) == (0 if most_cells > 480 else count)
+    norm = np.sqrt(sum(channel.on(grid).spectra.total for channel in channels))
+    for name in ("global", "adaptive"):
+        for rank in (0, 3, HIGHEST):
+            maps = paths[name].rank_maps[:, rank]
+            budget = budget_for_rank((24, 20), rank)
+            fits = [channel.approximate(name, budget=budget) for channel in channels]
+            dense = [
+                np.square(fit.block_errors(grid)) * channel.on(grid).spectra.total
+                for fit, channel in zip(fits, channels, strict=True)
+            ]
+            wanted = np.sqrt(np.sum(dense, axis=0)) / norm
+            if name == "global":
+                halves = [read(e).astype(float) * 2.0 ** e["exponent"] for e in cut["whole"]]
+                if not halves:
+                    continue
+                found = np.sqrt(sum(h[rank] ** 2 for h in halves))
+            else:
+                found = np.zeros(6)
+                for at, entry in enumerate(cut["own"]):
+                    depths = read(header["grids"][cut["grid"]]["channels"][at]["depths"]).ravel()
+                    starts = np.concatenate([[0], np.cumsum(depths.astype(int) + 1)[:-1]])
+                    found += read(entry)[starts + maps[at].ravel()]
+                found = np.sqrt(found).reshape(3, 2)
+            np.testing.assert_allclose(found, wanted, atol=2e-3)
+        errors = read(header["families"][name]["errors"])
+        np.testing.assert_allclose(errors, paths[name].errors, rtol=1e-6)
 
 
 def test_mounts_in_a_script() -> None:
     def script() -> None:
-        from app.lens.factors import linked_factors
+        from app.lens.factors import linked_factors, other_grids
 
         linked_factors(b"12345678", key="factors")
+        other_grids(lambda token: 1 / 0, key="others")  # Nobody asks.
 
     assert not AppTest.from_function(script).run().exception

@@ -70,7 +70,7 @@ def test_round_trip(shape: tuple[int, ...]) -> None:
     header, read = parse(pack(sent, picks=7))
     np.testing.assert_array_equal(read(header["target"]), sent["target"].astype(np.float32))
     for panel, entry in zip(sent["panels"], header["panels"], strict=True):
-        for word in ("name", "title", "subtitle", "colour", "message", "best"):
+        for word in ("name", "title", "subtitle", "colour", "dash", "message", "best"):
             assert entry[word] == getattr(panel, word)
         assert ("error" in entry) == (panel.error is not None)
         if panel.error is not None:
@@ -154,12 +154,16 @@ def test_tokens_follow_what_they_stand_for() -> None:
     assert first["arraysToken"] != doubled["arraysToken"]
 
 
-BUDGET = {"rank": 32, "lowest": 1, "highest": 256, "label": "r", "parameters": 14, "factors": "t"}
+STOPS = [{"label": f"{k}×{k}", "rows": k, "cols": k, "factors": f"t{k}"} for k in (1, 2)]
+BUDGET = {
+    "rank": 32, "lowest": 1, "highest": 256, "label": "r", "parameters": 14,
+    "grid": "2×2", "grid_label": "Blocks", "stops": STOPS,
+}  # fmt: skip
 
 
 def test_the_handle_is_told_what_it_takes_into_account() -> None:
-    header, _ = parse(pack(content(budget=BUDGET), releases=3))
-    assert header["budget"] == BUDGET | {"releases": 3}
+    header, _ = parse(pack(content(budget=BUDGET), releases=3, cuts=2))
+    assert header["budget"] == BUDGET | {"releases": 3, "cuts": 2}
     without, _ = parse(pack(content()))
     assert without["budget"] is None
     moved, _ = parse(pack(content(budget=BUDGET | {"rank": 33})))
@@ -172,6 +176,7 @@ def test_the_handle_is_told_what_it_takes_into_account() -> None:
     [
         ({"budget": BUDGET | {"rank": 0}}, "rank is 0; allowed are 1 to 256"),
         ({"budget": BUDGET | {"rank": 257}}, "rank is 257; allowed are 1 to 256"),
+        ({"budget": BUDGET | {"grid": "3×3"}}, "grid is 3×3; it must be one of the stops"),
         ({"target": np.zeros((6, 8, 4))}, r"target has shape \(6, 8, 4\)"),
         ({"target": np.zeros(6)}, r"target has shape \(6,\)"),
         ({"target": np.zeros((0, 8))}, r"target has shape \(0, 8\)"),

@@ -95,7 +95,7 @@ def _spread(values: list[float]) -> str:
     if not values:
         return "–"
     text = format_error(float(np.mean(values)))
-    return f"{text} ± {format_error(np.std(values, ddof=1))}" if values[1:] else text
+    return f"{text} ± {format_error(float(np.std(values, ddof=1)))}" if values[1:] else text
 
 
 def _row(race: Race, method: str) -> dict[str, object]:

@@ -93,8 +93,8 @@ def test_the_same_seed_gives_the_same_numbers_and_the_librarys(app: App) -> None
     expect_end(app)
     expect(app.main).to_contain_text("is ahead with a test loss")
     first = records(app)
-    with app.run():
-        press(app, "Reset, same seed")
+    press(app, "Reset, same seed")
+    expect(button(app, "Pause")).to_be_visible()
     expect_end(app)
     again = records(app)
     same = ["method", "seed", "step", "train_loss", "eval_loss", "metric", "delta_norm"]

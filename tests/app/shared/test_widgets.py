@@ -9,8 +9,6 @@ from streamlit.testing.v1 import AppTest
 
 
 def page() -> None:
-    from typing import Any
-
     from app.shared import widgets
     from app.shared.settings import Setting, seed
 

@@ -12,7 +12,11 @@ if ROOT not in sys.path:
 
 from app.shared import access  # noqa: E402
 
-access.dress()
+# Parts without a face, in the sidebar because that opens with its first element, and moves what is
+# there already. In one pixel: each part would else take room as long as it is loading.
+faceless = st.sidebar.container(height=1, border=False, gap=None, key="faceless")
+with faceless:
+    access.dress()
 page = st.navigation(
     [
         st.Page("views/compare/page.py", title="Compare", url_path="compare", default=True),
@@ -27,10 +31,6 @@ st.set_page_config(
     layout="wide",
     initial_sidebar_state="auto",
 )
-# Parts without a face stand together, above: each would leave a gap below the heading.
-faceless = st.container(gap=None, key="faceless")
-with faceless:
-    access.help_along(page.url_path)
 st.title(page.title, anchor=False)
 
 # After the heading: this imports torch.
@@ -44,6 +44,7 @@ used = OF_PAGE[page.url_path]
 address.travel()
 address.follow(page.url_path, used, EVERY)
 with faceless:
+    access.help_along(page.url_path)
     address.write(page.url_path, used)
     heartbeat.reclaim()
 # Fine-tune shows its race itself, and has a sidebar of its own.

@@ -18,10 +18,9 @@ _COMPONENT = st.components.v2.component(
 def dress() -> None:
     """Give all pages their style sheet; before anything else is drawn.
 
-    In the sidebar, because that opens with its first element and moves what is there already. As
-    Markdown, because Streamlit would have to fetch what draws HTML, and the style came late.
+    As Markdown: Streamlit would have to fetch what draws HTML, and the style came late.
     """
-    st.sidebar.markdown(_STYLE, unsafe_allow_html=True)
+    st.markdown(_STYLE, unsafe_allow_html=True)
 
 
 def help_along(page: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
+from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
 
 from app.shared.charts import picture_png
 from app.shared.scene import lut_of
@@ -54,6 +57,15 @@ def _picture(target: Target, array: np.ndarray, scale: tuple[float, float]) -> s
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
+def _target_key(target: Target, scale: tuple[float, float]) -> object:
+    return hashkey(target.sha256, scale)
+
+
+@cached(LRUCache(16), key=_target_key, condition=threading.Condition())
+def _target_picture(target: Target, scale: tuple[float, float]) -> str:
+    return _picture(target, target.channels[0], scale)
+
+
 def _telling(target: Target) -> tuple[float, float]:
     """Return the range of nine entries in ten: rows on the move are told apart by common values."""
     if target.value_range:
@@ -92,7 +104,7 @@ def painting(
     _PAINTING(
         key=key,
         data={
-            "picture": _picture(target, target.channels[0], target.display_range),
+            "picture": _target_picture(target, target.display_range),
             "rebuilt": _picture(target, rebuilt, target.display_range),
             "words": words,
             "shape": list(target.shape),
@@ -132,7 +144,7 @@ def moving_picture(target: Target, found: Reordering, *, key: str) -> None:
         key=key,
         data={
             "token": f"{target.sha256} {grid.label} {found.budget}",
-            "picture": _picture(target, array, _telling(target)),
+            "picture": _target_picture(target, _telling(target)),
             "shape": [len(rows), len(cols)],
             "rows": rows.tolist(),
             "cols": cols.tolist(),

@@ -84,8 +84,8 @@ def drawing(found: Approximation, colour: str, *, scale: float) -> str:
     >>> import numpy as np
     >>> from lolora_core import approximate
     >>> found = approximate(np.eye(8), "global", budget=16, grid=2)
-    >>> drawing(found, "#000000", scale=2).split(">")[2]
-    '<path d="M0 1h1v8h-1z" fill="#000000"/'
+    >>> drawing(found, "blue", scale=2).split(">")[2]
+    '<path d="M0 1h1v8h-1z" fill="blue"/'
     """
     sizes = [_size(grid, ranks) for grid, ranks in _terms(found)]
     height = max(size[1] for size in sizes)

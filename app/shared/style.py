@@ -21,7 +21,7 @@ __all__ = [
     "VALUES",
     "Line",
     "fade",
-    "text_on",
+    "ink",
     "tint",
 ]
 
@@ -79,26 +79,10 @@ def tint(colour: str, share: float) -> str:
     Examples
     --------
     >>> tint("#0072B2", 1.0), tint("#0072B2", 0.2)
-    ('rgb(0,114,178)', 'rgb(204,227,240)')
+    ('#0072b2', '#cce3f0')
     """
     parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    red, green, blue = (round(share * part + (1 - share) * 255) for part in parts)
-    return f"rgb({red},{green},{blue})"
-
-
-def text_on(colour: str) -> str:
-    """Return the dark or the light text that is easier to read on a colour "rgb(r,g,b)".
-
-    Examples
-    --------
-    >>> text_on("rgb(255,255,255)") == LENS_COLOURS["dark text"]
-    True
-    """
-    parts = np.array([int(part) for part in colour[4:-1].split(",")]) / 255
-    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    # Where black and white have the same contrast (WCAG 2, relative luminance).
-    light = float(linear @ (0.2126, 0.7152, 0.0722)) < 0.179
-    return LENS_COLOURS["light text" if light else "dark text"]
+    return f"#{bytes(round(share * part + (1 - share) * 255) for part in parts).hex()}"
 
 
 def fade(colour: str, share: float) -> str:
@@ -111,6 +95,27 @@ def fade(colour: str, share: float) -> str:
     """
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},{share})"
+
+
+def ink(colour: str) -> str:
+    """Return the text colour, dark or light, that stands out more on a colour "#rrggbb".
+
+    Examples
+    --------
+    >>> ink("#0072B2"), ink("#CC79A7")
+    ('#ffffff', '#111111')
+    """
+
+    def luminance(of: str) -> float:
+        unit = np.array([int(of[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+        linear = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722]) + 0.05
+
+    def contrast(of: str) -> float:
+        ratio = luminance(of) / luminance(colour)
+        return max(ratio, 1 / ratio)
+
+    return max(LENS_COLOURS["dark text"], LENS_COLOURS["light text"], key=contrast)
 
 
 #: The families' lines, and those of the other methods; PEFT's own layers are thinner.

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from app.shared.cells import ROOM, cell_axes, cell_targets, frame_cell, legend_square
 from app.shared.charts import finish
-from app.shared.style import FAMILY_LINES, GREY, LUTS, MARKER, VALUES, text_on, tint
+from app.shared.style import FAMILY_LINES, GREY, LUTS, MARKER, VALUES, ink, tint
 from lolora_core import FAMILIES
 
 __all__ = ["best_curves_figure", "grid_error_figure", "order_figure", "winner_map_figure"]
@@ -123,7 +123,7 @@ def _winner_cells(
         y=row[middle],
         mode="text",
         text=[letter] * len(middle),
-        textfont={"color": [text_on(tint(colour, share)) for share in shares], "size": 12},
+        textfont={"color": [ink(tint(colour, share)) for share in shares], "size": 12},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -140,7 +140,7 @@ def _words(z: np.ndarray, text: Sequence[Sequence[str]], low: float, high: float
         y=down,
         mode="text",
         text=[word for line in text for word in line],
-        textfont={"color": [text_on(f"rgb({r},{g},{b})") for r, g, b in colours], "size": 11},
+        textfont={"color": [ink(f"#{bytes(colour).hex()}") for colour in colours], "size": 11},
         hoverinfo="skip",
         showlegend=False,
     )

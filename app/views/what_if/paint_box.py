@@ -151,6 +151,7 @@ def _brushes(maps: dict[str, np.ndarray]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         controls.segments(BRUSH)
         controls.number(BRUSH_RANK, width=150)
+    with st.container(horizontal=True):
         st.button("Clear", on_click=_clear, key="paint_clear", help="Start empty.")
         for name, found in maps.items():
             st.button(
@@ -197,7 +198,9 @@ def _take_away(scene: Scene, ranks: np.ndarray, used: int, error: float) -> None
     """Offer the map as lines of Python, as a file, as text and as a table."""
     target, grid = scene.target, scene.grid
     with st.container(horizontal=True):
-        answers.python(snippets.painted(target, grid, ranks.tolist()), key="paint_python")
+        code = snippets.painted(target, grid, ranks.tolist())
+        if code:
+            answers.python(code, key="paint_python")
         st.download_button(
             "Rank map, JSON",
             json.dumps(

@@ -22,6 +22,7 @@ __all__ = [
     "Line",
     "fade",
     "ink",
+    "tint",
 ]
 
 
@@ -70,6 +71,18 @@ LENS_COLOURS: Mapping[str, str] = {
     "target": GREY,
     "primary": FAMILY_LINES["global"].colour.lower(),
 }
+
+
+def tint(colour: str, share: float) -> str:
+    """Return a share of a colour "#rrggbb" on white: the same, and as readable, in every theme.
+
+    Examples
+    --------
+    >>> tint("#0072B2", 1.0), tint("#0072B2", 0.2)
+    ('#0072b2', '#cce3f0')
+    """
+    parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"#{bytes(round(share * part + (1 - share) * 255) for part in parts).hex()}"
 
 
 def fade(colour: str, share: float) -> str:

@@ -139,7 +139,7 @@ def _box(scene: Scene, rank: int) -> None:
 
 def _brushes(maps: dict[str, np.ndarray]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        controls.choice(BRUSH, width=150)
+        controls.segments(BRUSH)
         controls.number(BRUSH_RANK, width=150)
         st.button("Clear", on_click=PAINT.set, args=("",), key="paint_clear", help="Start empty.")
         for name, found in maps.items():

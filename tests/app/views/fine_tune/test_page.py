@@ -25,7 +25,7 @@ from app.page_settings import EVERY, OF_PAGE
 from app.shared import scene as compute
 from app.shared.common import UPLOAD
 from app.shared.settings import apply_settings
-from app.shared.words import format_error, three_digits
+from app.shared.words import format_error, percent
 from app.views.fine_tune import buttons, race_end, race_files
 from app.views.fine_tune import compute as compute_task
 from app.views.fine_tune.film import hold
@@ -126,12 +126,12 @@ def test_the_page_before_a_race(open_page: Start) -> None:
     assert TASKS["digits-rotated"].goal in text(at)
     found = compute_task.before("digits-rotated", 0)
     assert [metric.value for metric in at.metric] == [
-        f"{100 * score.metric:.3g} % right" for score in (found.known, found.new) if score
+        f"{percent(score.metric)} right" for score in (found.known, found.new) if score
     ]
     (gallery,) = (h.proto.body for h in at.main.get("html") if "<figure" in h.proto.body)
     assert gallery.count("<img") == 10
     assert gallery.count("✓") == 2 * sum(example.right for example in found.examples)
-    picked = at.pills(key="ft_methods").value
+    picked = ["global", "diagonal", "localized", "full"]
     lines = "\n".join(
         f"- **{name}**: {METHODS[name].summary}" for name in METHODS if name in picked
     )
@@ -213,7 +213,7 @@ def test_a_race_on_the_page(open_page: Start) -> None:
     assert sum("data:image/png;base64," in body for body in pictures) == 5
     assert any('alt="The change ΔW that must be learnt"' in body for body in pictures)
     assert any('alt="ΔW of full"' in body for body in pictures)
-    assert "4 snapshots are held, of steps 0 to 3" in text(at)
+    assert "Rewind reaches 4 snapshots, of steps 0 to 3" in text(at)
     labels = {button.proto.label for button in at.main.get("download_button")}
     assert labels == {"Records, CSV", "Records and plan, JSON", "Adapter, ZIP of safetensors"}
     assert at.button(key="ft_stop").disabled
@@ -270,7 +270,7 @@ def test_two_seeds_give_an_interval(open_page: Start) -> None:
     pair = MethodComparison(TASKS["planted-blocks"], runs).paired("frozen", "localized")
     assert stamp(at) == ("Larger" if pair.is_clear else "Not larger") + " than the spread"
     (meaning,) = (c for c in at.main.caption if "95 % t-interval" in c.proto.help)
-    assert f"{three_digits(pair.low)} to {three_digits(pair.high)}" in meaning.proto.help
+    assert f"{format_error(pair.low)} to {format_error(pair.high)}" in meaning.proto.help
     assert "±" in table(at)["localized"]["test loss"]
     assert "Mean ± standard deviation over the seeds." in text(at)
     assert "Line: mean over 2 seeds; band: from the lowest to the highest." in text(at)
@@ -539,7 +539,7 @@ def test_the_scale_of_the_updates_is_a_part_of_the_largest(open_page: Start) -> 
     at.button_group(key="ft_scale").set_value(1).run()
     race = race_of(at)
     largest = race.film.limit(["global"], "layer")
-    assert f"from −{largest:.3g} over 0 to {largest:.3g}: the largest |ΔW| so far" in text(at)
+    assert f"from −{largest:.3g} to {largest:.3g}: the largest change so far" in text(at)
     assert "% beyond" not in text(at)
     at.button_group(key="ft_scale").set_value(8).run()
     assert f"{largest / 8:.3g}: 1/8 of the largest" in text(at)

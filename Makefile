@@ -9,8 +9,9 @@ PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: app test quick lint types core unit browser bench clean
 
+# For whoever sits at this machine: it may name paths here, and nobody else can reach the app.
 app: $(VENV)/.app
-	$(BIN)/streamlit run app/main.py
+	LOLORA_ALLOW_PATHS=1 $(BIN)/streamlit run app/main.py --server.address localhost
 
 test: lint types unit browser
 

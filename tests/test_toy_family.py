@@ -54,7 +54,7 @@ def test_it_is_approximated_compared_and_explained(band: np.ndarray) -> None:
     channels = [decompose(band, grid=4)]
     compared = compare(channels, rank=7)
     assert BANDED in compared.results
-    assert "rank 4 on each holds" in explain(compare(channels, 7, [BANDED, "diagonal"]), channels)
+    assert "Rank 4 on each holds" in explain(compare(channels, 7, [BANDED, "diagonal"]), channels)
 
 
 def test_sweep_and_adviser_know_it(band: np.ndarray) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import html
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-__all__ = ["chart", "python"]
+from app.shared import paper
+
+__all__ = ["chart", "picture", "python", "table"]
 
 #: Without the buttons that plotly lays over a figure.
 _BARE: Mapping[str, Any] = {"displayModeBar": False}
@@ -19,6 +24,7 @@ def chart(
     *,
     key: str,
     caption: str,
+    help: str | None = None,
     code: str = "",
     config: Mapping[str, Any] = _BARE,
     **options: Any,
@@ -32,6 +38,8 @@ def chart(
         Of the widget.
     caption : str
         The facts of the figure in words; also its text for a screen reader.
+    help : str, optional
+        Exact definitions, one hover away from the caption.
     code : str
         Lines of Python that make the same numbers.
     config : mapping
@@ -40,13 +48,54 @@ def chart(
         Of `st.plotly_chart`.
     """
     picked = st.plotly_chart(figure, key=key, config=dict(config), **options)
-    st.caption(caption)
+    st.caption(caption, help=help)
     if code:
         python(code, key=f"{key}_python")
     return picked
+
+
+def picture(png: bytes, words: str, shape: tuple[int, int], *, width: int) -> None:
+    """Draw a picture with words for those who do not see it.
+
+    Parameters
+    ----------
+    png : bytes
+    words : str
+    shape : (int, int)
+        Rows and columns of what is pictured: its room is kept until it is there.
+    width : int
+        In pixels.
+    """
+    source = base64.b64encode(png).decode()
+    st.html(
+        f'<img src="data:image/png;base64,{source}" alt="{html.escape(words)}" '
+        f'width="{width}" height="{round(width * shape[0] / shape[1])}">'
+    )
 
 
 def python(code: str, *, key: str) -> None:
     """Offer lines of Python to copy."""
     with st.popover("Copy as Python", key=key, type="tertiary"):
         st.code(code, language="python")
+
+
+def table(
+    frame: pd.DataFrame, *, key: str, columns: Mapping[str, Any] | None = None, code: str = ""
+) -> None:
+    """Draw a table, with a copy of it for paper.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    key : str
+        Of the widget.
+    columns : mapping
+        The `column_config` of `st.dataframe`.
+    code : str
+        Lines of Python that make the same numbers.
+    """
+    columns = columns or {}
+    st.dataframe(frame, hide_index=True, width="stretch", key=key, column_config=columns)
+    st.html(f'<div class="on-paper">{paper.as_html(frame, columns)}</div>')
+    if code:
+        python(code, key=f"{key}_python")

@@ -15,8 +15,10 @@ from lolora_core.blocks.grid import Grid
 __all__ = ["error_png", "finish", "picture_png"]
 
 
-def to_rgb(array: np.ndarray, value_range: tuple[float, float], image: bool) -> np.ndarray:
-    """Return uint8 pixels, shape (m, n, 3): an image as it is, a matrix in false colours.
+def to_rgb(
+    array: np.ndarray, value_range: tuple[float, float], image: bool, lut: str = "values"
+) -> np.ndarray:
+    """Return uint8 pixels, shape (m, n, 3): an image as it is, a matrix in the colours of `LUTS`.
 
     Examples
     --------
@@ -30,7 +32,7 @@ def to_rgb(array: np.ndarray, value_range: tuple[float, float], image: bool) -> 
         return levels
     if image:
         return np.repeat(levels[..., None], 3, axis=-1)
-    return np.frombuffer(LUTS["values"], np.uint8).reshape(256, 3)[levels]
+    return np.frombuffer(LUTS[lut], np.uint8).reshape(256, 3)[levels]
 
 
 def _png(pixels: np.ndarray) -> bytes:
@@ -44,10 +46,11 @@ def picture_png(
     value_range: tuple[float, float],
     *,
     image: bool,
+    lut: str = "values",
     grid: Grid | None = None,
 ) -> bytes:
     """Return a PNG of a matrix, one pixel an entry; with `grid`, its inner borders over it."""
-    pixels = to_rgb(array, value_range, image)
+    pixels = to_rgb(array, value_range, image, lut)
     if grid is not None:
         line = np.array(hex_to_rgb(FRAME), np.uint8)
         pixels = pixels.copy()
@@ -69,7 +72,8 @@ def finish(figure: go.Figure, height: int) -> go.Figure:
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        legend={"orientation": "h", "y": -0.22, "x": 0},
+        # Below the title of the axis, whatever the height.
+        legend={"orientation": "h", "y": -75 / (height - 90), "x": 0},
         hovermode="x unified",
     )
     return figure

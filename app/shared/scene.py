@@ -132,6 +132,11 @@ def recall(key: str | None) -> Target:
     return found or bundled_target("camera", False, ())
 
 
+def lut_of(target: Target) -> str:
+    """Return which colours of `app.shared.style.LUTS` show a target: about 0 for an update."""
+    return "signed" if target.kind == "update" else "values"
+
+
 def _content_key(target: Target) -> str:
     return target.sha256
 
@@ -139,11 +144,21 @@ def _content_key(target: Target) -> str:
 @cached(LRUCache(256), key=_content_key, condition=threading.Condition())
 def preview(target: Target) -> bytes:
     """Return a PNG of every k-th row and column, so that 256 to 511 are left of a long side."""
-    step_down, step_across = (max(1, side // 256) for side in target.shape)
+    return _every(target, 256)
+
+
+def thumbnail(target: Target) -> bytes:
+    """Return a PNG of every k-th row and column, so that 96 to 191 are left of a long side."""
+    return _every(target, 96)
+
+
+def _every(target: Target, cells: int) -> bytes:
+    step_down, step_across = (max(1, side // cells) for side in target.shape)
     return picture_png(
         target.array[::step_down, ::step_across],
         target.display_range,
         image=target.value_range is not None,
+        lut=lut_of(target),
     )
 
 

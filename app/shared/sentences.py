@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from app.shared.words import percent
+
 __all__ = [
+    "GALLERY_KINDS",
     "LINK",
+    "OWN_UPLOAD",
     "WINDOW",
     "about_target",
-    "budget_of_matrices",
     "budget_share",
     "grid_too_fine",
     "matched",
     "until_then",
 ]
 
+#: Headings of the gallery, by kind of target.
+GALLERY_KINDS = {
+    "upload": "Your own",
+    "image": "Photographs",
+    "pattern": "Patterns made by formula",
+    "weights": "Weights of trained networks",
+    "update": "Updates: what fine-tuning changed",
+}
+OWN_UPLOAD = "A picture (PNG, JPEG, WebP) or a matrix (.npy, .safetensors) of your own."
 WINDOW = "Matrices above 2,048 a side are shown through a window; this is its corner."
 LINK = "This link restores the view anywhere; an upload is not part of it."
 
@@ -45,23 +57,23 @@ def budget_share(total: int, entries: int, channels: int) -> str:
 
     Examples
     --------
-    >>> budget_share(32768, 262144, 1), budget_share(100, 400, 3)
-    ('32,768 parameters, 0.125 of the 262,144 entries of the matrix', '300 parameters, 100 for \
-each of the three channels')
+    >>> budget_share(32768, 262144, 1)
+    '32,768 parameters: 12.5 % of the 262,144 numbers in the matrix.'
+    >>> budget_share(100, 400, 3)
+    '300 parameters, 100 for each of the three colours: 25.0 % of the 1,200 numbers.'
     """
     if channels > 1:
-        return f"{total * channels:,} parameters, {total:,} for each of the three channels"
-    return f"{total:,} parameters, {total / entries:.3g} of the {entries:,} entries of the matrix"
-
-
-def budget_of_matrices(rank: int) -> str:
-    """Say what a budget is where there are many matrices."""
-    return f"{rank}·(m + n) parameters for each m×n matrix"
+        return (
+            f"{total * channels:,} parameters, {total:,} for each of the three colours: "
+            f"{percent(total / entries)} of the {entries * channels:,} numbers."
+        )
+    share = percent(total / entries)
+    return f"{total:,} parameters: {share} of the {entries:,} numbers in the matrix."
 
 
 def matched(step: int) -> str:
     """Say where the arrows beside the budget lead."""
-    return f"The arrows go to budgets that match exactly: multiples of {step}."
+    return f"The arrows jump to budgets that localized can spend whole: multiples of {step}."
 
 
 def grid_too_fine(problem: str, shown: str) -> str:

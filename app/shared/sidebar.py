@@ -7,8 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from app.shared import answers, gallery, sentences
 from app.shared import scene as compute
-from app.shared import sentences
 from app.shared import widgets as controls
 from app.shared.common import (
     BLOCK_COL,
@@ -31,7 +31,7 @@ from lolora_core.common.devices import available_devices, resolve_device
 from lolora_core.explore.compare import matched_step
 from lolora_core.targets import Entry, Parameter, Target, entry
 
-__all__ = ["device", "draw", "looked_at", "set_cut"]
+__all__ = ["blocks", "device", "draw", "looked_at", "set_cut"]
 
 # Of one run of the script, which has a thread of its own; the session would keep large arrays.
 _LOOKED_AT: ContextVar[tuple[compute.Scene, int]] = ContextVar("looked_at")
@@ -55,6 +55,7 @@ def _bundled(target_id: str) -> Target:
 
 def _target() -> Target:
     """Return the target that was picked; after a bad one the last good one, with the reason."""
+    gallery.draw()
     picked = controls.choice(TARGET, [UPLOAD, *(o for o in TARGET.options if o != UPLOAD)])
     target = None
     try:
@@ -69,7 +70,7 @@ def _target() -> Target:
 
 
 def _about(target: Target) -> None:
-    st.image(compute.preview(target), output_format="PNG", width=160)
+    answers.picture(compute.preview(target), target.title, target.shape, width=160)
     st.caption(sentences.about_target(target.description, target.shape, len(target.channels)))
     for note in target.notes:
         st.caption(note)
@@ -116,14 +117,14 @@ def _mirror_rows() -> None:
 
 
 def set_cut(rows: int, cols: int) -> None:
-    """Set the grid; for callbacks."""
+    """Set the numbers of block rows and block columns; a callback."""
     LINKED.set(rows == cols)
     ROWS.set(rows)
     COLS.set(cols)
     reset((BLOCK_ROW, BLOCK_COL))
 
 
-def _blocks() -> tuple[int, int]:
+def blocks() -> tuple[int, int]:
     """Draw the numbers of block rows and block columns; return them."""
     left, right = st.columns(2)
     with left:
@@ -135,7 +136,7 @@ def _blocks() -> tuple[int, int]:
 
 
 def _grid(target: Target) -> Grid:
-    rows, cols = _blocks()
+    rows, cols = blocks()
     for cut in target.cuts:
         st.button(
             f"Cut into {cut.name} ({cut.rows}×{cut.cols})",
@@ -162,14 +163,8 @@ def device() -> str:
     return str(resolve_device(controls.choice(DEVICE, options)))
 
 
-def draw(*, with_target: bool) -> None:
-    """Draw the sidebar; with a target `looked_at` then says what was picked."""
-    if not with_target:
-        rank = controls.slider(RANK)
-        st.caption(sentences.budget_of_matrices(rank))
-        _blocks()
-        device()
-        return
+def draw() -> None:
+    """Draw the sidebar; `looked_at` then says what was picked."""
     target = _target()
     _about(target)
     budget = st.container()

@@ -118,6 +118,22 @@ class Approximation:
         return int(self.rank_map[0, 0]) if self._spans_whole else 0
 
     @property
+    def terms(self) -> tuple[tuple[Grid, RankMap], ...]:
+        """Grid and rank map of every term that is summed: a global term, then the blocks.
+
+        Examples
+        --------
+        >>> from lolora_core import approximate
+        >>> found = approximate(np.eye(4), "hybrid", budget=8, grid=2)
+        >>> [ranks.tolist() for _, ranks in found.terms]
+        [[[2, 0], [0, 0]]]
+        """
+        blocks = ((self.grid, self.rank_map),) if self.rank_map.any() else ()
+        if self._global is None or not self.global_rank:
+            return blocks
+        return ((self.grid.whole(), np.array([[self.global_rank]])), *blocks)
+
+    @property
     def num_parameters(self) -> int:
         """Σ r_ij·(h_i + w_j), the trainable parameters used; for `hybrid` plus r₀·(m + n)."""
         blocks = int((self.rank_map * self.grid.costs).sum())

@@ -12,6 +12,7 @@ from lolora_core.checkpoints.columns import ENERGY_RANKS
 from lolora_core.checkpoints.directions import LIVE
 from lolora_core.checkpoints.intruders import count_intruders
 from lolora_core.checkpoints.pairs import layer_and_kind, read_update
+from lolora_core.checkpoints.pooled import curve_row
 from lolora_core.checkpoints.rounding import pair_rounding
 from lolora_core.checkpoints.rows import Row
 from lolora_core.common.checks import NonFiniteError
@@ -36,6 +37,8 @@ class SurveySettings:
         One of them.
     intruders : int
         How many leading directions of each tuned matrix are held against the base's; 0 for none.
+    curve : bool
+        Whether the errors at every rank are kept too.
     """
 
     families: tuple[str, ...]
@@ -43,6 +46,7 @@ class SurveySettings:
     rank: int | None
     budget: int | None
     intruders: int
+    curve: bool = False
 
     def budget_of(self, shape: tuple[int, int]) -> int:
         """Return the budget of a matrix."""
@@ -99,7 +103,24 @@ def survey_row(
         for rank in ENERGY_RANKS:
             left = float(tails[min(rank, len(tails) - 1)])
             row[f"energy_{rank}"] = 1 - left / total if total else 1.0
-        return name, row | _structures(found, fit, budget, settings, changed=moved > 0)
+        row |= _structures(found, fit, budget, settings, changed=moved > 0)
+        if settings.curve:
+            row["curve"] = curve_row(found, _columns(settings, fit))
+        return name, row
+
+
+def _columns(
+    settings: SurveySettings, fit: list[tuple[int, int]]
+) -> dict[str, tuple[str, tuple[int, int]]]:
+    """Return the column of the error of every structure, with its key in a sweep."""
+    found = {}
+    for family in settings.families:
+        if resolve_family(family).spans_whole:
+            found[f"error_{family}"] = (family, fit[0])
+        else:
+            for rows, cols in settings.grids:
+                found[f"error_{family}_{rows}x{cols}"] = (family, (rows, cols))
+    return found
 
 
 def _structures(
@@ -112,13 +133,9 @@ def _structures(
 ) -> Row:
     """Return the errors of every structure at the budget, and which is best."""
     row: Row = {"budget": budget, "equivalent_rank": budget / sum(found.shape)}
-    for family in settings.families:
-        whole_only = resolve_family(family).spans_whole
-        for grid in settings.grids[:1] if whole_only else settings.grids:
-            key = (family, fit[0] if whole_only else grid)
-            label = family if whole_only else f"{family}_{grid[0]}x{grid[1]}"
-            at = found.errors.get(key)
-            row[f"error_{label}"] = float("nan") if at is None else float(at[0])
+    for column, key in _columns(settings, fit).items():
+        at = found.errors.get(key)
+        row[column] = float("nan") if at is None else float(at[0])
     best = found.best(budget) if changed else None
     on = (1, 1) if best and resolve_family(best.family).spans_whole else best and best[1:3]
     lora = float(found.errors[REFERENCE.name, fit[0]][0])

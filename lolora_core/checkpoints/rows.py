@@ -8,10 +8,11 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Row", "RowFile", "rows_path"]
 
-Row = dict[str, str | int | float | None]
+Row = dict[str, Any]
 
 
 def rows_path(output: Path) -> Path:

@@ -18,6 +18,7 @@ from lolora_core.checkpoints.columns import COLUMN_HELP
 from lolora_core.checkpoints.matrix_row import SurveySettings, survey_row
 from lolora_core.checkpoints.pairs import natural, pair_names, part_of, tied
 from lolora_core.checkpoints.parallel import NamedProgress, run_jobs
+from lolora_core.checkpoints.pooled import pair_curve
 from lolora_core.checkpoints.rows import Row, RowFile, rows_path
 from lolora_core.checkpoints.sources import SourceLike
 from lolora_core.checkpoints.survey_notes import survey_notes
@@ -72,9 +73,36 @@ class Survey:
         """
         import pandas as pd  # slow to load
 
-        frame = pd.DataFrame(list(self.rows)).drop(columns="run", errors="ignore")
+        frame = pd.DataFrame(list(self.rows)).drop(columns=["run", "curve"], errors="ignore")
         floats = [c for c in map(str, frame) if c.startswith("error_") or c in _FLOATS]
         return frame.astype(dict.fromkeys(_COUNTS, "Int64") | dict.fromkeys(floats, "float64"))
+
+    def curve(self) -> pd.DataFrame:
+        """Return the relative error of all matrices together at every equivalent rank r.
+
+        One row a rank: `rank`, and for each structure √(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²) with r·(m + n)
+        parameters for each m×n matrix, in the column that `frame` has for it. Every r up to 128,
+        then steps of 5 %, and the last where the matrices themselves cost as much. A matrix that
+        the grid does not fit is held by `global`. It takes ``survey(..., curve=True)``.
+
+        Raises
+        ------
+        ValueError
+            The survey kept no curves.
+
+        Examples
+        --------
+        >>> import torch
+        >>> held = {"a.weight": torch.zeros(4, 4)}
+        >>> found = survey(held, {"a.weight": torch.eye(4)}, grids=[4], n_jobs=1, curve=True)
+        >>> found.curve()[["rank", "error_global", "error_diagonal_4x4"]].round(3).values.tolist()
+        [[1.0, 0.866, 0.0], [2.0, 0.707, 0.0]]
+        """
+        if not all("curve" in row for row in self.rows):
+            raise ValueError(
+                "this survey kept no curves; ask for them with survey(..., curve=True)"
+            )
+        return pair_curve(self.rows)
 
 
 def _check(
@@ -83,6 +111,7 @@ def _check(
     rank: SupportsIndex | None,
     budget: SupportsIndex | None,
     intruders: SupportsIndex,
+    curve: bool,
 ) -> SurveySettings:
     if rank is not None and budget is not None:
         raise ValueError(f"give rank or budget, not both; they are {rank!r} and {budget!r}")
@@ -110,6 +139,7 @@ def _check(
         None if rank is None else check_budget(rank),
         None if budget is None else check_budget(budget),
         _check_intruders(intruders),
+        curve,
     )
 
 
@@ -138,6 +168,7 @@ def survey(
     grids: Sequence[GridLike] = (8,),
     families: Sequence[str] | None = None,
     intruders: SupportsIndex = 0,
+    curve: bool = False,
     output: str | PathLike[str] | None = None,
     n_jobs: int = -1,
     progress: NamedProgress | None = None,
@@ -165,6 +196,8 @@ def survey(
         Of how many leading directions of each tuned matrix intruders are counted, 10 in the
         paper; see `count_intruders`. It takes a full SVD of each matrix of the base, which must be
         given; 0 counts none.
+    curve : bool
+        Keep the errors at every rank too, for `Survey.curve`.
     output : path, optional
         ``.jsonl``: each row is added as it is found, and a survey that was stopped goes on from
         it. ``.csv``: the rows are kept so in ``.csv.jsonl`` beside it, and the frame is written
@@ -197,7 +230,7 @@ def survey(
     {'layer.0.fc.bias': 'it has 1 axis, and a matrix needs 2'}
     """
     first, second = open_pair(base, tuned)
-    settings = _check(families, grids, rank, budget, intruders)
+    settings = _check(families, grids, rank, budget, intruders, curve)
     names, skipped = pair_names(first, second)
     skipped |= left_out(second)
     file = None if output is None else _row_file(Path(output), _run_id(first, second, settings))

@@ -167,8 +167,24 @@ def _print_skipped(skipped: dict[str, str], changes: dict[str, float] | None = N
         for reason, names in reasons.items():
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             known = [(changes or {})[name] for name in names if name in (changes or {})]
-            size = f", ‖change‖ {math.hypot(*known):.3g}" if any(known) else ""
+            size = f", {_size_of(known)}" if any(known) else ""
             say(f"  {', '.join(names[:3])}{more}: {reason}{size}")
+
+
+def _size_of(changes: list[float]) -> str:
+    """Say how large changes are together, in words where one is not finite.
+
+    Examples
+    --------
+    >>> _size_of([3.0, 4.0]), _size_of([3.0, math.nan])
+    ('‖change‖ 5', '‖change‖ not known, for a value is not finite')
+    """
+    size = math.hypot(*changes)
+    return (
+        f"‖change‖ {size:.3g}"
+        if math.isfinite(size)
+        else ("‖change‖ not known, for a value is not finite")
+    )
 
 
 def _write_peft(found: Extraction, output: Path, dtype: torch.dtype) -> None:

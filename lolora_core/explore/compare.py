@@ -7,7 +7,7 @@ own with a budget of r·(m + n), and the total is three times that.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -115,6 +115,13 @@ class Comparison:
         """The result with the lowest error, and all that tie with it (within 1e-5)."""
         best = self.ranking[0].relative_error
         return [r for r in self.results.values() if r.relative_error <= best + TIE]
+
+    @property
+    def competing(self) -> list[Result]:
+        """The results with at most twice the lowest error that is not zero; all exact ones too."""
+        inexact = [r.relative_error for r in self.ranking if r.relative_error > TIE]
+        most = 2 * inexact[0] if inexact else 0.0
+        return [r for r in self.results.values() if r.relative_error <= most + TIE]
 
 
 def pooled_errors(errors: Sequence[np.ndarray], channels: Sequence[Decomposition]) -> np.ndarray:
@@ -255,8 +262,8 @@ def explain(found: Comparison, channels: Sequence[Decomposition]) -> str:
     --------
     >>> from lolora_core import decompose
     >>> channels = [decompose(np.eye(8), grid=4)]
-    >>> explain(compare(channels, rank=2), channels)
-    '100 % of the energy lies in the 4 diagonal blocks.'
+    >>> explain(compare(channels, rank=2, families=["global", "diagonal"]), channels)
+    'The 4 diagonal blocks hold 100 % of the energy.'
     """
     grid, winner = channels[0].grid, found.winners[0]
     if grid.blocks == (1, 1):
@@ -265,7 +272,7 @@ def explain(found: Comparison, channels: Sequence[Decomposition]) -> str:
         return "The budget is too small to give any block a rank."
     wholes = [channel.on(grid.whole()).spectra for channel in channels]
     cut, size = [channel.on(grid).spectra for channel in channels], grid.costs.size
-    return winner.family.explain(
+    reason = winner.family.explain(
         Win(
             grid,
             found.rank,
@@ -279,6 +286,17 @@ def explain(found: Comparison, channels: Sequence[Decomposition]) -> str:
             tuple(channel.global_rank for channel in winner.channels),
         )
     )
+    return " ".join([reason, *_storing_nothing(found, grid)])
+
+
+def _storing_nothing(found: Comparison, grid: Grid) -> Iterator[str]:
+    for name, result in found.results.items():
+        if result.num_parameters == 0:
+            least = result.family.least_budget(grid) * len(result.channels)
+            yield (
+                f"{name.capitalize()} needs {least:,} parameters for one rank in each of its "
+                f"blocks; the budget is {found.budget:,}, so it stores nothing."
+            )
 
 
 def matched_step(grid: Grid) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +12,7 @@ from jaxtyping import Float64, Int
 from lolora_core.blocks.spectra import Spectra
 from lolora_core.families.base import Curve
 
-__all__ = ["PooledCurve", "answers", "smallest_budget"]
+__all__ = ["PooledCurve", "answers", "knee", "smallest_budget"]
 
 Budgets = Int[np.ndarray, " q"]
 Energies = Float64[np.ndarray, " q"]
@@ -92,3 +93,24 @@ def smallest_budget(curve: Curve, error: float) -> int | None:
         else:
             low = middle + 1
     return high
+
+
+def knee(at: Sequence[float], errors: Sequence[float]) -> int:
+    """Return the place of the knee of a falling curve: the point farthest below its chord.
+
+    The chord leads from the first point to the last, both axes scaled to 0…1; a curve that never
+    lies below it has its knee at the first point.
+
+    References
+    ----------
+    Kneedle: V. Satopaa, J. Albrecht, D. Irwin and B. Raghavan, ICDCS Workshops 2011.
+
+    Examples
+    --------
+    >>> knee([1, 2, 3, 4, 5], [1.0, 0.3, 0.2, 0.1, 0.0])
+    1
+    """
+    x, y = (np.asarray(values, dtype=float) for values in (at, errors))
+    across = (x - x[0]) / ((x[-1] - x[0]) or 1.0)
+    down = (y - y[-1]) / ((y[0] - y[-1]) or 1.0)
+    return int((1 - across - down).argmax())

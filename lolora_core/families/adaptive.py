@@ -135,17 +135,18 @@ class Adaptive(RankedFamily):
         return (TermRanks(request.grid, ranks),)
 
     def explain(self, win: Win) -> str:
-        """Say how the energy lies over the blocks, and where the parameters go."""
+        """Say on which blocks the parameters are spent."""
         ranks, energy = win.rank_maps[self.name], percent(win.energies[self.name])
-        text = spread_of_energy(win)
-        if ranks.min() == ranks.max():
-            return f"{text}: rank {ranks.max()} on each holds {energy} of the energy."
+        low, high, blocks = int(ranks.min()), int(ranks.max()), ranks[0].size
         most = blocks_for_half((ranks * win.grid.costs).sum(axis=0))
-        return (
-            f"{text}, and {self.name} gives them ranks from {ranks.min()} to {ranks.max()}: half "
-            f"of its parameters go to {most:,} {'block' if most == 1 else 'blocks'}; it holds "
-            f"{energy} of the energy."
-        )
+        if most < 0.4 * blocks:
+            return (
+                f"Detail is uneven: {self.name} spends half of its parameters on {most:,} of "
+                f"{blocks:,} blocks, up to rank {high}, and gives the plainest rank {low}. So it "
+                f"holds {energy} of the energy."
+            )
+        each = f"rank {high}" if low == high else f"ranks from {low} to {high}"
+        return f"{spread_of_energy(win)} With {each} it holds {energy} of the energy."
 
     def stored_as(self, *, whole: bool, blocks: bool) -> Family:
         """On one block it is `global`, which alone needs no rank map."""

@@ -242,6 +242,10 @@ class Family(ABC):
         """Return whether the family is defined on `grid`."""
         return not self.needs_square_grid or grid.blocks[0] == grid.blocks[1]
 
+    def least_budget(self, grid: Grid) -> int:
+        """Return the parameters of the smallest approximation that is not zero."""
+        return int(self.grid(grid).costs.min())
+
     @abstractmethod
     def fit(self, svd: Decomposed) -> Fit:
         """Return what answers every budget on a target."""

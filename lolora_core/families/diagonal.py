@@ -59,4 +59,4 @@ class Diagonal(EqualRanks):
     def explain(self, win: Win) -> str:
         """Say how much of the energy lies in the diagonal blocks."""
         share = float(np.trace(win.block_energies) / win.block_energies.sum())
-        return f"{percent(share)} of the energy lies in the {win.grid.blocks[0]} diagonal blocks."
+        return f"The {win.grid.blocks[0]} diagonal blocks hold {percent(share)} of the energy."

@@ -35,17 +35,19 @@ class Global(EqualRanks):
 
     def explain(self, win: Win) -> str:
         """Say how few singular values hold the energy, and what equal ranks on blocks hold."""
-        text = f"98 % of {win.matrix} lies in {win.few:,} of {win.whole:,} singular values"
+        text = f"{win.few:,} of {win.whole:,} patterns hold 98 % of {win.matrix}."
         kept = win.energies[self.name]
-        rivals = {n: e for n, e in win.energies.items() if n != self.name and e < kept}
+        text += f" The budget pays for {win.rank:,} of them and holds {percent(kept)}."
+        # Of those that store nothing the comparison speaks.
+        rivals = {n: e for n, e in win.energies.items() if 0 < e < kept}
         if not rivals:
-            return f"{text}."
+            return text
         best = max(rivals, key=lambda name: rivals[name])
         ranks = win.rank_maps[best]
         each = str(ranks.max()) if ranks.min() == ranks.max() else f"{ranks.min()} to {ranks.max()}"
         return (
-            f"{text}. The budget keeps {win.rank} of them with {percent(kept)} of the energy; "
-            f"{best} on {ranks[0].size:,} blocks has rank {each} and holds {percent(rivals[best])}."
+            f"{text} Cut into {ranks[0].size:,} blocks, {best} gets rank {each} in each and holds "
+            f"{percent(rivals[best])}."
         )
 
     def peft_settings(self, grid: Grid, num_parameters: int) -> dict[str, int]:

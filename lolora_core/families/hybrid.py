@@ -377,9 +377,9 @@ class Hybrid(Family):
             return Adaptive().explain(replace(win, rank_maps=rank_maps, energies=energies))
         shared, ranks = sorted(set(win.global_ranks)), win.rank_maps[self.name]
         return (
-            f"A global term of rank {join_words([str(rank) for rank in shared])} takes what the "
-            f"blocks share; the rest of the budget goes to ranks from {ranks.min()} to "
-            f"{ranks.max()} on what it leaves."
+            f"One term of rank {join_words([str(rank) for rank in shared])} for the whole matrix "
+            f"takes what the blocks share; on what it leaves, the blocks get ranks from "
+            f"{ranks.min()} to {ranks.max()}."
         )
 
     def stored_as(self, *, whole: bool, blocks: bool) -> Family:

@@ -140,9 +140,12 @@ class EqualRanks(RankedFamily):
     def explain(self, win: Win) -> str:
         """Say how the energy lies over the blocks, and what their rank holds of it."""
         rank, energy = int(win.rank_maps[self.name].max()), win.energies[self.name]
-        return (
-            f"{spread_of_energy(win)}: rank {rank} on each holds {percent(energy)} of the energy."
-        )
+        return f"{spread_of_energy(win)} Rank {rank} on each holds {percent(energy)} of the energy."
+
+    def least_budget(self, grid: Grid) -> int:
+        """Return what one rank on each of its blocks costs."""
+        own = self.grid(grid)
+        return int(own.costs[self.wanted(own)].sum())
 
 
 def spread_of_energy(win: Win) -> str:
@@ -153,18 +156,19 @@ def spread_of_energy(win: Win) -> str:
     >>> energies = np.array([[8.0, 1.0], [1.0, 0.0]])
     >>> win = Win(Grid.regular((4, 4), 2), 1, 1, 4, energies, 1.0, 1.0, {}, {}, (0,))
     >>> spread_of_energy(win)
-    'The blocks differ: 1 of 4 holds half of the energy'
+    'Detail is uneven: 1 of 4 blocks holds half of the energy.'
     """
     half, blocks = blocks_for_half(win.block_energies), win.block_energies.size
     if half < 0.4 * blocks:
         hold = "holds" if half == 1 else "hold"
-        return f"The blocks differ: {half:,} of {blocks:,} {hold} half of the energy"
+        return f"Detail is uneven: {half:,} of {blocks:,} blocks {hold} half of the energy."
     most, each = float(win.grid.max_ranks.mean()), win.block_effective_rank
     # Of noise, blocks and the whole need the same share of their singular values.
     simpler = each / most < 0.9 * win.effective_rank / win.whole
     return (
-        f"The blocks are {'' if simpler else 'no '}simpler than the whole, effective rank "
-        f"{each:.3g} of {most:.3g} on average against {win.effective_rank:.3g} of {win.whole}"
+        f"{'One block is simpler' if simpler else 'One block is no simpler'} than the whole: it is "
+        f"made of about {each:.3g} of {most:.3g} possible patterns, the whole of "
+        f"{win.effective_rank:.3g} of {win.whole:,}."
     )
 
 

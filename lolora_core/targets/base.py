@@ -194,8 +194,28 @@ class Target:
 
     @cached_property
     def display_range(self) -> tuple[float, float]:
-        """`value_range`, or the least and the greatest entry where there is none."""
-        return self.value_range or (float(self.array.min()), float(self.array.max()))
+        """`value_range`; where there is none, the range of 99 % of the entries.
+
+        For an update it lies about 0, for other matrices it leaves out as much at both ends.
+
+        Of trained weights a few entries are so large that on the whole range the others look
+        alike. Where that is no range, as of a matrix that is nearly all zero, it is the whole one.
+
+        Examples
+        --------
+        >>> Target("row", "Row", "pattern", "", "", "", np.arange(201.0)[None]).display_range
+        (1.0, 199.0)
+        """
+        if self.value_range:
+            return self.value_range
+        if self.kind == "update":
+            size = np.abs(self.array)
+            high = float(np.quantile(size, 0.99)) or float(size.max())
+            return -high, high
+        low, high = np.quantile(self.array, (0.005, 0.995))
+        if low == high:
+            low, high = self.array.min(), self.array.max()
+        return float(low), float(high)
 
     @cached_property
     def sha256(self) -> str:

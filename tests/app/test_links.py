@@ -58,6 +58,7 @@ def test_the_first_run_of_a_link_is_the_view_set_by_hand(
     path: str, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOLORA_ALLOW_HUB", "1")
+    monkeypatch.setenv("LOLORA_ALLOW_PATHS", "1")
     # On a slow machine the page asks before it sweeps, and shows a bar.
     monkeypatch.setattr(compute, "missing_seconds", lambda target, grids: 0.0)
     monkeypatch.setattr(scene, "missing_seconds", lambda at: [])

@@ -37,7 +37,9 @@ def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The app, started from another folder than the repository's; its address and its log."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    with serve(ROOT / "app" / "main.py", folder, LOLORA_ALLOW_HUB="1") as found:
+    with serve(
+        ROOT / "app" / "main.py", folder, LOLORA_ALLOW_HUB="1", LOLORA_ALLOW_PATHS="1"
+    ) as found:
         yield found
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from skimage import data
 
 from lolora_core import FAMILIES, approximate, budget_for_rank
-from lolora_core.targets import load
+from lolora_core.targets import catalogue, load
 from tests.browser.conftest import App
 from tests.browser.test_what_if import expect_query
 
@@ -37,10 +37,28 @@ def expect_errors(app: App, expected: dict[str, float]) -> None:
 
 def test_opens_with_the_camera(app: App) -> None:
     app.open()
-    expect(app.page).to_have_title("Localized LoRA Explorer")
-    expect(app.main).to_contain_text("adaptive wins: error 0.0618; global comes next with 0.0804")
+    expect(app.page).to_have_title("Compare · Localized LoRA Explorer")
+    expect(app.main).to_contain_text(
+        "Adaptive comes closest. Its error is 0.0618; the next best is global with 0.0804."
+    )
     expect_errors(app, errors(data.camera() / 255, 32, 8))
-    expect(app.main).to_contain_text("Exactly matched: every family uses the whole budget.")
+    expect(app.main).to_contain_text("Every family spends the whole budget.")
+    expect(app.page.locator(".panel img.drawing:visible")).to_have_count(4)
+    expect(app.page.get_by_alt_text("Localized: 64 blocks with B and A of rank 4;")).to_be_visible()
+
+
+def test_a_target_is_picked_from_pictures(app: App) -> None:
+    app.open()
+    token = app.rendered()
+    app.page.get_by_role("button", name="Choose from pictures").click()
+    gallery = app.page.get_by_role("dialog")
+    cards = gallery.get_by_role("button").filter(has=app.page.locator(".name"))
+    expect(cards).to_have_count(len(catalogue()) + 1)
+    expect(gallery.locator("[aria-current]")).to_have_text("Camera")
+    gallery.get_by_role("button", name="Brick wall").press("Enter")
+    app.wait_for_new_pictures(token)
+    expect(gallery).to_have_count(0)
+    expect(app.page).to_have_url(f"{app.url}/?target=brick")
 
 
 def test_target_budget_and_grid_change_pictures_table_and_url(app: App) -> None:
@@ -61,7 +79,7 @@ def test_target_budget_and_grid_change_pictures_table_and_url(app: App) -> None:
     expect_errors(app, errors(brick, 40, 4))
     expect_query(app, "target=brick", "rank=40", "rows=4", "cols=4")
     # Drawn after the table: once it is new, so is the file behind the button.
-    expect(app.main).to_contain_text("of 16 blocks get none")
+    expect(app.main).to_contain_text("and rank 7 to the plainest")
     with app.page.expect_download() as download:
         app.page.locator(".st-key-csv button").click()
     table = pd.read_csv(download.value.path())
@@ -97,7 +115,7 @@ def test_a_link_restores_the_view_elsewhere(app: App, browser: Browser) -> None:
 def test_reset_is_one_click(app: App) -> None:
     app.open("?target=Brick+wall&rank=64&rows=4&cols=4&view=per+block&log=false")
     app.page.locator(".st-key-reset button").click()
-    expect(app.main).to_contain_text("adaptive wins: error 0.0618")
+    expect(app.main).to_contain_text("Adaptive comes closest. Its error is 0.0618")
     expect(app.page).to_have_url(f"{app.url}/")
 
 
@@ -124,7 +142,7 @@ def test_a_picked_block_shows_its_figures(app: App) -> None:
     assert box is not None
     with app.run():
         picture.click(position={"x": box["width"] * 0.57, "y": box["height"] * 0.70})
-    expect(app.main).to_contain_text("Block (5, 4), counted from 0: 64×64 entries")
+    expect(app.main).to_contain_text("Block (5, 4), counted from 0, has 64×64 entries")
     expect(app.page).to_have_url(f"{app.url}/?block_row=5&block_col=4")
     app.number("block_row", 2)
     expect(app.main).to_contain_text("Block (2, 4)")

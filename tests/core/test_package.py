@@ -65,13 +65,15 @@ def test_the_wheel_holds_packages_assets_and_the_app(environment: Path) -> None:
     code = """
 import json
 from importlib.resources import files
+from pathlib import Path
 import app, lolora_core
 from lolora_core.targets import asset_path, load
 assert load("minilm-0-query").shape == (384, 384)
 print(json.dumps({
     "where": [*lolora_core.__path__, *app.__path__, str(asset_path("minilm.safetensors").parent)],
     "py.typed": files("lolora_core").joinpath("py.typed").is_file(),
-    "lens": sorted(part.name for part in files("app.lens").iterdir()),
+    "scripts": [str(path.relative_to(root.parent)) for root in map(Path, app.__path__)
+                for path in root.rglob("*.*s")],
     "app": sorted(part.name for part in files("app").iterdir()),
     "views": sorted(part.name for part in files("app.views").iterdir()),
 }))
@@ -80,9 +82,13 @@ print(json.dumps({
     for place in found["where"]:
         assert Path(place).is_relative_to(environment.resolve())
     assert found["py.typed"]
-    lens = {path.name for path in (ROOT / "app" / "lens").iterdir()}
-    assert lens - {"__pycache__"} <= set(found["lens"])
-    assert {"linked_view.js", "linked_view.css"} <= set(found["lens"])
+    scripts = {
+        str(path.relative_to(ROOT))
+        for kind in ("css", "js")
+        for path in ROOT.glob(f"app/**/*.{kind}")
+    }
+    assert {"app/lens/linked_view.css", "app/shared/access.js"} <= scripts
+    assert scripts <= set(found["scripts"])
     assert {".streamlit", "main.py", "lens", "shared", "views"} <= set(found["app"])
     assert {"compare", "what_if", "fine_tune", "your_weights"} <= set(found["views"])
 

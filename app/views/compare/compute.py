@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from lolora_core.explore.compare import (
     rank_to_reach,
 )
 
-__all__ = ["Pictures", "comparison", "curves", "figures_of", "pictures", "rank_needed"]
+__all__ = ["Pictures", "comparison", "curves", "figures_of", "limits", "pictures", "rank_needed"]
 
 
 def comparison(scene: Scene, rank: int) -> Comparison:
@@ -44,21 +45,54 @@ class Pictures:
         W − Ŵ of every family, float32, of the shape of the target.
     block_errors : dict of str to ndarray, shape (K_r, K_c)
         Residual norm of every block over ‖W‖_F, on the grid of the scene.
+    image : bool
+        The target has a natural range.
     """
 
     errors: dict[str, np.ndarray]
     block_errors: dict[str, np.ndarray]
+    image: bool
+    _peaks: dict[tuple[str, str, float], float] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
         """Memory of the errors, in bytes."""
         return sum(error.nbytes for error in self.errors.values())
 
-    def peak(self, view: str) -> float:
-        """Return the largest value that a view shows, over all families."""
-        if view == "blocks":
-            return max(float(found.max()) for found in self.block_errors.values())
-        return max(float(_magnitude(error, view).max()) for error in self.errors.values())
+    def peak(self, view: str, names: Iterable[str], share: float = 1.0) -> float:
+        """Return the value that a `share` of what a view shows does not pass, in any of `names`."""
+        return max(self._peak(name, view, share) for name in names)
+
+    def _peak(self, name: str, view: str, share: float) -> float:
+        if (name, view, share) not in self._peaks:
+            shown = self.block_errors[name]
+            if view != "blocks":
+                shown = _magnitude(self.errors[name], view)
+            self._peaks[name, view, share] = float(
+                shown.max() if share == 1 else np.quantile(shown, share, method="higher")
+            )
+        return self._peaks[name, view, share]
+
+
+def limits(found: Comparison, shown: Pictures, view: str, part: int | None) -> tuple[float, float]:
+    """Return where the scales of entries and of blocks end.
+
+    Parameters
+    ----------
+    found : Comparison
+    shown : Pictures
+    view : str
+    part : int or None
+        Of the largest error of any family the part 1/part; None fits the families that compete.
+        Of matrices that are no images 0.5 % of the entries may then pass the end: a few large
+        ones would make all others look alike.
+    """
+    entries = "signed" if view == "signed" else "absolute"
+    if part is not None:
+        every = list(found.results)
+        return shown.peak(entries, every) / part, shown.peak("blocks", every) / part
+    names = [result.family.name for result in found.competing]
+    return shown.peak(entries, names, 1.0 if shown.image else 0.995), shown.peak("blocks", names)
 
 
 def _magnitude(error: np.ndarray, view: str) -> np.ndarray:
@@ -87,7 +121,7 @@ def pictures(scene: Scene, rank: int) -> Pictures:
         blocks[name] = np.linalg.norm(norms, axis=0) / norm
         arrays = [residual.float().numpy(force=True) for residual in residuals]
         errors[name] = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=-1)
-    return Pictures(errors, blocks)
+    return Pictures(errors, blocks, scene.target.value_range is not None)
 
 
 @cached(LRUCache(16384), key=scene_key, condition=threading.Condition())

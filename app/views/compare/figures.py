@@ -41,7 +41,7 @@ def curve_figure(
     figure.add_scatter(
         x=frame["parameters"],
         y=frame["floor"],
-        name="Eckart–Young floor",
+        name="floor",
         mode="lines",
         line={"color": GREY, "width": 1},
         hovertemplate="%{y:.4f}",

@@ -10,17 +10,18 @@ import streamlit as st
 
 from app.lens.factors import linked_factors, other_grids
 from app.lens.view import linked_view
-from app.shared import progress, sidebar
+from app.shared import answers, progress, sidebar
 from app.shared import scene as compute
 from app.shared import widgets as controls
 from app.shared.common import BLOCK_COL, BLOCK_ROW, RANK
 from app.shared.settings import Slot, widget_value
 from app.shared.style import LUTS
 from app.views.compare import parts as details
-from app.views.compare import scrub
+from app.views.compare import scrub, snippets
 from app.views.compare import sentences as prose
-from app.views.compare.compute import comparison, pictures, rank_needed
-from app.views.compare.settings import BLOCK_MARKS, GRID_LINES, SCALE, SEARCHED, VIEW
+from app.views.compare.compute import comparison, limits, pictures, rank_needed
+from app.views.compare.settings import BLOCK_MARKS, FIT, GRID_LINES, SCALE, SEARCHED, VIEW
+from app.views.compare.structures import structures
 from lolora_core.explore.compare import explain
 from lolora_core.families import REFERENCE
 
@@ -105,18 +106,17 @@ def page() -> None:
     best = found.winners[0].relative_error
     channels = compute.decompositions(scene)
     needed = rank_needed(scene, REFERENCE.name, best)
-    answer.markdown(
-        f"{prose.verdict(found, needed)} {explain(found, channels)}",
-        help=(
-            "Relative error is ‖W − Ŵ‖_F/‖W‖_F: 0 is exact, 1 is as bad as the zero matrix. All "
-            "families have the same budget. Errors within 1e-5 of each other count as a tie."
-        ),
-    )
+    with answer.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(prose.verdict(found, needed), width="content")
+        with st.popover("Why?", type="tertiary", key="why"):
+            st.markdown(explain(found, channels))
+            st.caption(prose.WHY)
     _controls()
     target, grid = scene.target, scene.grid
     shown = pictures(scene, rank)
     view, selected = VIEW.value, details.selected_block(grid)
-    part = SCALE.value
+    part = None if SCALE.value == FIT else SCALE.value
+    limit, block_limit = limits(found, shown, view, part)
     # The factors take no room under the pictures, and come after them.
     lens = st.container(gap=None)
     with lens:
@@ -130,32 +130,35 @@ def page() -> None:
             value_range=target.display_range,
             panels=details.panels(scene, found, shown),
             view=view,
-            limit=shown.peak("signed" if view == "signed" else "absolute") / part,
-            block_limit=shown.peak("blocks") / part,
+            limit=limit,
+            block_limit=block_limit,
             row_edges=grid.row_edges,
             col_edges=grid.col_edges,
             show_grid=GRID_LINES.value,
             show_block_errors=BLOCK_MARKS.value,
             selected=selected,
             image=target.value_range is not None,
-            luts=LUTS,
+            luts={**LUTS, "values": LUTS[compute.lut_of(target)]},
         )
     _pictures_first()
     with lens:
         linked_factors(scrub.factors(scene), key="factors")
         other_grids(partial(scrub.factors_of, scene), key="other_grids")
-    st.caption(prose.unmatched(found, target.array.size))
-    curve, block = st.columns([3, 2], gap="large")
-    with curve:
-        details.curve(scene, found)
-    with block:
-        details.block(scene, found, shown)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(prose.unmatched(found, target.array.size), width="content")
+        answers.python(snippets.pictures(scene, rank), key="pictures_python")
+    structures(found, grid)
+    with controls.side_by_side("curve"):
+        with st.container():
+            details.curve(scene, found)
+        with st.container():
+            details.block(scene, found, shown)
     details.table(scene, found)
-    ranks, downloads = st.columns([3, 2], gap="large")
-    with ranks:
-        details.rank_map(scene, found, selected)
-    with downloads:
-        details.downloads(scene, found, shown)
+    with controls.side_by_side("ranks"):
+        with st.container():
+            details.rank_map(scene, found, selected)
+        with st.container():
+            details.downloads(scene, found, shown, part)
 
 
 page()

@@ -9,12 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from app.lens.view import Panel
-from app.shared import charts, style, words
+from app.shared import answers, charts, style, words
 from app.shared import widgets as controls
 from app.shared.common import BLOCK_COL, BLOCK_ROW, LOG_CURVE, RANK
-from app.shared.scene import Scene, decompositions
-from app.views.compare import compute, figures
+from app.shared.scene import Scene, decompositions, lut_of
+from app.views.compare import compute, figures, snippets
 from app.views.compare import sentences as prose
+from app.views.compare.structures import beside_names
 from lolora_core import FAMILIES, Grid
 from lolora_core.explore.compare import TIE, Comparison
 from lolora_core.families.adaptive import Adaptive
@@ -57,6 +58,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
     """Return one panel a family, in the order of the registry."""
     made = []
     winners = {result.family.name for result in found.winners}
+    drawings = beside_names(found)
     for name, family in FAMILIES.items():
         result = found.results.get(name)
         if result is None and not family.from_spectra:
@@ -83,6 +85,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
                 pictures.errors[name],
                 pictures.block_errors[name],
                 best=name in winners and len(winners) < len(found.results),
+                drawing=drawings.get(name, ""),
                 dash=style.FAMILY_LINES[name].dash,
             )
         )
@@ -97,23 +100,25 @@ def _largest_rank(scene: Scene, found: Comparison) -> int:
 
 def curve(scene: Scene, found: Comparison) -> None:
     """Draw error against budget for every family, with the same facts as text."""
-    st.subheader("Error against budget", anchor=False)
+    st.header("Error against budget", anchor=False)
     logarithmic = controls.toggle(LOG_CURVE)
     largest = _largest_rank(scene, found)
     frame = compute.curves(scene, largest)
     points = {name: r.relative_error for name, r in found.results.items() if name not in frame}
-    st.plotly_chart(
+    names = [name for name in FAMILIES if name in frame]
+    answers.chart(
         figures.curve_figure(frame, found.rank, found.budget, points, logarithmic=logarithmic),
         key="curve",
-        config={"displayModeBar": False},
+        caption=prose.curve(frame, largest, scene.grid.label, list(points)),
+        help=prose.FLOOR,
+        code=snippets.curve(scene, names, frame["equivalent rank"].tolist()),
     )
-    st.caption(prose.curve(frame, largest, scene.grid.label, list(points)))
 
 
 def block(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
     """Show one block: spectrum, ranks, errors, and which family does best there."""
     grid = scene.grid
-    st.subheader("One block", anchor=False)
+    st.header("One block", anchor=False)
     left, right = st.columns(2)
     for column, setting in ((left, BLOCK_ROW), (right, BLOCK_COL)):
         with column:
@@ -134,23 +139,23 @@ def block(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
     best = min(errors.values())
     own = {n: r for n, r in ranks.items() if not FAMILIES[n].spans_whole and n not in terms}
     best_names = [name for name, error in errors.items() if error <= best + TIE]
-    st.plotly_chart(
-        figures.spectrum_figure(values, own),
-        key="spectrum",
-        config={"displayModeBar": False},
-    )
     size = int(grid.row_sizes[row]), int(grid.col_sizes[col])
     wholes = {name: rank for name, rank in ranks.items() if FAMILIES[name].spans_whole}
-    st.caption(prose.block((row, col), size, wholes, terms, channels=len(spectra)))
+    answers.chart(
+        figures.spectrum_figure(values, own),
+        key="spectrum",
+        caption=prose.block((row, col), size, wholes, terms, channels=len(spectra)),
+        help=prose.SPECTRUM,
+        code=snippets.block(scene, (row, col)),
+    )
     frame = pd.DataFrame(
         {"family": errors.keys(), "rank": ranks.values(), "error": errors.values()}
     )
     frame["best"] = ["● best" if name in best_names else "" for name in frame["family"]]
-    st.dataframe(
+    answers.table(
         frame,
-        hide_index=True,
-        width="stretch",
-        column_config={
+        key="block_figures",
+        columns={
             "rank": st.column_config.NumberColumn(help="Rank given to this block."),
             "error": st.column_config.NumberColumn(
                 format="%.3g", help="Residual norm in this block over ‖W‖_F of the whole matrix."
@@ -173,7 +178,7 @@ def _marked(frame: pd.DataFrame, column: str) -> list[str]:
 
 def table(scene: Scene, found: Comparison) -> None:
     """Show every figure of every family; the best of a column carries a dot."""
-    st.subheader("All figures", anchor=False)
+    st.header("All figures", anchor=False)
     rows = []
     for name in found.results:
         rows.append(compute.figures_of(scene, found.rank, name))
@@ -184,33 +189,36 @@ def table(scene: Scene, found: Comparison) -> None:
     for column in _BEST:
         display[column] = _marked(frame, column)
     display["compression"] = [f"{words.three_digits(value)}×" for value in frame["compression"]]
-    st.dataframe(
+    answers.table(
         display,
-        hide_index=True,
-        width="stretch",
         key="figures",
-        column_config={
+        columns={
             name: st.column_config.NumberColumn(help=text, format="localized")
             if name in ("parameters", "unused", "rank of Ŵ")
             else st.column_config.TextColumn(help=text)
             for name, text in _COLUMN_HELP.items()
         },
     )
-    facts = prose.target_facts(decompositions(scene))
-    st.caption(f"{prose.table(image=scene.target.value_range is not None)} {facts}")
-    st.download_button(
-        "Table as CSV",
-        frame.to_csv(index=False),
-        "table.csv",
-        "text/csv",
-        key="csv",
-        on_click="ignore",
+    channels, image = decompositions(scene), scene.target.value_range is not None
+    st.caption(
+        f"{prose.table(image=image)} {prose.target_facts(channels, image=image)}",
+        help=prose.target_definition(channels),
     )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "Table as CSV",
+            frame.to_csv(index=False),
+            "table.csv",
+            "text/csv",
+            key="csv",
+            on_click="ignore",
+        )
+        answers.python(snippets.table(scene, found.rank), key="table_python")
 
 
 def rank_map(scene: Scene, found: Comparison, selected: tuple[int, int]) -> None:
     """Draw the ranks that `adaptive` chose."""
-    st.subheader("Ranks that adaptive chose", anchor=False)
+    st.header("Ranks that adaptive chose", anchor=False)
     ranks = found.results[Adaptive.name].rank_maps
     channel = 0
     if len(ranks) > 1:
@@ -224,10 +232,12 @@ def rank_map(scene: Scene, found: Comparison, selected: tuple[int, int]) -> None
             key="channel",
         )
     chosen = ranks[channel]
-    st.plotly_chart(
-        figures.rank_map_figure(chosen, selected), key="rank_map", config={"displayModeBar": False}
+    answers.chart(
+        figures.rank_map_figure(chosen, selected),
+        key="rank_map",
+        caption=prose.chosen_ranks(chosen, int(found.results[Localized.name].rank_maps.max())),
+        code=snippets.rank_map(scene, Adaptive.name, found.rank, channel),
     )
-    st.caption(prose.chosen_ranks(chosen, int(found.results[Localized.name].rank_maps.max())))
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -236,13 +246,15 @@ def _npy(array: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def downloads(scene: Scene, found: Comparison, pictures: compute.Pictures) -> None:
-    """Offer the reconstruction, the error map and the data of the curve."""
-    st.subheader("Download", anchor=False)
+def downloads(
+    scene: Scene, found: Comparison, pictures: compute.Pictures, part: int | None
+) -> None:
+    """Offer the reconstruction, the error map, the target and the data of the curve."""
+    st.header("Download", anchor=False)
     name = st.selectbox("Family", list(found.results), key="download_family")
     target, error = scene.target, pictures.errors[name]
     span = target.display_range
-    limit = pictures.peak("signed")
+    limit, _ = compute.limits(found, pictures, "signed", part)
     image = target.value_range is not None
     stem = f"{target.id}-{name}-r{found.rank}-{scene.grid.label.replace('×', 'x')}"
 
@@ -251,12 +263,14 @@ def downloads(scene: Scene, found: Comparison, pictures: compute.Pictures) -> No
 
     files = (
         ("Reconstruction, PNG", f"{stem}.png", "image/png",
-         lambda: charts.picture_png(dense(), span, image=image)),
+         lambda: charts.picture_png(dense(), span, image=image, lut=lut_of(target))),
         ("Reconstruction, NPY", f"{stem}.npy", "application/octet-stream", lambda: _npy(dense())),
         ("Signed error, PNG", f"{stem}-error.png", "image/png",
          lambda: charts.error_png(error, limit)),
         ("Signed error, NPY", f"{stem}-error.npy", "application/octet-stream",
          lambda: _npy(error)),
+        ("Target, NPY", f"{target.id}.npy", "application/octet-stream",
+         lambda: _npy(target.array)),
         ("Data of the curve, CSV", f"{stem}-curve.csv", "text/csv",
          lambda: _curve_csv(scene, found)),
     )  # fmt: skip

@@ -14,14 +14,17 @@ VIEW = Setting(
     options=("reconstruction", "signed", "absolute", "blocks"),
     titles={"signed": "signed error", "absolute": "absolute error", "blocks": "per block"},
 )
+#: The scale that fits the families which compete.
+FIT = 0
 SCALE = Setting(
     "scale",
-    1,
+    FIT,
     "Error scale",
-    "One scale serves all families. Full covers the largest error of any family; 1/8 ends at an "
-    "eighth of it, and each picture states how much of it lies beyond.",
-    options=(1, 4, 8, 16),
-    titles={1: "full", 4: "1/4", 8: "1/8", 16: "1/16"},
+    "One scale serves all families. Fit: the errors of the families that come within twice the "
+    "lowest error; full: those of every family; 1/4 ends at a quarter of full. What lies beyond "
+    "the scale is said under each picture.",
+    options=(FIT, 1, 4, 16),
+    titles={FIT: "fit", 1: "full", 4: "1/4", 16: "1/16"},
 )
 GRID_LINES = Setting("lines", False, "Grid lines", "Draw the borders of the blocks.")
 BLOCK_MARKS = Setting(

@@ -17,9 +17,11 @@ from cachetools.keys import hashkey
 
 from app.shared.scene import MEGABYTE
 from app.views.your_weights.adapter_words import holds, readme
-from app.views.your_weights.compute import AdapterPlan, extracted
+from app.views.your_weights.compute import extracted
 from app.views.your_weights.pairs import Pair
+from app.views.your_weights.plan import AdapterPlan
 from lolora_core import FAMILIES
+from lolora_core.adapters.sets import AdapterSet
 from lolora_core.checkpoints import Extraction, read_adapters, to_peft
 from lolora_core.checkpoints.pairs import frobenius, read_update
 from lolora_core.checkpoints.single import DTYPES
@@ -39,11 +41,14 @@ class Archive:
         With the errors of what the file holds.
     num_parameters : int
         Numbers that the file holds.
+    adapters : AdapterSet
+        What was read again.
     """
 
     data: bytes
     stored: Extraction
     num_parameters: int
+    adapters: AdapterSet
 
 
 def _archive_key(pair: Pair, plan: AdapterPlan, form: str) -> object:
@@ -78,7 +83,7 @@ def archive(pair: Pair, plan: AdapterPlan, form: str) -> Archive:
         folder = Path(scratch) / folder_name(pair, plan, form)
         if form == "lolora_core":
             stored.save(folder)
-            count, summary = adapters.num_parameters, ""
+            count, summary, exact = adapters.num_parameters, "", True
         else:
             chosen = kept.exact if form == "PEFT" else kept.truncated
             rank = plan.rank if form != "PEFT" else None
@@ -91,9 +96,11 @@ def archive(pair: Pair, plan: AdapterPlan, form: str) -> Archive:
                 base_config=stored.base_config,
             )
             count, summary = chosen.num_parameters, holds(chosen)
-            # Exact and unrounded, it was compared with the adapter when it was written.
-            if not chosen.exact or plan.dtype != "float32":
-                stored = replace(stored, rows=_measured(pair, folder, stored.rows))
+            exact = chosen.exact and plan.dtype == "float32"
+        read = read_adapters(folder)
+        # What is exact and unrounded was compared with the adapter when it was written.
+        if not exact:
+            stored = replace(stored, rows=_measured(pair, read, stored.rows))
         text = readme(
             folder.name,
             form,
@@ -105,14 +112,14 @@ def archive(pair: Pair, plan: AdapterPlan, form: str) -> Archive:
             summary=summary,
         )
         (folder / "README.md").write_text(text, encoding="utf-8")
-        return Archive(_zipped(folder), stored, count)
+        return Archive(_zipped(folder), stored, count, read)
 
 
 def _measured(
-    pair: Pair, folder: Path, rows: Sequence[dict[str, Any]]
+    pair: Pair, read: AdapterSet, rows: Sequence[dict[str, Any]]
 ) -> tuple[dict[str, Any], ...]:
     """Return the rows of an extraction with the errors of the adapter that a folder holds."""
-    read, made = read_adapters(folder), []
+    made = []
     for row in rows:
         update = read_update(pair.base, pair.tuned, f"{row['name']}.weight")
         gap = frobenius(update.delta - read.delta(row["name"]))

@@ -1,4 +1,4 @@
-"""Which two checkpoints the page Your weights looks at: widgets, and the last good pair."""
+"""The two checkpoints of Your weights: what takes files, paths and ids; the last good pair."""
 
 from __future__ import annotations
 
@@ -7,19 +7,27 @@ from typing import Any
 import streamlit as st
 
 from app.shared import widgets as controls
+from app.shared.common import COLS, RANK, ROWS
 from app.shared.scene import MEGABYTE
 from app.shared.sentences import until_then
 from app.shared.settings import Slot
 from app.shared.uploads import MAX_UPLOAD_MB
 from app.shared.words import as_text
 from app.views.your_weights import pairs as checkpoint_pairs
-from app.views.your_weights import sentences
+from app.views.your_weights import sentences, snippets
 from app.views.your_weights.pairs import Pair
-from app.views.your_weights.settings import HUB_BASE, HUB_TUNED, PAIR
+from app.views.your_weights.settings import (
+    BASE_PATH,
+    FROM_HUB,
+    HUB_BASE,
+    HUB_TUNED,
+    LOCAL,
+    PAIR,
+    TUNED_PATH,
+    UPLOADED,
+)
 
 __all__ = ["chosen", "digest"]
-
-_UPLOAD, _HUB = "own upload", "from the Hub"
 
 #: Digest of each uploaded file, by the browser's id; those of the two in use; the last good pair.
 _DIGESTS: Slot[dict[str, str]] = Slot("pair_digests", {})
@@ -33,8 +41,8 @@ def digest(file: Any) -> str:
     if file.file_id not in known:
         if file.size > MAX_UPLOAD_MB * MEGABYTE:
             raise ValueError(
-                f"{file.name} is larger than {MAX_UPLOAD_MB} MB. Survey larger checkpoints on your "
-                "machine: python -m lolora_core survey --help."
+                f"{file.name} is larger than {MAX_UPLOAD_MB} MB. In a terminal `lolora survey` "
+                "takes files of any size."
             )
         known = known | {file.file_id: checkpoint_pairs.hold_file(file.name, file.getvalue())}
         _DIGESTS.set(known)
@@ -63,6 +71,7 @@ def _uploaded() -> Pair | None:
                 sentences.what_it_is(found.words, found.evidence), help=sentences.HOW_IT_IS_TOLD
             )
         files.append(file)
+    _larger()
     digests = [digest(file) for file in files if file is not None]
     if len(digests) == 2:
         _FILES.set(tuple(digests))
@@ -73,6 +82,29 @@ def _uploaded() -> Pair | None:
         st.info(sentences.TWO_FILES)
         return None
     return checkpoint_pairs.uploaded_pair(*_FILES.value)
+
+
+def _larger() -> None:
+    """Say what to do with files that are larger than an upload may be."""
+    with st.expander(sentences.LARGER):
+        st.markdown(sentences.larger(MAX_UPLOAD_MB))
+        blocks = (ROWS.value, COLS.value)
+        st.code(snippets.command("BASE", "TUNED", RANK.value, blocks), language="bash")
+
+
+def _local() -> Pair | None:
+    if not checkpoint_pairs.paths_allowed():
+        st.info(sentences.NO_PATHS)
+        return None
+    left, right = st.columns(2)
+    with left:
+        base = controls.text(BASE_PATH, placeholder="~/models/base").strip()
+    with right:
+        tuned = controls.text(TUNED_PATH, placeholder="~/models/tuned.safetensors").strip()
+    if not (base and tuned):
+        st.info(sentences.TWO_PATHS)
+        return None
+    return checkpoint_pairs.local_pair(base, tuned)
 
 
 def _from_hub() -> Pair | None:
@@ -102,25 +134,30 @@ def _recall() -> Pair:
 
 def _open(recipe: tuple[str, ...]) -> Pair:
     picked, *rest = recipe
-    if picked == _UPLOAD:
+    if picked == UPLOADED:
         return checkpoint_pairs.uploaded_pair(*rest)
-    if picked == _HUB:
+    if picked == LOCAL:
+        return checkpoint_pairs.local_pair(*rest)
+    if picked == FROM_HUB:
         return checkpoint_pairs.hub_pair(*rest)
     return checkpoint_pairs.bundled_pair(picked)
 
 
 def chosen() -> Pair:
-    """Draw the choice; return the pair, after a bad one the last good one with the reason."""
-    picked = controls.segments(PAIR)
+    """Draw what the choice needs; return the pair, or the last good one and say why."""
+    picked = str(PAIR.value)
     pair: Pair | None = None
     recipe: tuple[str, ...] = (picked,)
     try:
-        if picked == _UPLOAD:
+        if picked == UPLOADED:
             pair = _uploaded()
             recipe = (picked, *_FILES.value)
-        elif picked == _HUB:
+        elif picked == LOCAL:
+            pair = _local()
+            recipe = (picked, BASE_PATH.value.strip(), TUNED_PATH.value.strip())
+        elif picked == FROM_HUB:
             pair = _from_hub()
-            recipe = (picked, HUB_BASE.value, HUB_TUNED.value)
+            recipe = (picked, HUB_BASE.value.strip(), HUB_TUNED.value.strip())
         else:
             pair = checkpoint_pairs.bundled_pair(picked)
     except (ValueError, OSError) as problem:

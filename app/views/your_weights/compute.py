@@ -14,12 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.views.your_weights.pairs import Pair
+from app.views.your_weights.plan import AdapterPlan
 from lolora_core import FAMILIES
 from lolora_core.checkpoints import (
     Extraction,
@@ -29,17 +29,14 @@ from lolora_core.checkpoints import (
     peft_choices,
     survey,
 )
-from lolora_core.checkpoints.columns import error_columns
 from lolora_core.checkpoints.single import DTYPES
 
 __all__ = [
-    "AdapterPlan",
     "Kept",
     "changed",
     "extracted",
     "extraction_seconds",
     "partial",
-    "pooled_errors",
     "surveyed",
 ]
 
@@ -145,6 +142,7 @@ def surveyed(
             rank=rank,
             grids=[blocks],
             intruders=intruders,
+            curve=True,
             output=file,
             progress=heard,
         )
@@ -164,64 +162,6 @@ def changed(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of matrices with a ΔW other than 0, the largest ‖ΔW‖ first."""
     moved = frame[frame["update_norm"] > 0]
     return moved.sort_values("update_norm", ascending=False, kind="stable")
-
-
-def pooled_errors(frame: pd.DataFrame) -> dict[str, float]:
-    """Return √(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²) over all matrices for each structure, best first.
-
-    Where the grid does not fit a matrix, the matrix is held by `global`.
-
-    Examples
-    --------
-    >>> pooled_errors(pd.DataFrame({"update_norm": [3.0, 4.0], "error_global": [0.5, 0.5],
-    ...                             "error_adaptive_8x8": [0.0, np.nan]}))
-    {'adaptive': 0.4, 'global': 0.5}
-    """
-    energy = frame["update_norm"].to_numpy() ** 2
-    found = {}
-    for column, family in error_columns(frame).items():
-        if frame[column].isna().all():
-            continue
-        errors = frame[column].fillna(frame["error_global"]).to_numpy()
-        found[family] = float(np.sqrt((errors**2 * energy).sum() / (energy.sum() or 1.0)))
-    return dict(
-        sorted(
-            found.items(), key=lambda item: (round(item[1], 7), not FAMILIES[item[0]].spans_whole)
-        )
-    )
-
-
-@dataclass(frozen=True)
-class AdapterPlan:
-    """Which adapter to make.
-
-    Attributes
-    ----------
-    family : str
-    blocks : (int, int)
-        The grid.
-    spend : str
-        "each matrix", "shared" or "energy".
-    rank : int
-        Equivalent rank for each matrix, unless an energy is to be kept; and that of a truncated
-        LoRA.
-    energy : float
-        Share of ‖ΔW‖² to keep of each matrix, if `spend` is "energy".
-    dtype : str
-    """
-
-    family: str
-    blocks: Blocks
-    spend: str
-    rank: int
-    energy: float
-    dtype: str
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """Identify the plan by what it uses."""
-        energy = self.energy if self.spend == "energy" else None
-        return self.family, self.blocks, self.spend, self.rank, energy, self.dtype
 
 
 @dataclass(frozen=True, eq=False)

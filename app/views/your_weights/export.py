@@ -5,14 +5,15 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.shared import progress
+from app.shared import answers, progress
 from app.shared import widgets as controls
 from app.shared.words import as_text, format_error
-from app.views.your_weights import adapter_words
+from app.views.your_weights import adapter_words, snippets
 from app.views.your_weights import compute as compute_weights
 from app.views.your_weights.archive import archive, folder_name
-from app.views.your_weights.compute import AdapterPlan, Kept
+from app.views.your_weights.compute import Kept
 from app.views.your_weights.pairs import Pair
+from app.views.your_weights.plan import AdapterPlan
 from app.views.your_weights.settings import FORMAT, KEEP, KEEP_ENERGY, SPEND, STORED
 from lolora_core import FAMILIES
 from lolora_core.checkpoints import Extraction
@@ -73,12 +74,10 @@ def _sizes(pair: Pair, plan: AdapterPlan, kept: Kept) -> None:
         for form, words, count, size, error in formats
     ]
     column = st.column_config
-    st.dataframe(
+    answers.table(
         pd.DataFrame(rows),
-        hide_index=True,
-        width="stretch",
         key="formats",
-        column_config={
+        columns={
             "format": column.TextColumn(help="What the file is for."),
             "what it holds": column.TextColumn(
                 help="Blocks written as plain LoRA need the rank of the whole ΔŴ, so an exact "
@@ -103,8 +102,8 @@ def _sizes(pair: Pair, plan: AdapterPlan, kept: Kept) -> None:
 def _matrices(found: Extraction) -> None:
     frame = found.frame()
     column = st.column_config
-    with st.expander(f"The {len(frame)} adapted matrices, and what is left out"):
-        st.dataframe(
+    with st.expander(adapter_words.adapted(len(frame))):
+        answers.table(
             pd.DataFrame(
                 {
                     "matrix": frame["name"],
@@ -114,13 +113,14 @@ def _matrices(found: Extraction) -> None:
                     "error": frame["relative_error"],
                 }
             ),
-            hide_index=True,
-            width="stretch",
             key="adapted",
-            column_config={
+            columns={
+                "matrix": column.TextColumn(help="Name of the module in the model."),
                 "largest rank": column.NumberColumn(help="Of a block."),
                 "global rank": column.NumberColumn(help="Of hybrid's first term."),
-                "parameters": column.NumberColumn(format="localized"),
+                "parameters": column.NumberColumn(
+                    help="Numbers in the factors of this matrix.", format="localized"
+                ),
                 "error": column.ProgressColumn(
                     help="‖ΔW − ΔŴ‖/‖ΔW‖, measured on what the file holds.",
                     format="%.3f",
@@ -129,7 +129,7 @@ def _matrices(found: Extraction) -> None:
                 ),
             },
         )
-        st.dataframe(
+        answers.table(
             pd.DataFrame(
                 {
                     "tensor": list(found.skipped),
@@ -137,36 +137,40 @@ def _matrices(found: Extraction) -> None:
                     "why it has no adapter": list(found.skipped.values()),
                 }
             ),
-            hide_index=True,
-            width="stretch",
             key="left_out",
-            column_config={
+            columns={
+                "tensor": column.TextColumn(help="Name of the tensor in the file."),
+                "why it has no adapter": column.TextColumn(
+                    help="It keeps the value of the base, so its change is lost."
+                ),
                 "‖change‖": column.NumberColumn(
                     help="Norm of tuned − base, no unit; it counts in the error over the whole "
                     "tuned model. Empty where it is not known.",
                     format="%.3g",
-                )
+                ),
             },
         )
 
 
-def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) -> None:
-    """Draw the choice, what it costs, and the download."""
-    st.subheader("Take the adapter along", anchor=False)
+def draw(
+    pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]
+) -> tuple[AdapterPlan, str] | None:
+    """Draw the choice, what it costs, and the download; return plan and format of what is made."""
+    st.header("Take the adapter along", anchor=False)
     plan, form = _plan(rank, blocks)
     try:
         kept = _extracted(pair, plan)
     except (ValueError, OSError) as problem:
         st.error(as_text(f"{problem}".rstrip(".") + "."))
-        return
+        return None
     if kept is None:
-        return
+        return None
     try:
         with st.spinner("Packing …"):
             file = archive(pair, plan, form)
     except (ValueError, OSError) as problem:
         st.error(as_text(f"{problem}".rstrip(".") + "."))
-        return
+        return None
     found = file.stored
     st.markdown(
         adapter_words.adapter(
@@ -177,9 +181,7 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
             (found.adapters.num_parameters, file.num_parameters),
             (len(file.data), pair.tuned_bytes),
         ),
-        help="√(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), measured on what the file holds. Over the whole tuned model "
-        "biases, norms and embeddings count too; without an adapter they keep the values of the "
-        "base, which is an error of 1.",
+        help=adapter_words.HOW_MEASURED,
     )
     _sizes(pair, plan, kept)
     name = folder_name(pair, plan, form)
@@ -194,7 +196,9 @@ def draw(pair: Pair, moved: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
     )
     st.code(adapter_words.loader(name, form), language="python")
     st.caption(adapter_words.packed(_share(pair, kept)))
+    answers.python(snippets.adapter(pair.code, plan, form), key="adapter_python")
     _matrices(found)
+    return plan, form
 
 
 def _share(pair: Pair, kept: Kept) -> float:

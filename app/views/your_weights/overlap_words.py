@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ADAPTER_FILES", "CLASH", "OTHER_ADAPTER", "STOPPED", "TWO_ADAPTERS"]
+__all__ = ["ADAPTER_FILES", "CLASH", "OTHER_ADAPTER", "STOPPED", "TWO_ADAPTERS", "WHY_NOT"]
 
 TWO_ADAPTERS = (
     "Upload two adapters of one model to see which directions both change, and whether they clash "
@@ -14,6 +14,7 @@ ADAPTER_FILES = (
     "stay in this server's memory while you look at them."
 )
 STOPPED = "Stopped: the two adapters are not compared."
+WHY_NOT = "Only modules that both adapters change can share directions or clash."
 CLASH = (
     "They clash where the cosine ⟨A, B⟩/(‖A‖·‖B‖) is 0.1 or more in size, over all modules or in "
     "one. They may clash where it is not, but in the column spaces and in the row spaces the mean "

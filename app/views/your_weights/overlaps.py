@@ -16,11 +16,20 @@ from lolora_core.adapters.adapter_source import AdapterSource
 from lolora_core.checkpoints import Overlap, TensorSource, open_source, overlap
 from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT_TENSORS
 
-__all__ = ["Files", "compared"]
+__all__ = ["Files", "compared", "names"]
 
 Progress = Callable[[float, str], None]
 #: SHA-256 of the files of one adapter: its tensors, and its settings where they are a file too.
 Files = tuple[str, ...]
+
+
+def names(both: tuple[Files, ...]) -> tuple[str, str]:
+    """Return the name of the file of tensors of each of two adapters."""
+    first, second = (
+        next(f.label for f in map(held_file, files) if not f.label.endswith(".json"))
+        for files in both
+    )
+    return first, second
 
 
 def _opened(files: Files) -> TensorSource:

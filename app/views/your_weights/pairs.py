@@ -1,4 +1,4 @@
-"""The two checkpoints that the page Your weights looks at: bundled, uploaded, or from the Hub."""
+"""The two checkpoints that the page Your weights looks at: bundled, uploaded, or elsewhere."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import hashlib
 import os
 import re
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cachetools import LRUCache, cached
+from torch import nn
 
+from app.views.your_weights import snippets
+from lolora_core import checkpoints
 from lolora_core.adapters.kinds import matrix_shape
-from lolora_core.checkpoints import Contents, TensorSource, what
+from lolora_core.checkpoints import BUNDLED_PAIRS, Contents, TensorSource, what
 from lolora_core.checkpoints.align import open_pair
-from lolora_core.checkpoints.pairs import pair_names, read_update
+from lolora_core.checkpoints.pairs import pair_names
 from lolora_core.checkpoints.sources import SourceLike
 from lolora_core.common.names import display_name, printable
 from lolora_core.files.tensors import SafetensorsSource
-from lolora_core.targets import Target
-from lolora_core.targets.uploads.common import MAX_SIDE
-from lolora_core.targets.weights import asset_path
+from lolora_core.targets import Cut, Target
+from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
 
 __all__ = [
-    "BUNDLED",
     "MemoryFile",
     "Pair",
     "bundled_pair",
@@ -32,19 +34,13 @@ __all__ = [
     "hold_file",
     "hub_allowed",
     "hub_pair",
+    "local_pair",
+    "paths_allowed",
     "update_target",
     "uploaded_pair",
 ]
 
-#: Base, tuned and title of each bundled pair.
-BUNDLED = {
-    "digits transformer": (
-        "digits-transformer-base",
-        "digits-transformer-rotated",
-        "Digits transformer, upright → rotated",
-    ),
-    "digits MLP": ("digits-mlp-base", "digits-mlp-rotated", "Digits MLP, upright → rotated"),
-}
+_NETWORKS = {"digits transformer": DigitsTransformer, "digits MLP": DigitsMLP}
 
 #: Uploaded checkpoints may fill this much memory, all visitors together.
 UPLOAD_BYTES = 512 * 2**20
@@ -72,6 +68,17 @@ class MemoryFile:
 class Pair:
     """Checkpoints of one model before and after fine-tuning.
 
+    Attributes
+    ----------
+    code : str
+        Lines of Python that make `base` and `tuned`.
+    paths : (str, str), optional
+        Base and tuned as the command line takes them.
+    cuts : tuple of Cut
+        Grids that mean something in its matrices.
+    network : callable, optional
+        Makes the whole model, of which accuracy can be measured; only of the digits pairs.
+
     Raises
     ------
     ValueError
@@ -83,6 +90,10 @@ class Pair:
     tuned: TensorSource
     provenance: str
     licence: str
+    code: str
+    paths: tuple[str, str] | None = None
+    cuts: tuple[Cut, ...] = ()
+    network: Callable[[], nn.Module] | None = None
     names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,25 +122,19 @@ class Pair:
         return sum(file.size for file in self.tuned.files)
 
 
-def _source(file: MemoryFile) -> SafetensorsSource:
-    return SafetensorsSource(file.label, (file,))
-
-
-def _bundled(stem: str) -> SafetensorsSource:
-    data = asset_path(f"{stem}.safetensors").read_bytes()
-    return _source(MemoryFile(stem, data, hashlib.sha256(data).hexdigest()))
-
-
 @cached(LRUCache(4), condition=threading.Condition())
 def bundled_pair(name: str) -> Pair:
-    """Return a pair of `BUNDLED`."""
-    base, tuned, title = BUNDLED[name]
+    """Return a pair of `BUNDLED_PAIRS`."""
+    known = BUNDLED_PAIRS[name]
+    code = f"from lolora_core.checkpoints import bundled_pair\nbase, tuned = bundled_pair({name!r})"
     return Pair(
-        title,
-        _bundled(base),
-        _bundled(tuned),
-        "this project, assets/make_updates.py; scikit-learn digits",
-        "this project's own; scikit-learn states none for its digits",
+        known.title,
+        *known.open(),
+        known.source,
+        known.licence,
+        code,
+        cuts=known.cuts,
+        network=_NETWORKS.get(name),
     )
 
 
@@ -155,7 +160,11 @@ def uploaded_pair(base: str, tuned: str) -> Pair:
     """
     first, second = held_file(base), held_file(tuned)
     title = f"{first.label} → {second.label}"
-    return _pair(title, first, second, f"uploaded files {title}", "as their owner decides")
+    code = f"base, tuned = {first.label!r}, {second.label!r}  # the files that you uploaded"
+    named = first.label, second.label
+    return _pair(
+        title, (first, second), named, f"uploaded files {title}", "as their owner decides", code
+    )
 
 
 def held_file(digest: str) -> MemoryFile:
@@ -206,41 +215,69 @@ def hub_pair(base: str, tuned: str) -> Pair:
             )
     return _pair(
         f"{base} → {tuned}",
-        base,
-        tuned,
+        (base, tuned),
+        (base, tuned),
         f"Hugging Face Hub, {base} and {tuned}",
         "see the model cards",
     )
 
 
-def _pair(title: str, base: SourceLike, tuned: SourceLike, provenance: str, licence: str) -> Pair:
-    first, second = open_pair(base, tuned)
-    assert first is not None
-    return Pair(title, first, second, provenance, licence)
+def paths_allowed() -> bool:
+    """Return whether visitors may name files of the machine that runs the app.
+
+    Only where whoever runs it says so, with LOLORA_ALLOW_PATHS=1, as ``make app`` does.
+    """
+    return os.environ.get("LOLORA_ALLOW_PATHS") == "1"
 
 
-def update_target(pair: Pair, name: str) -> Target:
-    """Return ΔW of one matrix as a target; of a large one the upper left 2,048 rows and columns.
+def local_pair(base: str, tuned: str) -> Pair:
+    """Open two files or folders of this machine; only headers are read.
 
     Raises
     ------
-    ValueError
-        It holds NaN or infinity, or its source cannot be read.
+    OSError, ValueError
+        It is not allowed, not there, not what is needed, or they are of different models.
     """
-    update = read_update(pair.base, pair.tuned, name).delta
-    m, n = update.shape
-    array = update[:MAX_SIDE, :MAX_SIDE].numpy(force=True).copy()
-    notes = [f"ΔW = {printable(pair.tuned.label)} − {printable(pair.base.label)}"]
-    if array.shape != (m, n):
-        notes.append(f"the upper left {array.shape[0]:,} × {array.shape[1]:,} of {m:,} × {n:,}")
-    module = printable(name).removesuffix(".weight")
-    return Target(
-        id=f"update-{hashlib.sha256(array.tobytes()).hexdigest()[:12]}",
-        title=f"ΔW of {module}",
-        kind="update",
-        description=f"ΔW of {module}, {pair.title}",
-        source=pair.provenance,
-        licence=pair.licence,
-        array=array,
-        notes=tuple(notes),
+    if not paths_allowed():
+        raise ValueError("This host does not read paths.")
+    found = [Path(where).expanduser() for where in (base, tuned)]
+    for path in found:
+        # What is not there would be taken for a model id.
+        if not path.exists():
+            raise FileNotFoundError(f"{printable(str(path))} is not on this machine")
+    first, second = map(str, found)
+    return _pair(
+        f"{found[0].name} → {found[1].name}",
+        (first, second),
+        (first, second),
+        f"this machine, {first} and {second}",
+        "as their owner decides",
+    )
+
+
+def _pair(
+    title: str,
+    sources: tuple[SourceLike, SourceLike],
+    paths: tuple[str, str],
+    provenance: str,
+    licence: str,
+    code: str = "",
+) -> Pair:
+    first, second = open_pair(*sources)
+    assert first is not None
+    lines = code or f"base, tuned = {paths[0]!r}, {paths[1]!r}"
+    return Pair(title, first, second, provenance, licence, lines, paths)
+
+
+def update_target(pair: Pair, name: str) -> Target:
+    """Return ΔW of one matrix as a target; see `lolora_core.checkpoints.update_target`."""
+    made = checkpoints.update_target(
+        pair.base, pair.tuned, name, source=pair.provenance, licence=pair.licence
+    )
+    m, n = made.shape
+    return replace(
+        made,
+        description=f"{made.title}, {pair.title}",
+        cuts=tuple(cut for cut in pair.cuts if cut.rows <= m and cut.cols <= n),
+        code=snippets.update_target(pair.code, name),
     )

@@ -7,26 +7,16 @@ import json
 import pandas as pd
 import streamlit as st
 
-from app.shared import progress
+from app.shared import answers, progress
 from app.shared import widgets as controls
 from app.shared.picking import PICTURE, picked_cell
 from app.shared.uploads import look_at
 from app.shared.words import as_text
-from app.views.your_weights import (
-    compute as compute_weights,
-)
-from app.views.your_weights import (
-    figures as figures_weights,
-)
-from app.views.your_weights import (
-    pairs as checkpoint_pairs,
-)
-from app.views.your_weights import (
-    sentences as prose_weights,
-)
+from app.views.your_weights import compute as compute_weights
+from app.views.your_weights import figures, pairs, sentences, snippets
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.settings import MATRIX
-from lolora_core.checkpoints import Survey
+from lolora_core.checkpoints import COLUMN_HELP, Survey, pooled_errors
 
 __all__ = ["answer", "downloads", "maps", "open_picked", "surveyed"]
 
@@ -61,14 +51,10 @@ def answer(found: Survey, moved: pd.DataFrame, rank: int, blocks: Blocks) -> Non
         st.warning(as_text(f"{note[:1].upper()}{note[1:]}."))
     if moved.empty:
         return
-    pooled = compute_weights.pooled_errors(moved)
-    st.markdown(
-        f"{prose_weights.where(moved)} {prose_weights.winner(pooled, rank, blocks)}",
-        help="Every matrix has the budget r·(m + n). Errors are √(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²) over all "
-        "matrices that changed, with the best approximation of each family; hybrid is not among "
-        "them, because a survey reads singular values only. Where the grid does not fit a "
-        "matrix, global holds it.",
-    )
+    leads = f"{sentences.winner(pooled_errors(moved), rank, blocks)}"
+    also = sentences.blocks_win(figures.marked(moved))
+    st.markdown(f"{leads} {also}".rstrip(), help=sentences.HOW_MEASURED)
+    st.markdown(sentences.where(moved), help=sentences.HOW_MOVED)
 
 
 def _pick(figure: str) -> None:
@@ -77,45 +63,39 @@ def _pick(figure: str) -> None:
         MATRIX.set(str(cell[0]))
 
 
-def maps(frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
+def maps(pair: Pair, frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
     """Draw which family leads on each matrix, and by how much blocks differ from LoRA."""
-    marks = figures_weights.marked(frame)
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.subheader("Best structure of each matrix", anchor=False)
-        st.plotly_chart(
-            figures_weights.structure_figure(marks, picked),
-            key="structure_map",
-            on_select=lambda: _pick("structure_map"),
-            selection_mode="points",
-            config=PICTURE,
-        )
-        st.caption(
-            f"The family with the lowest error at r = {rank} on {blocks[0]}×{blocks[1]} blocks, "
-            f"layers × kinds of matrix; = is a tie, · did not change. "
-            f"{prose_weights.cells(marks)} Click a cell to pick the matrix."
-        )
-    with right:
-        st.subheader("Blocks against LoRA", anchor=False)
-        st.plotly_chart(
-            figures_weights.ratio_figure(marks, picked),
-            key="ratio_map",
-            on_select=lambda: _pick("ratio_map"),
-            selection_mode="points",
-            config=PICTURE,
-        )
-        st.caption(
-            "Error of the best family with blocks as a multiple of the error of global: below 1 "
-            "blocks gain over LoRA, above 1 they lose; = where LoRA is exact. "
-            f"{prose_weights.ratios(marks)}"
-        )
+    marks = figures.marked(frame)
+    with controls.side_by_side("maps"):
+        with st.container():
+            st.header("Best structure of each matrix", anchor=False)
+            answers.chart(
+                figures.structure_figure(marks, picked),
+                key="structure_map",
+                caption=f"{sentences.cells(marks)} {sentences.MAP}",
+                code=snippets.structures(pair.code, rank, blocks),
+                on_select=lambda: _pick("structure_map"),
+                selection_mode="points",
+                config=PICTURE,
+            )
+        with st.container():
+            st.header("Blocks against LoRA", anchor=False)
+            answers.chart(
+                figures.ratio_figure(marks, picked),
+                key="ratio_map",
+                caption=f"{sentences.ratios(marks)} {sentences.RATIO}",
+                code=snippets.blocks_against_lora(pair.code, rank, blocks),
+                on_select=lambda: _pick("ratio_map"),
+                selection_mode="points",
+                config=PICTURE,
+            )
 
 
 def matrix_choice(moved: pd.DataFrame) -> str:
     """Draw the choice of a matrix; return its name."""
     names = [str(name) for name in moved["name"]]
     # No name of this pair: the browser keeps the words of a choice when the pair changes.
-    words = {"": "the one with the largest ‖ΔW‖"}
+    words = {"": "the one that changed most"}
     picked = controls.choice(MATRIX, ["", *names], format_func=lambda name: words.get(name, name))
     return picked or names[0]
 
@@ -123,7 +103,7 @@ def matrix_choice(moved: pd.DataFrame) -> str:
 def open_picked(pair: Pair, frame: pd.DataFrame, name: str) -> None:
     """Say what was measured of the picked matrix, and open it on the other pages."""
     row = frame[frame["name"] == name].iloc[0]
-    target = checkpoint_pairs.update_target(pair, name)
+    target = pairs.update_target(pair, name)
     with st.container(horizontal=True):
         for page, title in (("compare", "Compare"), ("what_if", "What if")):
             st.button(
@@ -133,18 +113,20 @@ def open_picked(pair: Pair, frame: pd.DataFrame, name: str) -> None:
                 key=f"open_{page}",
                 type="primary" if page == "compare" else "secondary",
             )
-    st.caption(prose_weights.picked(row))
+    st.caption(sentences.picked(row), help=sentences.PICKED)
 
 
-def downloads(found: Survey, frame: pd.DataFrame) -> None:
-    """List what has no row, and offer the survey as files."""
+def downloads(pair: Pair, found: Survey, frame: pd.DataFrame, rank: int, blocks: Blocks) -> None:
+    """List what has no row; offer the survey as files, and the command line that makes them."""
     if found.skipped:
         with st.expander(f"{len(found.skipped)} tensors are not surveyed, and why"):
-            st.dataframe(
+            answers.table(
                 pd.DataFrame(list(found.skipped.items()), columns=["tensor", "reason"]),
-                hide_index=True,
-                width="stretch",
                 key="skipped",
+                columns={
+                    "tensor": st.column_config.TextColumn(help=COLUMN_HELP["name"]),
+                    "reason": st.column_config.TextColumn(help=sentences.WHY_NOT),
+                },
             )
 
     def as_json() -> str:
@@ -157,3 +139,7 @@ def downloads(found: Survey, frame: pd.DataFrame) -> None:
             ("Survey, JSON", "survey.json", "application/json", as_json),
         ):
             st.download_button(label, make, name, mime, on_click="ignore")
+        if pair.paths:
+            with st.popover("As a command"):
+                st.caption(sentences.COMMAND)
+                st.code(snippets.command(*pair.paths, rank, blocks), language="bash")

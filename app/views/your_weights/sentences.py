@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,19 +12,33 @@ from lolora_core import FAMILIES
 from lolora_core.common.names import printable
 from lolora_core.explore.compare import TIE
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = [
+    "COMMAND",
     "HOW_IT_IS_TOLD",
+    "HOW_MEASURED",
+    "HOW_MOVED",
+    "LARGER",
+    "MAP",
     "NOT_COMPLETE",
     "NOT_SURVEYED",
     "NO_HUB",
+    "NO_PATHS",
     "OTHER_FILE",
+    "PICKED",
+    "RATIO",
     "TWO_FILES",
     "TWO_IDS",
+    "TWO_PATHS",
+    "WHAT_A_KNEE_IS",
+    "WHY_NOT",
+    "blocks_win",
+    "budget",
     "cells",
+    "knee",
+    "larger",
+    "looked_at",
     "module_name",
+    "pair_curve",
     "picked",
     "quoted",
     "ratios",
@@ -41,13 +54,134 @@ NO_HUB = (
     "This host does not read models from the Hugging Face Hub. Whoever runs it can allow "
     "it: start the app with LOLORA_ALLOW_HUB=1. Or upload two files."
 )
+NO_PATHS = (
+    "This host does not read its own files for visitors. On your own machine `make app` allows it, "
+    "with LOLORA_ALLOW_PATHS=1."
+)
 TWO_IDS = "Give both model ids."
+TWO_PATHS = "Give both paths. The files are read where they are; nothing is copied."
 NOT_SURVEYED = "No matrix is surveyed yet."
 HOW_IT_IS_TOLD = (
     "Decided from the names, types and shapes in the file's header before anything is computed; "
     "the name of the file does not count."
 )
 NOT_COMPLETE = "The adapter can be made when the survey is complete."
+LARGER = "Files too large to upload?"
+COMMAND = "Makes this survey in a terminal, also on a machine without this app."
+HOW_MOVED = (
+    "Shares of the change are shares of ‖ΔW‖²_F, the sum of its squared entries; how far a matrix "
+    "moved is ‖ΔW‖_F/‖W‖_F."
+)
+HOW_MEASURED = (
+    "Every m×n matrix has the budget r·(m + n). The error over all matrices "
+    "is √(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), with the best approximation of each family; hybrid is not among "
+    "them, because a survey reads singular values only. Where the grid does not fit a matrix, "
+    "global holds it."
+)
+WHAT_A_KNEE_IS = (
+    "Draw a straight line from the first point of the curve to the last, with both axes scaled to "
+    "0…1. The knee is the point farthest below that line (the Kneedle method, 2011). It moves a "
+    "little with where the curve ends: here, where storing every entry of ΔW costs as much."
+)
+MAP = "= is a tie, · did not change. Click a cell to pick its matrix."
+RATIO = "Below 1 blocks do better than LoRA, above 1 worse; = where LoRA makes no error."
+WHY_NOT = "Only matrices that stand in both files with one shape are compared."
+PICKED = (
+    "Size is the Frobenius norm ‖ΔW‖_F, over ‖W‖_F for the share. Directions are the effective "
+    "rank, exp of the entropy of σ²/Σσ²; what the first 8 singular values hold is a share of "
+    "‖ΔW‖²_F. The buttons open ΔW on the other pages, as a target of this session."
+)
+
+
+def larger(megabytes: int) -> str:
+    """Say what to do with files that are larger than an upload may be.
+
+    Examples
+    --------
+    >>> larger(64)
+    'An upload may have 64 MB. On your own machine `make app` also takes paths, and files of any \
+size are read where they are. In a terminal this makes the same survey:'
+    """
+    return (
+        f"An upload may have {megabytes} MB. On your own machine `make app` also takes paths, and "
+        "files of any size are read where they are. In a terminal this makes the same survey:"
+    )
+
+
+def budget(rank: int) -> str:
+    """Say what a budget is for each matrix.
+
+    Examples
+    --------
+    >>> budget(8)
+    'Each m×n matrix may train 8·(m + n) numbers, as many as a LoRA of rank 8.'
+    """
+    return f"Each m×n matrix may train {rank}·(m + n) numbers, as many as a LoRA of rank {rank}."
+
+
+def looked_at(
+    title: str, shapes: Sequence[tuple[int, int]], rank: int, blocks: tuple[int, int]
+) -> str:
+    """Say what the page is about, and what the budget comes to.
+
+    Examples
+    --------
+    >>> looked_at("Digits", [(96, 96), (192, 96)], 8, (4, 4))
+    'Digits: 2 matrices at r = 8 on 4×4 blocks. The budget is 3,840 numbers in all, 13.9 % of \
+their entries.'
+    """
+    count = len(shapes)
+    total = sum(rank * (m + n) for m, n in shapes)
+    share = percent(total / sum(m * n for m, n in shapes))
+    what, their = ("1 matrix", "its") if count == 1 else (f"{count} matrices", "their")
+    return (
+        f"{title}: {what} at r = {rank} on {blocks[0]}×{blocks[1]} blocks. The budget is "
+        f"{total:,} numbers in all, {share} of {their} entries."
+    )
+
+
+def knee(
+    family: str, blocks: tuple[int, int], ranks: Sequence[int], errors: Sequence[float], at: int
+) -> str:
+    """Say where a curve has its knee, and what budget brings before and after it.
+
+    Examples
+    --------
+    >>> knee("global", (8, 8), [1, 2, 3, 4], [0.9, 0.4, 0.35, 0.3], 1)
+    'The knee is at **r = 2**: up to there the error of global (plain LoRA) falls to 0.400. Twice \
+that budget brings it only to 0.300.'
+    >>> knee("global", (8, 8), [1, 2, 3], [0.9, 0.6, 0.3], 0)
+    'There is no knee: each step of the budget brings about as much as the one before.'
+    """
+    if at == 0 or at == len(ranks) - 1:
+        return "There is no knee: each step of the budget brings about as much as the one before."
+    text = (
+        f"The knee is at **r = {ranks[at]}**: up to there the error of "
+        f"{structure(family, blocks)} falls to {format_error(errors[at])}."
+    )
+    twice = 2 * ranks[at]
+    if twice > ranks[-1]:
+        return f"{text} The rest of the budget, up to r = {ranks[-1]}, brings it to " + (
+            f"{format_error(errors[-1])}."
+        )
+    later = errors[int(np.searchsorted(ranks, twice, side="right")) - 1]
+    return f"{text} Twice that budget brings it only to {format_error(later)}."
+
+
+def pair_curve(count: int, last: int) -> str:
+    """Say what the chart of a pair shows.
+
+    Examples
+    --------
+    >>> pair_curve(15, 53)
+    'What is left of the change in all 15 matrices together, from r = 1 to 53, where storing the \
+change itself costs as much. ◆ is the knee of the best line, the dotted line is your budget.'
+    """
+    them = "the one matrix" if count == 1 else f"all {count} matrices together"
+    return (
+        f"What is left of the change in {them}, from r = 1 to {last}, where storing the change "
+        "itself costs as much. ◆ is the knee of the best line, the dotted line is your budget."
+    )
 
 
 def what_it_is(words: str, evidence: Sequence[str]) -> str:
@@ -110,8 +244,8 @@ def where(moved: pd.DataFrame) -> str:
     --------
     >>> where(pd.DataFrame({"name": ["a.weight", "b"], "update_norm": [2.0, 1.0],
     ...                     "relative_update": [0.1, 0.3]}))
-    'Half of the change, ‖ΔW‖², lies in 1 of 2 matrices, the largest part, 80.0 %, in `a`. \
-Relative to its base `b` moved most, by ‖ΔW‖/‖W‖ = 0.300.'
+    'Half of the change sits in 1 of 2 matrices; the largest part, 80.0 %, is in `a`. Relative to \
+its size `b` moved most, by 30.0 %.'
     """
     energy = moved["update_norm"].to_numpy() ** 2
     shares = energy / energy.sum()
@@ -123,16 +257,16 @@ Relative to its base `b` moved most, by ‖ΔW‖/‖W‖ = 0.300.'
         largest = percent(float(shares[0]))
         tied = [n for n, s in zip(moved["name"], shares, strict=True) if percent(s) == largest]
         text = (
-            f"Half of the change, ‖ΔW‖², lies in {half} of {len(moved)} matrices, the largest "
-            f"part, {largest}, in {_several(tied)}."
+            f"Half of the change sits in {half} of {len(moved)} matrices; the largest part, "
+            f"{largest}, is in {_several(tied)}."
         )
     ratios = moved["relative_update"].to_numpy(dtype=float)
     ratios = np.where(np.isfinite(ratios), ratios, -np.inf)
     if np.isfinite(ratios).any():
-        most = three_digits(ratios.max())
-        tied = [n for n, r in zip(moved["name"], ratios, strict=True) if three_digits(r) == most]
-        base = "its base" if len(tied) == 1 else "their bases"
-        text += f" Relative to {base} {_several(tied)} moved most, by ‖ΔW‖/‖W‖ = {most}."
+        most = percent(float(ratios.max()))
+        tied = [n for n, r in zip(moved["name"], ratios, strict=True) if percent(r) == most]
+        size = "its size" if len(tied) == 1 else "their size"
+        text += f" Relative to {size} {_several(tied)} moved most, by {most}."
     return text
 
 
@@ -181,6 +315,33 @@ matrices; the best of the others, adaptive on 4×4 blocks, has 0.250, 1.25 times
     factor = three_digits(more / error) if error >= TIE else "1.00"
     times = "" if factor == "1.00" else f", {factor} times as much"
     return f"{text}; the best of the others, {structure(second, blocks)}, has {other}{times}."
+
+
+def blocks_win(marks: pd.DataFrame) -> str:
+    """Say on how many matrices blocks do better than LoRA, and where most; empty for none.
+
+    Parameters
+    ----------
+    marks : DataFrame
+        Columns name, mark (a family, "tie" or "unchanged"), other and ratio.
+
+    Examples
+    --------
+    >>> blocks_win(pd.DataFrame({"name": ["a.weight", "b"], "mark": ["adaptive", "global"],
+    ...                          "other": ["adaptive", "adaptive"], "ratio": [0.8, 1.1]}))
+    'Blocks do better than plain LoRA on 1 of 2 matrices, most in `a`: adaptive has 20.0 % less \
+error there.'
+    """
+    known = [name for name, family in FAMILIES.items() if not family.spans_whole]
+    won = marks[marks["mark"].isin(known)]
+    if won.empty:
+        return ""
+    first = won.iloc[int(won["ratio"].to_numpy().argmin())]
+    return (
+        f"Blocks do better than plain LoRA on {len(won)} of {len(marks)} matrices, most in "
+        f"{quoted(str(first['name']))}: {first['other']} has {percent(1 - float(first['ratio']))} "
+        "less error there."
+    )
 
 
 def _lora(pooled: Sequence[tuple[str, float]]) -> tuple[str, float]:
@@ -236,15 +397,17 @@ def ratios(marks: pd.DataFrame) -> str:
 
 def picked(row: pd.Series) -> str:
     """Say what was measured of one matrix, given its row of the survey."""
-    lowest = "the lowest"
+    side = min(row.rows, row.cols)
+    best = "no blocks on this grid do better"
     if row.best_error < row.error_global - TIE:
-        lowest = f"lowest error {format_error(row.best_error)}"
+        best = f"{row.best_family} leaves the least, {format_error(row.best_error)}"
+    moved = ""
+    if np.isfinite(row.relative_update):
+        moved = f", {percent(float(row.relative_update))} of the size of the matrix"
     return (
-        f"{quoted(str(row['name']))}, {row.rows:,} × {row.cols:,}, {row['dtype']}. "
-        f"‖ΔW‖ = {three_digits(row.update_norm)}, "
-        f"‖ΔW‖/‖W‖ = {three_digits(row.relative_update)}. Effective rank "
-        f"{three_digits(row.effective_rank)} of {min(row.rows, row.cols)}; the first 8 singular "
-        f"values hold {percent(float(row.energy_8))} of ‖ΔW‖². Error of global "
-        f"{format_error(row.error_global)}, {lowest}. The pages open on its ΔW as a target of this "
-        "session."
+        f"{quoted(str(row['name']))} is {row.rows:,} × {row.cols:,}, stored as {row['dtype']}. Its "
+        f"change has size {three_digits(row.update_norm)}{moved}. About "
+        f"{three_digits(row.effective_rank)} of its {side} directions share the change; the first "
+        f"8 hold {percent(float(row.energy_8))} of it. At this budget plain LoRA leaves an error "
+        f"of {format_error(row.error_global)}; {best}."
     )

@@ -1,17 +1,40 @@
-"""What a visitor picks on Your weights, beside budget and grid."""
+"""What a visitor picks on Your weights."""
 
 from __future__ import annotations
 
-from app.shared.common import BUDGET_AND_GRID
+from app.shared.common import COLS, LINKED, RANK, ROWS
 from app.shared.settings import Setting
 from lolora_core import FAMILIES
+from lolora_core.checkpoints import BUNDLED_PAIRS
+
+#: The pairs that are no bundled ones.
+UPLOADED, LOCAL, FROM_HUB = "own upload", "on this machine", "from the Hub"
 
 PAIR = Setting(
     "pair",
     "digits transformer",
     "Base and tuned",
-    "The weights before and after fine-tuning; what is surveyed is their difference ΔW.",
-    options=("digits transformer", "digits MLP", "own upload", "from the Hub"),
+    "The weights before and after a fine-tune. The page looks at their difference, ΔW.",
+    options=(*BUNDLED_PAIRS, UPLOADED, LOCAL, FROM_HUB),
+    titles={
+        **{name: known.title for name, known in BUNDLED_PAIRS.items()},
+        UPLOADED: "Own upload",
+        LOCAL: "A path on this machine",
+        FROM_HUB: "From the Hub",
+    },
+)
+BASE_PATH = Setting(
+    "base_path",
+    "",
+    "Path of the base",
+    "A .safetensors file, or a folder with one or several, on the machine that runs the app. It "
+    "is read in place, so it may be of any size.",
+)
+TUNED_PATH = Setting(
+    "tuned_path",
+    "",
+    "Path of tuned",
+    "A fine-tuned model of the same shapes, or an adapter of the base.",
 )
 HUB_BASE = Setting(
     "hub_base",
@@ -29,7 +52,8 @@ MATRIX = Setting(
     "matrix",
     "",
     "Matrix",
-    "The one to look at; or click its cell above. First stands the one with the largest ‖ΔW‖_F.",
+    "The one to look at; or click its cell above. First stands the one that changed most, by "
+    "‖ΔW‖_F.",
 )
 #: The directions in which intruders are looked for, as in the paper.
 INTRUDER_DIRECTIONS = 10
@@ -51,8 +75,8 @@ SPEND = Setting(
     "spend",
     "each matrix",
     "Budget",
-    "The equivalent rank of the sidebar for each matrix; the sum of that over all matrices, "
-    "shared, so that rank goes where it pays; or whatever keeps a share of each ‖ΔW‖².",
+    "Each matrix: the budget of the sidebar for every matrix. Shared: the same sum, but rank goes "
+    "where it pays. Energy: whatever it takes to keep a share of each ‖ΔW‖².",
     options=("each matrix", "shared", "energy"),
 )
 KEEP_ENERGY = Setting(
@@ -81,8 +105,13 @@ FORMAT = Setting(
 )
 
 SETTINGS = (
-    *BUDGET_AND_GRID,
+    RANK,
+    ROWS,
+    COLS,
+    LINKED,
     PAIR,
+    BASE_PATH,
+    TUNED_PATH,
     HUB_BASE,
     HUB_TUNED,
     MATRIX,

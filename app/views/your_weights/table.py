@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from app.shared import answers
 from app.shared import widgets as controls
-from app.views.your_weights import sentences
-from app.views.your_weights.settings import INTRUDERS
+from app.views.your_weights import sentences, snippets
+from app.views.your_weights.pairs import Pair
+from app.views.your_weights.settings import INTRUDER_DIRECTIONS, INTRUDERS
 from lolora_core.checkpoints import COLUMN_HELP
 from lolora_core.checkpoints.columns import ENERGY_RANKS
 
@@ -24,12 +26,16 @@ _WHERE_KNOWN = {
 }
 
 
-def draw(frame: pd.DataFrame) -> None:
+def draw(pair: Pair, frame: pd.DataFrame, rank: int, blocks: tuple[int, int]) -> None:
     """Show every matrix with bars and small curves of energy."""
-    st.subheader("Every matrix", anchor=False)
+    st.header("Every matrix", anchor=False)
     controls.toggle(INTRUDERS)
-    st.dataframe(
-        _shown(frame), hide_index=True, width="stretch", key="layers", column_config=_columns(frame)
+    intruders = INTRUDER_DIRECTIONS if INTRUDERS.value else 0
+    answers.table(
+        _shown(frame),
+        key="layers",
+        columns=_columns(frame),
+        code=snippets.survey(pair.code, rank, blocks, intruders),
     )
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.shared import progress
+from app.shared import answers, progress
 from app.shared.settings import Slot
 from app.shared.uploads import MAX_UPLOAD_MB
 from app.shared.words import as_text
-from app.views.your_weights import overlap_words, overlaps, sentences
+from app.views.your_weights import overlap_words, overlaps, sentences, snippets
 from app.views.your_weights.choice import digest
 from app.views.your_weights.overlaps import Files
 from lolora_core.checkpoints import OVERLAP_HELP, Overlap
@@ -45,7 +45,7 @@ _COLUMNS = {
 
 def draw() -> None:
     """Draw the part: what takes the files, then what was found."""
-    st.subheader("Two adapters at once", anchor=False)
+    st.header("Two adapters at once", anchor=False)
     try:
         found = _found(_files())
     except (ValueError, OSError) as problem:
@@ -57,7 +57,7 @@ def draw() -> None:
         st.warning(as_text(f"{note[:1].upper()}{note[1:]}."))
     st.markdown(as_text(found.verdict), help=overlap_words.CLASH)
     if found.rows:
-        _table(found.frame())
+        _table(found.frame(), snippets.overlap(*overlaps.names(_ADAPTERS.value)))
     _rest(found)
 
 
@@ -93,17 +93,15 @@ def _found(files: tuple[Files, ...]) -> Overlap | None:
     )
 
 
-def _table(frame: pd.DataFrame) -> None:
+def _table(frame: pd.DataFrame, code: str) -> None:
     shown = pd.DataFrame({heading: frame[column] for heading, column in _COLUMNS.items()})
     shown["matrix"] = [sentences.module_name(str(name)) for name in shown["matrix"]]
     column = st.column_config
     whole = ("outputs", "inputs", "rank of A", "rank of B")
-    st.dataframe(
+    answers.table(
         shown,
-        hide_index=True,
-        width="stretch",
         key="overlaps",
-        column_config={
+        columns={
             heading: column.TextColumn(pinned=True, help=OVERLAP_HELP[key])
             if key == "name"
             else column.NumberColumn(
@@ -111,6 +109,7 @@ def _table(frame: pd.DataFrame) -> None:
             )
             for heading, key in _COLUMNS.items()
         },
+        code=code,
     )
     st.download_button(
         "Comparison, CSV",
@@ -129,9 +128,11 @@ def _rest(found: Overlap) -> None:
     }
     if left:
         with st.expander(f"{len(left)} tensors are not compared, and why"):
-            st.dataframe(
+            answers.table(
                 pd.DataFrame(list(left.items()), columns=["tensor", "reason"]),
-                hide_index=True,
-                width="stretch",
                 key="not_compared",
+                columns={
+                    "tensor": st.column_config.TextColumn(help=OVERLAP_HELP["name"]),
+                    "reason": st.column_config.TextColumn(help=overlap_words.WHY_NOT),
+                },
             )

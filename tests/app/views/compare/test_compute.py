@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.shared.scene import Scene
 from app.views.compare import compute
 from lolora_core import FAMILIES, Grid, approximate, budget_for_rank
+from lolora_core.explore.compare import TIE
 from lolora_core.targets import Target, load
 
 #: The families that the page shows by itself.
@@ -31,8 +32,40 @@ def test_pictures_are_the_residuals_of_the_library() -> None:
         a = approximate(w, name, budget=budget_for_rank(w.shape, 6), grid=4)
         np.testing.assert_allclose(shown.errors[name], w - a.dense().numpy(), atol=1e-5)
         np.testing.assert_allclose(shown.block_errors[name], a.block_errors(4), atol=1e-7)
-    assert shown.peak("absolute") == max(float(np.abs(e).max()) for e in shown.errors.values())
-    assert shown.peak("blocks") == max(float(b.max()) for b in shown.block_errors.values())
+    largest = max(float(np.abs(e).max()) for e in shown.errors.values())
+    assert shown.peak("absolute", READ) == largest
+    blocks = max(float(b.max()) for b in shown.block_errors.values())
+    assert shown.peak("blocks", READ) == blocks
+    found = compute.comparison(at, 6)
+    assert compute.limits(found, shown, "absolute", 4) == (largest / 4, blocks / 4)
+
+
+def test_the_scale_fits_the_families_that_compete() -> None:
+    camera = Scene(load("camera"), Grid.regular((512, 512), 8), "cpu")
+    found, shown = compute.comparison(camera, 32), compute.pictures(camera, 32)
+    competing = [result.family.name for result in found.competing]
+    assert competing == [name for name in READ if name != "diagonal"]
+    limit, block_limit = compute.limits(found, shown, "absolute", None)
+    assert limit == max(float(np.abs(shown.errors[name]).max()) for name in competing)
+    assert block_limit == max(float(shown.block_errors[name].max()) for name in competing)
+    assert float(np.abs(shown.errors["diagonal"]).max()) > limit
+
+
+def test_of_weights_a_few_entries_may_pass_the_scale() -> None:
+    weights = load("minilm-0-query")
+    at = Scene(weights, Grid.regular(weights.shape, 8), "cpu")
+    found, shown = compute.comparison(at, 32), compute.pictures(at, 32)
+    limit, _ = compute.limits(found, shown, "absolute", None)
+    beyond = [float((np.abs(shown.errors[r.family.name]) > limit).mean()) for r in found.competing]
+    assert 0 < max(beyond) <= 0.005
+
+
+def test_where_some_are_exact_the_best_of_the_others_compete() -> None:
+    blocks = load("planted-blocks")
+    at = Scene(blocks, Grid.regular(blocks.shape, 8), "cpu")
+    found = compute.comparison(at, 32)
+    assert found.winners[0].relative_error < TIE
+    assert any(result.relative_error > TIE for result in found.competing)
 
 
 def test_colour_pools_three_channels() -> None:

@@ -27,16 +27,19 @@ def low_rank(rank: int) -> np.ndarray:
 
 def test_adaptive_wins_on_the_camera() -> None:
     verdict, reason, left = sentences(data.camera() / 255, 8, 32)
-    assert verdict.startswith("**adaptive** wins: error 0.0618; global comes next with 0.0804;")
-    assert "global needs 1.7× the parameters (r = 53) for it." in verdict
-    assert reason.startswith("The blocks differ: 18 of 64 hold half of the energy, and adaptive")
-    assert left == "Exactly matched: every family uses the whole budget."
+    assert verdict == (
+        "**Adaptive comes closest.** Its error is 0.0618; the next best is global with 0.0804. "
+        "To match it, global would need 1.7 times the parameters (r = 53)."
+    )
+    assert reason.startswith("Detail is uneven: adaptive spends half of its parameters on 15 of 64")
+    assert ", up to rank 13, and gives the plainest rank 1." in reason
+    assert left == "Every family spends the whole budget."
 
 
 def test_global_wins_on_low_rank() -> None:
     verdict, reason, _ = sentences(low_rank(4), 4, 4)
-    assert verdict.startswith("**global** wins: exact to rounding;")
-    assert reason.startswith("98 % of the energy lies in 4 of 64 singular values. The budget keeps")
+    assert verdict.startswith("**Global rebuilds it exactly.** The next best is adaptive with ")
+    assert reason.startswith("4 of 64 patterns hold 98 % of the energy. The budget pays for 4 of")
 
 
 def test_block_diagonal() -> None:
@@ -44,25 +47,25 @@ def test_block_diagonal() -> None:
     for i in range(4):
         w[4 * i : 4 * i + 4, 4 * i : 4 * i + 4] = np.random.default_rng(i).normal(size=(4, 4))
     verdict, reason, _ = sentences(w, 4, 4)
-    assert verdict.startswith("**diagonal and adaptive** tie and win: exact to rounding;")
-    assert reason == "100 % of the energy lies in the 4 diagonal blocks."
+    assert verdict.startswith("**Diagonal and adaptive rebuild it exactly.** The next best is ")
+    assert reason.startswith("The 4 diagonal blocks hold 100 % of the energy.")
 
 
 def test_of_noise_the_blocks_are_not_called_simpler() -> None:
     noise = np.random.default_rng(0).normal(size=(256, 256))
     verdict, reason, _ = sentences(noise, 8, 32)
-    assert verdict.startswith("**adaptive** wins")
-    assert reason.startswith("The blocks are no simpler than the whole, effective rank ")
+    assert verdict.startswith("**Adaptive comes closest.**")
+    assert reason.startswith("One block is no simpler than the whole: it is made of about ")
     signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(4, 4, 2, 16))
     local = np.block([[np.outer(*pair) for pair in row] for row in signs])
     _, reason, _ = sentences(local, 4, 4)
-    assert reason.startswith("The blocks are simpler than the whole, effective rank 1 of 16 on")
+    assert reason.startswith("One block is simpler than the whole: it is made of about 1 of 16")
 
 
 @pytest.mark.parametrize(("needed", "words"), [
-    (129, "global needs 0.8 % more parameters (r = 129) for it."),
-    (192, "global needs 1.5× the parameters (r = 192) for it."),
-    (128, "comes next with 0.0804."),
+    (129, "To match it, global would need 0.8 % more parameters (r = 129)."),
+    (192, "To match it, global would need 1.5 times the parameters (r = 192)."),
+    (128, "the next best is global with 0.0804."),
 ])  # fmt: skip
 def test_a_factor_of_one_is_not_told(needed: int, words: str) -> None:
     found = told(0.0618, 0.0804)
@@ -81,8 +84,8 @@ def told(best: float, runner: float) -> Comparison:
 
 def test_errors_that_print_as_equal_get_the_digits_that_differ() -> None:
     verdict = prose.verdict(told(0.061821, 0.061849), 5)
-    assert "wins: error 0.06182; global comes next with 0.06185;" in verdict
-    assert prose.verdict(told(0.061821, 0.061825), 5).startswith("All families do equally well")
+    assert "error is 0.06182; the next best is global with 0.06185." in verdict
+    assert prose.verdict(told(0.061821, 0.061825), 5).startswith("**No family is better here.**")
 
 
 def test_a_budget_above_dense_storage_is_said_to_be_one() -> None:
@@ -101,20 +104,24 @@ def test_a_share_that_ends_at_its_limit_is_no_tie() -> None:
 
 def test_one_block_and_full_rank() -> None:
     verdict, reason, _ = sentences(low_rank(10), 1, 4)
-    assert verdict.startswith("All families do equally well here: error 0.")
+    assert verdict.startswith("**No family is better here.** Each has error 0.")
     assert reason == "The grid has one block, so every family is the same truncated SVD."
 
 
 def test_budget_too_small_for_a_block() -> None:
     w = np.random.default_rng(0).normal(size=(8, 8))
-    verdict, _, left = sentences(w, (2, 8), 1)
-    assert "wins" in verdict
+    verdict, reason, left = sentences(w, (2, 8), 1)
+    assert "comes closest" in verdict
     assert "localized leaves 16" in left
+    assert (
+        "Localized needs 80 parameters for one rank in each of its blocks; the budget is 16, so "
+        in reason
+    )
 
 
 def test_zero_matrix() -> None:
     verdict, reason, _ = sentences(np.zeros((8, 8)), 2, 1)
-    assert verdict == "All families capture this target exactly at r = 1."
+    assert verdict == "**Every family rebuilds it exactly** with this budget."
     assert reason
 
 
@@ -126,8 +133,8 @@ def test_crossings() -> None:
             "adaptive": [1, 0.4, 0.4, 0.2],
         }
     )
-    assert prose.crossings(frame) == "Lowest: adaptive (r = 1–2); global (r = 3)."
-    assert prose.crossings(frame[:3]) == "Lowest at every budget shown: adaptive."
+    assert prose.crossings(frame) == "Lowest error: adaptive at r = 1–2, then global at r = 3."
+    assert prose.crossings(frame[:3]) == "At every budget adaptive has the lowest error."
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,16 @@ from app.views.your_weights import (
 )
 from app.views.your_weights.adapter_words import file_size
 from app.views.your_weights.archive import archive, folder_name
-from app.views.your_weights.compute import AdapterPlan
+from app.views.your_weights.plan import AdapterPlan
 from lolora_core import FAMILIES, approximate, budget_for_rank
 from lolora_core.adapters import load_adapters
-from lolora_core.checkpoints import extract_adapters, read_adapters, survey
+from lolora_core.checkpoints import (
+    bundled_pair,
+    extract_adapters,
+    pooled_errors,
+    read_adapters,
+    survey,
+)
 from lolora_core.targets.weights import asset_path
 from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
 from tests.app.test_pages import MAIN, text
@@ -83,7 +89,7 @@ def test_the_page_says_what_the_library_says() -> None:
     assert "of 15 matrices" in said
     for widget in (*at.selectbox, *at.segmented_control, *at.slider, *at.number_input):
         assert widget.proto.help, widget.label
-    assert len(at.get("plotly_chart")) == 2
+    assert len(at.get("plotly_chart")) == 3
     skipped = next(table.value for table in at.dataframe if "reason" in table.value)
     assert len(skipped) == len(before) - 15
 
@@ -91,7 +97,7 @@ def test_the_page_says_what_the_library_says() -> None:
 def test_the_matrix_that_is_picked_opens_on_the_other_pages() -> None:
     at = start()
     at.selectbox(key="matrix").set_value("blocks.1.key.weight").run()
-    assert "96 × 96, F32" in text(at)
+    assert "96 × 96, stored as F32" in text(at)
     at.button(key="open_what_if").click().run()
     assert [title.value for title in at.title] == ["What if"]
     assert not at.exception
@@ -145,8 +151,7 @@ def test_the_hub_where_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def open_pair(*ids: str) -> Any:
         opened.extend(ids)
-        stems = ("digits-mlp-base", "digits-mlp-rotated")
-        return tuple(checkpoint_pairs._bundled(stem) for stem in stems)
+        return bundled_pair("digits MLP")
 
     monkeypatch.setenv("LOLORA_ALLOW_HUB", "1")
     monkeypatch.setattr(checkpoint_pairs, "open_pair", open_pair)
@@ -190,11 +195,11 @@ def test_bad_files_are_told_and_the_last_view_stays(case: str, sentence: str) ->
         checkpoint_pairs.hold_file(name, data),
     )
     at.session_state["pair_files"] = files
-    at.segmented_control(key="pair").set_value("own upload").run()
+    at.selectbox(key="pair").set_value("own upload").run()
     assert not at.exception
     assert sentence in at.error[0].value
     assert "Until then you see: Digits MLP" in text(at)
-    assert len(at.get("plotly_chart")) == 2
+    assert len(at.get("plotly_chart")) == 3
 
 
 def test_an_uploaded_pair() -> None:
@@ -203,7 +208,7 @@ def test_an_uploaded_pair() -> None:
     after = {"a.weight": before["a.weight"] + 1, "b.weight": before["b.weight"].clone()}
     at = start()
     at.session_state["pair_files"] = hold(before, "x.safetensors"), hold(after, "y.safetensors")
-    at.segmented_control(key="pair").set_value("own upload").run()
+    at.selectbox(key="pair").set_value("own upload").run()
     assert not at.exception
     assert "All of the change lies in `a`" in text(at)
     assert "x.safetensors → y.safetensors: 2 matrices" in text(at)
@@ -221,7 +226,7 @@ def test_an_uploaded_pair() -> None:
 def test_pooled_errors_are_those_of_the_approximations() -> None:
     pair = checkpoint_pairs.bundled_pair("digits transformer")
     frame = compute_weights.changed(compute_weights.surveyed(pair, 4, (12, 12)).frame())
-    pooled = compute_weights.pooled_errors(frame)
+    pooled = pooled_errors(frame)
     before, after = weights("digits-transformer-base"), weights("digits-transformer-rotated")
     left = total = 0.0
     for name in pair.names:
@@ -413,5 +418,9 @@ def test_the_map_says_who_leads_and_by_how_much() -> None:
     assert [row[0] for row in clickable.customdata] == frame["name"].tolist()
     assert len(figure.layout.shapes) == 1
     ratio = figures_weights.ratio_figure(marks, "")
-    assert sorted(filter(None, ratio.data[0].text.ravel())) == ["0.5", "1.5", "=", "·"]
+    assert sorted(t for trace in ratio.data[1:3] for t in trace.text) == ["0.5", "1.5", "=", "·"]
+    # The darkest cells of the scale carry light words.
+    ends = marks.assign(ratio=[0.25, 1.0, 4.0, np.nan])
+    inks = list(figures_weights.ratio_figure(ends, "").data[1].textfont.color)
+    assert inks == ["#ffffff", "#111111", "#ffffff"]
     assert "×0.500 (`enc.0.q`) to ×1.50 (`dec.0.q`)" in prose_weights.ratios(marks)

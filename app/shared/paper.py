@@ -1,0 +1,52 @@
+"""Tables on paper: on the screen a table is painted on a canvas, and printing would cut it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from app.shared.words import three_digits
+
+__all__ = ["as_html"]
+
+
+def _written(value: Any, form: str | None) -> str:
+    if isinstance(value, list | np.ndarray):
+        return ", ".join(_written(one, form) for one in value)
+    if isinstance(value, str):
+        return value
+    if value is None or pd.isna(value):
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if form and "%" in form:
+        return form % value
+    return three_digits(value) if isinstance(value, float) else f"{value:,}"
+
+
+def as_html(frame: pd.DataFrame, columns: Mapping[str, Any]) -> str:
+    """Return a table as HTML, its numbers written as the columns say.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    columns : mapping
+        The `column_config` of `st.dataframe`.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"family": ["global"], "error": [0.08041], "parameters": [32768]})
+    >>> made = as_html(frame, {"error": {"type_config": {"format": "%.2f"}}})
+    >>> [line.strip() for line in made.splitlines() if "<td>" in line]
+    ['<td>global</td>', '<td>0.08</td>', '<td>32,768</td>']
+    """
+    forms = {
+        name: (found.get("type_config") or {}).get("format") for name, found in columns.items()
+    }
+    words = pd.DataFrame(
+        {name: [_written(value, forms.get(str(name))) for value in frame[name]] for name in frame}
+    )
+    return words.to_html(index=False, border=0, justify="left")

@@ -169,6 +169,7 @@ def test_the_end_needs_no_run_of_the_whole_page(
     at = open_page(ft_methods=["global"], ft_steps=None)
     at.button(key="ft_start").click().run()
     race = race_of(at)
+    wait(lambda: race.lanes and race.lanes[0].records)
     race.stop()
     assert race.join(60)
     # What asks for that run may be lost; what is drawn before it is not.

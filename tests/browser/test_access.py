@@ -78,6 +78,10 @@ def test_a_page_can_be_read_by_all(app: App, path: str) -> None:
         expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
         if width != 1024:
             assert violations(page) == []
+        for picture in page.locator(".panel canvas.base").all():
+            drawn = picture.bounding_box()
+            assert drawn is not None
+            assert 150 <= drawn["width"] <= width - drawn["x"]
         page.wait_for_function(f"({BEYOND})().length === 0")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 

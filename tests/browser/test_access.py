@@ -16,8 +16,8 @@ PAGES = {
     "fine_tune": "Fine-tune",
     "your_weights": "Your weights",
 }
-#: Sum of the moves of what is seen while a page loads, as browsers count them. Four runs of each
-#: page on a busy machine had at most 0.087; Compare had 0.49 before room was kept.
+#: Sum of the moves of what is seen while a page loads, as browsers count them. Runs on a busy
+#: machine had at most 0.087; Compare had 0.49 before room was kept.
 MOVES = 0.15
 #: Moves after the frame that first shows the heading: until then Streamlit opens an empty window.
 WATCH = """

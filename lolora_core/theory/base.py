@@ -202,8 +202,8 @@ class Statement(ABC):
     name : str
         Its key in the registry.
     title : str
-    formula : str
-        LaTeX.
+    formulas : tuple of str
+        LaTeX, one line each.
     statement : str
         The same in a plain sentence.
     proof : str
@@ -211,18 +211,26 @@ class Statement(ABC):
     sources : tuple of Work
     checked : str
         What is drawn at random, what the sides are, and why they may deviate.
-    drawn : str
-        Name of the comparison whose sides are worth a picture; empty where none is.
+    axes : tuple of str
+        Left and right of the comparison that is worth a picture; empty where none is.
+    family : str
+        Whose error the left side of that comparison is.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    formula: ClassVar[str]
+    formulas: ClassVar[tuple[str, ...]]
     statement: ClassVar[str]
     proof: ClassVar[str]
     sources: ClassVar[tuple[Work, ...]]
     checked: ClassVar[str]
-    drawn: ClassVar[str] = ""
+    axes: ClassVar[tuple[str, ...]] = ()
+    family: ClassVar[str] = "localized"
+
+    @property
+    def drawn(self) -> str:
+        """The comparison that is worth a picture; empty where none is."""
+        return " against ".join(self.axes)
 
     @abstractmethod
     def sides(self, draws: Sequence[Draw]) -> Iterator[Sides]:
@@ -284,7 +292,7 @@ def checked_grid(shape: tuple[int, int], blocks: int, rank: int) -> Grid:
     --------
     >>> checked_grid((12, 8), 2, 4)
     Traceback (most recent call last):
-    ValueError: rank must be from 1 to 3: the smallest block is 6×4; it is 4
+    ValueError: rank must be from 1 to 3 where the smallest block is 6×4; it is 4
     """
     if blocks < 2:
         raise ValueError(f"blocks must be 2 or more; it is {blocks}")
@@ -297,7 +305,7 @@ def checked_grid(shape: tuple[int, int], blocks: int, rank: int) -> Grid:
         )
     if not 1 <= rank <= most:
         raise ValueError(
-            f"rank must be from 1 to {most}: the smallest block is {grid.row_sizes.min()}×"
+            f"rank must be from 1 to {most} where the smallest block is {grid.row_sizes.min()}×"
             f"{grid.col_sizes.min()}; it is {rank}"
         )
     return grid

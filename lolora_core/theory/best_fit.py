@@ -78,9 +78,9 @@ class EckartYoung(Statement):
 
     name = "eckart-young"
     title = "Nothing beats the SVD, block by block"
-    formula = (
-        r"\min_{\operatorname{rank}(\hat W_{ij})\,\le\,\rho}\|W-\hat W\|_F^2"
-        r"=\sum_{i,j}\;\sum_{k>\rho}\sigma_k(W_{ij})^2"
+    formulas = (
+        r"\min_{\hat W}\;\|W-\hat W\|_F^2=\sum_{i,j}\,\sum_{k>\rho}\sigma_k(W_{ij})^2",
+        r"\text{over all }\hat W\text{ with }\operatorname{rank}(\hat W_{ij})\le\rho",
     )
     statement = (
         "Cut a matrix into blocks and allow each block the rank ρ. No choice of factors has a "
@@ -100,9 +100,9 @@ class EckartYoung(Statement):
         "Each case is a random matrix. The squared error of localized, measured entry by entry, "
         "is compared with the σ² that are dropped, and with the best of 32 random factor pairs a "
         "block, 4 of them fitted further by alternating least squares. All are shares of ‖W‖². "
-        "Only rounding may deviate: 1e-12 is allowed."
+        "Only rounding may deviate: 1e−12 is allowed."
     )
-    drawn = "SVD against the best candidate"
+    axes = ("SVD", "best candidate")
 
     def sides(self, draws: Sequence[Draw]) -> Iterator[Sides]:
         """Compare with the discarded σ², and with candidates that know no SVD."""
@@ -113,7 +113,7 @@ class EckartYoung(Statement):
             dense = approximate(w, grid=draw.grid, rank_map=ranks).dense()
             error = metrics.relative_error(w, dense) ** 2
             tail = discarded_energy(w, draw.grid, draw.rank) / energy
-            yield Sides(draw.case, "SVD against the dropped σ²", error, "=", tail)
+            yield Sides(draw.case, "SVD against dropped σ²", error, "=", tail)
             rival = best_candidates(torch.from_numpy(w), draw.grid, draw.rank, draw.rng) / energy
             yield Sides(draw.case, self.drawn, error, "≤", rival)
 
@@ -144,9 +144,10 @@ class AdaptiveIsOptimal(Statement):
 
     name = "adaptive"
     title = "Ranks where the energy is: no rank map is better"
-    formula = (
-        r"\|W-\hat W_{\text{adaptive}}\|_F^2"
-        r"=\min_{\sum_{ij} r_{ij}(h+w)\,\le\,P}\;\sum_{i,j}\;\sum_{k>r_{ij}}\sigma_k(W_{ij})^2"
+    formulas = (
+        r"\varepsilon_{\text{adaptive}}=\min_{R}\;\varepsilon(R)",
+        r"\text{over all rank maps }R",
+        r"\text{with }\textstyle\sum_{ij} r_{ij}\,(h+w)\le P",
     )
     statement = (
         "If all blocks have the same size, adaptive has the lowest error of all ways to share "
@@ -167,9 +168,10 @@ class AdaptiveIsOptimal(Statement):
         "Each case is a random matrix on 2 × 2 equal blocks and a random budget, up to ρ ranks a "
         "block. On finer grids trying out every rank map takes too long. The squared error of "
         "adaptive is compared with the least one over all rank maps of that budget. "
-        "Both are shares of ‖W‖². Only rounding may deviate: 1e-12 is allowed."
+        "Both are shares of ‖W‖². Only rounding may deviate: 1e−12 is allowed."
     )
-    drawn = "adaptive against the best of all rank maps"
+    axes = ("adaptive", "best of all rank maps")
+    family = "adaptive"
 
     def sides(self, draws: Sequence[Draw]) -> Iterator[Sides]:
         """Compare with exhaustive search."""

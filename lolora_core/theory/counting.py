@@ -42,9 +42,10 @@ class ParameterCounts(Statement):
 
     name = "counts"
     title = "What a rank costs, and when budgets match"
-    formula = (
-        r"P_{\text{global}}=r\,(m+n)\qquad P_{\text{diagonal}}=\rho\,(m+n)\qquad "
-        r"P_{\text{localized}}=\rho\,(K_c\,m+K_r\,n)"
+    formulas = (
+        r"P_{\text{global}}=r\,(m+n)",
+        r"P_{\text{diagonal}}=\rho\,(m+n)",
+        r"P_{\text{localized}}=\rho\,(K_c\,m+K_r\,n)",
     )
     statement = (
         "One rank of localized on K × K blocks costs as much as K ranks of global. The two spend "
@@ -101,10 +102,10 @@ class RankBounds(Statement):
 
     name = "ranks"
     title = "How much rank a budget buys"
-    formula = (
-        r"\operatorname{rank}(\hat W_{\text{global}})\le r\qquad "
-        r"\operatorname{rank}(\hat W_{\text{diagonal}})\le K\rho\qquad "
-        r"\operatorname{rank}(\text{block row of }\hat W_{\text{localized}})\le K\rho"
+    formulas = (
+        r"\operatorname{rank}(\hat W_{\text{global}})\le r",
+        r"\operatorname{rank}(\hat W_{\text{diagonal}})\le K\rho",
+        r"\operatorname{rank}(\text{block row of }\hat W_{\text{localized}})\le K\rho",
     )
     statement = (
         "A product B·A has at most the rank of its narrow side. Blocks side by side can add up "
@@ -124,19 +125,21 @@ class RankBounds(Statement):
     )
     sources = (LORA, MELORA, LOCALIZED)
     checked = (
-        "Each case is a random matrix. Global gets rank r = K·ρ; diagonal and localized get rank ρ "
-        "in each of their blocks. The left side is the numerical rank of the result (singular "
-        "values above rounding). Ranks are whole numbers, so nothing may deviate."
+        "Each case is a random matrix, and all have the same budget: localized has rank ρ in every "
+        "block, global has rank r = K·ρ, and diagonal has rank r in each of its K blocks, as far "
+        "as they have room. The left side counts the singular values above rounding. Ranks are "
+        "whole numbers, so nothing may deviate."
     )
 
     def sides(self, draws: Sequence[Draw]) -> Iterator[Sides]:
         """Compare numerical ranks with the bounds."""
         for draw in draws:
             w, grid, most = draw.matrix(), draw.grid, draw.blocks * draw.rank
-            single = draw.rank * draw.one_rank
-            for name, budget in (("global", draw.budget), ("diagonal", single)):
-                found = approximate(w, name, budget=budget, grid=grid)
-                yield Sides(draw.case, name, found.numerical_rank(), "≤", most, EXACT)
+            for name in ("global", "diagonal"):
+                found = approximate(w, name, budget=draw.budget, grid=grid)
+                # In diagonal K·ρ of its own ρ, in global r.
+                bound = int(found.rank_map.sum())
+                yield Sides(draw.case, name, found.numerical_rank(), "≤", bound, EXACT)
             found = approximate(w, "localized", budget=draw.budget, grid=grid)
             dense = found.dense()
             rows = [
@@ -149,6 +152,6 @@ class RankBounds(Statement):
             yield Sides(draw.case, what, found.numerical_rank(), "≤", bound, EXACT)
 
     def structures(self, grid: Grid, rank: int) -> dict[str, Approximation]:
-        """Return what the check compares: global of rank K·ρ, the others of block rank ρ."""
-        budget, single = int(rank * grid.costs.sum()), rank * sum(grid.shape)
-        return of_families(grid, {"global": budget, "diagonal": single, "localized": budget})
+        """Return the three at the budget of block rank ρ."""
+        budget = int(rank * grid.costs.sum())
+        return of_families(grid, dict.fromkeys(("global", "diagonal", "localized"), budget))

@@ -91,15 +91,14 @@ class NoiseMean(Statement):
 
     name = "noise-bound"
     title = "Even of noise, a budget keeps its share"
-    formula = (
-        r"\mathbb E\,\frac{\|W-\hat W\|_F^2}{\|W\|_F^2}\;\le\;"
-        r"\Bigl(1-\frac{\rho}{h}\Bigr)\Bigl(1-\frac{\rho}{w}\Bigr)"
-        r"=1-\frac{\rho\,(h+w)}{h\,w}+\frac{\rho^2}{h\,w}"
+    formulas = (
+        r"\mathbb E\,\varepsilon^2\le\Bigl(1-\frac{\rho}{h}\Bigr)\Bigl(1-\frac{\rho}{w}\Bigr)",
+        r"=1-\frac{\rho\,(h+w)}{h\,w}+\frac{\rho^2}{h\,w}",
     )
     statement = (
         "Low rank keeps some energy even where all entries are independent noise: on average at "
         "least the share of the numbers that it stores, less a small overlap ρ²/(h·w). That is no "
-        "structure. What a picture or a trained layer keeps beyond noise is."
+        "structure. A picture or a trained layer keeps more, and this surplus is structure."
     )
     proof = (
         r"Keep the first $\rho$ rows of an $h\times w$ block as they are, and project the other "
@@ -117,7 +116,6 @@ class NoiseMean(Statement):
         "at the same budget. The left side is the mean of the squared relative error over all "
         "cases, so it is subject to chance: 4 standard errors of the mean are allowed."
     )
-    drawn = "mean"
 
     def sides(self, draws: Sequence[Draw]) -> Iterator[Sides]:
         """Compare the mean over all cases with the bound."""
@@ -132,11 +130,11 @@ class NoiseLimit(Statement):
 
     name = "noise-limit"
     title = "On noise, cutting makes no difference"
-    formula = (
-        r"\mathbb E\,\frac{\|W-\hat W\|_F^2}{\|W\|_F^2}\;\to\;"
-        r"1-\frac{\alpha-\sin\alpha\cos\alpha}{\pi},\qquad "
-        r"\frac2\pi\int_0^{\alpha}\frac{\sin^2\theta\;d\theta}{1+c+2\sqrt c\,\cos\theta}"
-        r"=\frac{\rho}{h},\qquad c=\frac hw\le 1"
+    formulas = (
+        r"\mathbb E\,\varepsilon^2\to1-\frac{\alpha-\sin\alpha\cos\alpha}{\pi}",
+        r"\frac2\pi\int_0^{\alpha}\frac{\sin^2\theta\;d\theta}"
+        r"{1+c+2\sqrt c\,\cos\theta}=\frac{\rho}{h}",
+        r"c=h/w\le 1",
     )
     statement = (
         "The error on large blocks of noise depends only on their shape and on the share of "
@@ -164,7 +162,6 @@ class NoiseLimit(Statement):
         "4 standard errors of the mean are allowed, and the finite size, for which 0.2 over the "
         "short side of a block is allowed (measured: up to 0.15)."
     )
-    drawn = "mean"
 
     def sides(self, draws: Sequence[Draw]) -> Iterator[Sides]:
         """Compare the mean over all cases with the limit, on every grid that divides K."""

@@ -23,9 +23,9 @@ class ContainsDiagonal(Statement):
 
     name = "contains"
     title = "Localized can do whatever diagonal can"
-    formula = (
-        r"\{\hat W_{\text{diagonal}}\text{ of block rank }\rho\}\;\subset\;"
-        r"\{\hat W_{\text{localized}}\text{ of block rank }\rho\}"
+    formulas = (
+        r"\varepsilon_{\text{localized}}(W)\le\varepsilon_{\text{diagonal}}(W)",
+        r"\text{at the same block rank }\rho\text{, for every }W",
     )
     statement = (
         "With the same rank in every block, localized is never worse than diagonal: it has the "
@@ -42,10 +42,10 @@ class ContainsDiagonal(Statement):
     sources = (MELORA, LOCALIZED)
     checked = (
         "Each case is a random matrix. First, the diagonal approximation is handed to localized as "
-        "a target: its relative error must be 0. Then both approximate the random matrix. Only "
-        "rounding may deviate: 1e-12 is allowed."
+        "a target: its relative error ε must be 0. Then both approximate the random matrix. Only "
+        "rounding may deviate: 1e−12 is allowed."
     )
-    drawn = "error of localized against that of diagonal"
+    axes = ("localized", "diagonal")
 
     def sides(self, draws: Sequence[Draw]) -> Iterator[Sides]:
         """Represent diagonal by localized; compare both on one matrix."""
@@ -53,7 +53,7 @@ class ContainsDiagonal(Statement):
             w, grid = draw.matrix(), draw.grid
             diagonal = approximate(w, "diagonal", budget=draw.rank * draw.one_rank, grid=grid)
             again = approximate(diagonal.dense(), "localized", budget=draw.budget, grid=grid)
-            what = "error of localized on a diagonal matrix"
+            what = "ε of localized on a diagonal matrix"
             yield Sides(draw.case, what, again.relative_error, "=", 0.0)
             found = approximate(w, "localized", budget=draw.budget, grid=grid)
             yield Sides(draw.case, self.drawn, found.relative_error, "≤", diagonal.relative_error)
@@ -69,9 +69,9 @@ class HoldsGlobal(Statement):
 
     name = "holds-global"
     title = "Localized can hold a global matrix, at K times the price"
-    formula = (
-        r"\operatorname{rank}(W)\le\rho\;\Longrightarrow\;\operatorname{rank}(W_{ij})\le\rho"
-        r"\qquad P_{\text{localized}}=K\cdot P_{\text{global}}"
+    formulas = (
+        r"\operatorname{rank}(W)\le\rho\;\Longrightarrow\;\operatorname{rank}(W_{ij})\le\rho",
+        r"P_{\text{localized}}=K\cdot P_{\text{global}}",
     )
     statement = (
         "Every block of a matrix of rank ρ has at most the rank ρ. So localized with block rank ρ "
@@ -89,7 +89,7 @@ class HoldsGlobal(Statement):
     sources = (LORA, LOCALIZED)
     checked = (
         "Each case is a product of two random factors of inner side ρ. The relative error of "
-        "localized with block rank ρ must be 0; only rounding may deviate, 1e-12 is allowed. Its "
+        "localized with block rank ρ must be 0; only rounding may deviate, 1e−12 is allowed. Its "
         "parameters divided by those of global must be K."
     )
 
@@ -100,9 +100,9 @@ class HoldsGlobal(Statement):
             left = draw.rng.standard_normal((m, draw.rank))
             w = left @ draw.rng.standard_normal((draw.rank, n))
             found = approximate(w, "localized", budget=draw.budget, grid=grid)
-            yield Sides(draw.case, "error of localized", found.relative_error, "=", 0.0)
+            yield Sides(draw.case, "ε of localized", found.relative_error, "=", 0.0)
             whole = approximate(w, "global", budget=draw.rank * draw.one_rank)
-            yield Sides(draw.case, "error of global", whole.relative_error, "=", 0.0)
+            yield Sides(draw.case, "ε of global", whole.relative_error, "=", 0.0)
             times = found.num_parameters / whole.num_parameters
             what = "parameters, localized over global"
             yield Sides(draw.case, what, times, "=", float(draw.blocks))
@@ -164,11 +164,10 @@ class NeitherContains(Statement):
 
     name = "neither"
     title = "At one budget, neither global nor localized is always better"
-    formula = (
-        r"r=K\rho:\qquad \varepsilon_{\text{global}}(W_1)=0,\;"
-        r"\varepsilon_{\text{localized}}(W_1)=\tfrac{1}{\sqrt{\rho+1}}\qquad "
-        r"\varepsilon_{\text{localized}}(W_2)=0,\;"
-        r"\varepsilon_{\text{global}}(W_2)=\tfrac{1}{\sqrt{K\rho+1}}"
+    formulas = (
+        r"\varepsilon_{\text{global}}(W_1)=0,\;\varepsilon_{\text{localized}}(W_1)=\tfrac{1}{\sqrt{\rho+1}}",
+        r"\varepsilon_{\text{localized}}(W_2)=0,\;\varepsilon_{\text{global}}(W_2)=\tfrac{1}{\sqrt{K\rho+1}}",
+        r"\text{at the budget }r=K\rho",
     )
     statement = (
         "There is a matrix that global represents without error and localized does not, and "
@@ -192,7 +191,7 @@ class NeitherContains(Statement):
     checked = (
         "Each case is W₁ and W₂ with the rows of every block row and the columns of every block "
         "column turned at random, which changes no singular value. Only rounding may deviate: "
-        "1e-12 is allowed."
+        "1e−12 is allowed."
     )
 
     def sides(self, draws: Sequence[Draw]) -> Iterator[Sides]:
@@ -207,7 +206,7 @@ class NeitherContains(Statement):
                 turned = _turned(w, draw)
                 for name, error in expected.items():
                     found = approximate(turned, name, budget=budget, grid=grid)
-                    what = f"error of {name} on {word}"
+                    what = f"ε of {name} on {word}"
                     yield Sides(draw.case, what, found.relative_error, "=", float(error))
 
     def structures(self, grid: Grid, rank: int) -> dict[str, Approximation]:

@@ -57,9 +57,10 @@ def test_it_can_be_read_and_looked_up(name: str) -> None:
     for work in statement.sources:
         assert not work.arxiv or re.fullmatch(r"\d{4}\.\d{5}", work.arxiv)
     assert statement.proof.count("$") % 2 == 0
-    assert statement.formula.count("{") == statement.formula.count("}")
+    for formula in statement.formulas:
+        assert formula.count("{") == formula.count("}")
     drawn = {sides.what for sides in statement.check(SQUARE, 2, 1, cases=2, seed=0).sides}
-    assert statement.drawn in (*drawn, "", "mean")
+    assert statement.drawn in (*drawn, "")
 
 
 #: Before anything is broken.
@@ -113,7 +114,7 @@ def test_a_broken_library_is_reported(name: str, monkeypatch: pytest.MonkeyPatch
 class Always(Statement):
     """The false statement that localized never has a higher error than global."""
 
-    name, title, formula, statement, proof = "always", "", "", "", ""
+    name, title, formulas, statement, proof = "always", "", (), "", ""
     sources, checked = (Work("Localized LoRA", "2506.00236"),), ""
 
     def sides(self, draws: Sequence[Draw]) -> Iterator[Sides]:
@@ -151,7 +152,7 @@ def test_what_is_not_a_number_does_not_hold() -> None:
     ("shape", "blocks", "rank", "cases", "message"),
     [
         ((12, 12), 1, 1, 1, "blocks must be 2 or more; it is 1"),
-        ((12, 12), 3, 4, 1, "rank must be from 1 to 3: the smallest block is 4×4; it is 4"),
+        ((12, 12), 3, 4, 1, "rank must be from 1 to 3 where the smallest block is 4×4; it is 4"),
         ((12, 12), 3, 0, 1, "rank must be from 1 to 3"),
         ((12, 12), 2, 1, 0, "cases must be 1 or more; it is 0"),
         ((12, 4), 4, 1, 1, "blocks must leave a block two rows and two columns"),

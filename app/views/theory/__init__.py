@@ -1,0 +1,1 @@
+"""The page Theory: statements with their proofs, checked live."""

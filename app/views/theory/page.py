@@ -1,0 +1,24 @@
+"""Theory: statements about the families, each with its proof and a check on random matrices."""
+
+import streamlit as st
+
+from app.views.theory import parts, sentences
+from lolora_core.theory import STATEMENTS
+
+
+def page() -> None:
+    """Draw the page."""
+    with st.sidebar:
+        parts.settings()
+    cases = parts.picked()
+    st.markdown(sentences.introduction(len(STATEMENTS), cases))
+    with st.container(horizontal=True):
+        parts.check_all()
+        with st.popover("Symbols", type="tertiary", key="theory_symbols"):
+            st.markdown(sentences.SYMBOLS)
+    possible = not parts.too_large(cases)
+    for statement in STATEMENTS.values():
+        parts.card(statement, cases, possible=possible)
+
+
+page()

@@ -8,9 +8,17 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.shared.charts import finish
-from app.shared.style import FRAME
+from app.shared.style import FRAME, fade
 
-__all__ = ["CLICKED", "ROOM", "cell_axes", "cell_targets", "frame_cell", "legend_square"]
+__all__ = [
+    "CLICKED",
+    "ROOM",
+    "cell_axes",
+    "cell_targets",
+    "frame_cell",
+    "legend_square",
+    "lettered_cells",
+]
 
 
 #: Pixels above a figure for the button that saves it.
@@ -80,6 +88,45 @@ def frame_cell(figure: go.Figure, row: float, col: float) -> None:
         y0=row - 0.5,
         y1=row + 0.5,
         line={"color": FRAME, "width": 3},
+    )
+
+
+def lettered_cells(
+    figure: go.Figure,
+    shape: tuple[int, int],
+    cells: tuple[np.ndarray, np.ndarray],
+    strength: np.ndarray,
+    letters: np.ndarray,
+    colour: str,
+) -> None:
+    """Fill cells of a map with one colour, from pale to full, and a letter in each.
+
+    Parameters
+    ----------
+    figure : Figure
+    shape : (int, int)
+        Rows and columns of the map.
+    cells : (ndarray, ndarray)
+        Row and column of each cell.
+    strength : ndarray
+        0 is pale, 1 is full.
+    letters : ndarray of str
+    colour : str
+        "#rrggbb".
+    """
+    z, text = np.full(shape, np.nan), np.full(shape, "", dtype=object)
+    z[cells], text[cells] = strength, letters
+    figure.add_heatmap(
+        z=z,
+        zmin=0,
+        zmax=1,
+        colorscale=[[0, fade(colour, 0.3)], [1, fade(colour, 1.0)]],
+        showscale=False,
+        text=text,
+        texttemplate="%{text}",
+        xgap=1,
+        ygap=1,
+        hoverinfo="skip",
     )
 
 

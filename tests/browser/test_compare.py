@@ -43,6 +43,8 @@ def test_opens_with_the_camera(app: App) -> None:
     )
     expect_errors(app, errors(data.camera() / 255, 32, 8))
     expect(app.main).to_contain_text("Every family spends the whole budget.")
+    expect(app.page.locator(".panel img.drawing:visible")).to_have_count(4)
+    expect(app.page.get_by_alt_text("Localized: 64 blocks with B and A of rank 4;")).to_be_visible()
 
 
 def test_a_target_is_picked_from_pictures(app: App) -> None:

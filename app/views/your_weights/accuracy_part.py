@@ -27,23 +27,20 @@ def draw(pair: Pair, plan: AdapterPlan, form: str) -> None:
     shown = pd.DataFrame(
         {
             "model": found.index,
-            "upright digits": 100 * found["upright"].to_numpy(),
-            "turned digits": 100 * found["rotated"].to_numpy(),
+            "upright": 100 * found["upright"].to_numpy(),
+            "turned": 100 * found["rotated"].to_numpy(),
         }
     )
-    st.dataframe(
+    answers.table(
         shown,
-        hide_index=True,
-        width="stretch",
         key="accuracies",
-        column_config={
+        columns={
             "model": column.TextColumn(help=adapter_words.MODELS),
-            "upright digits": _bar(adapter_words.UPRIGHT),
-            "turned digits": _bar(adapter_words.TURNED),
+            "upright": _bar(adapter_words.UPRIGHT),
+            "turned": _bar(adapter_words.TURNED),
         },
+        code=snippets.accuracies(pair.code, plan, pair.network.__name__),
     )
-    network = pair.network.__name__
-    answers.python(snippets.accuracies(pair.code, plan, network), key="accuracies_python")
 
 
 def _bar(meaning: str) -> Any:

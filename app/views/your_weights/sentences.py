@@ -16,6 +16,7 @@ __all__ = [
     "COMMAND",
     "HOW_IT_IS_TOLD",
     "HOW_MEASURED",
+    "HOW_MOVED",
     "LARGER",
     "MAP",
     "NOT_COMPLETE",
@@ -67,9 +68,12 @@ HOW_IT_IS_TOLD = (
 NOT_COMPLETE = "The adapter can be made when the survey is complete."
 LARGER = "Files too large to upload?"
 COMMAND = "Makes this survey in a terminal, also on a machine without this app."
-HOW_MEASURED = (
+HOW_MOVED = (
     "Shares of the change are shares of ‖ΔW‖²_F, the sum of its squared entries; how far a matrix "
-    "moved is ‖ΔW‖_F/‖W‖_F. Every m×n matrix has the budget r·(m + n). The error over all matrices "
+    "moved is ‖ΔW‖_F/‖W‖_F."
+)
+HOW_MEASURED = (
+    "Every m×n matrix has the budget r·(m + n). The error over all matrices "
     "is √(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), with the best approximation of each family; hybrid is not among "
     "them, because a survey reads singular values only. Where the grid does not fit a matrix, "
     "global holds it."

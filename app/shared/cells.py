@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.shared.charts import finish
-from app.shared.style import FRAME, fade
+from app.shared.style import FRAME, ink, tint
 
 __all__ = [
     "CLICKED",
@@ -20,6 +20,9 @@ __all__ = [
     "lettered_cells",
 ]
 
+
+#: Share of its colour in the palest cell.
+_PALEST = 0.3
 
 #: Pixels above a figure for the button that saves it.
 ROOM = 32
@@ -114,19 +117,27 @@ def lettered_cells(
     colour : str
         "#rrggbb".
     """
-    z, text = np.full(shape, np.nan), np.full(shape, "", dtype=object)
-    z[cells], text[cells] = strength, letters
+    z = np.full(shape, np.nan)
+    z[cells] = strength
     figure.add_heatmap(
         z=z,
         zmin=0,
         zmax=1,
-        colorscale=[[0, fade(colour, 0.3)], [1, fade(colour, 1.0)]],
+        colorscale=[[0, tint(colour, _PALEST)], [1, tint(colour, 1.0)]],
         showscale=False,
-        text=text,
-        texttemplate="%{text}",
         xgap=1,
         ygap=1,
         hoverinfo="skip",
+    )
+    shares = _PALEST + (1 - _PALEST) * strength
+    figure.add_scatter(
+        x=cells[1],
+        y=cells[0],
+        mode="text",
+        text=letters,
+        textfont={"color": [ink(tint(colour, share)) for share in shares], "size": 11},
+        hoverinfo="skip",
+        showlegend=False,
     )
 
 

@@ -1,4 +1,4 @@
-"""The charts of Does it always win?"""
+"""The charts of the scoreboard."""
 
 from __future__ import annotations
 
@@ -127,7 +127,9 @@ def map_figure(cells: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     )
     _grid_names(figure, [grid for grid, _ in columns])
     figure.update_xaxes(title="equivalent rank r", tickangle=0)
-    return figure.update_layout(margin_t=56, legend={"y": 0, "yref": "container", "yanchor": "bottom"})
+    return figure.update_layout(
+        margin_t=56, legend={"y": 0, "yref": "container", "yanchor": "bottom"}
+    )
 
 
 def _hover(cell: object) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+
 import pandas as pd
 
 from app.shared.words import join_words, percent, three_digits
@@ -13,8 +14,10 @@ __all__ = [
     "KINDS",
     "MAP",
     "NOTHING",
+    "NOTHING_DONE",
     "NO_EXPERIMENT",
     "TABLE",
+    "TRAINED",
     "best_grid",
     "claim",
     "extremes",
@@ -37,6 +40,7 @@ KINDS = {
 PAPER = "[paper](https://arxiv.org/abs/2506.00236)"
 
 NOTHING = "No cell is left: choose more in the sidebar."
+NOTHING_DONE = "No matrix is done yet: press Continue."
 NO_EXPERIMENT = (
     "The results of the training experiment lie in the repository, in docs/; they are not part of "
     "the installed package."
@@ -47,9 +51,13 @@ CLAIM_HELP = (
     "whole budget; errors within 0.00001 of each other are a tie."
 )
 MAP = (
-    "Each cell is one comparison; colour and letter name the family with the lowest error. Pale: the "
-    "next is close. Full colour: the next has twice the error or more. = is a tie. A star: not "
-    "every family can spend the whole budget there. Click a cell to open it in Compare."
+    "Each cell is one comparison; colour and letter name the family with the lowest error. Pale: "
+    "the next is close. Full colour: the next has twice the error or more. = is a tie. A star: "
+    "not every family can spend the whole budget there. Click a cell to open it in Compare."
+)
+TRAINED = (
+    "Full colour: the lead over the next is larger than chance. Pale: it may be chance. A cell is "
+    "one task at one budget."
 )
 TABLE = "Every cell of the map. Press Compare in a row to look at it."
 
@@ -134,39 +142,44 @@ def rival(found: pd.DataFrame, name: str) -> str:
     return f"Against {name} it wins {won:,} of {len(found):,} ({_percent(won / len(found))})."
 
 
-def extremes(found: pd.DataFrame, titles: dict[str, str]) -> str:
+def extremes(found: pd.DataFrame, titles: Mapping[str, str]) -> str:
     """Say by how much localized usually wins or loses, and where it is furthest ahead and behind.
+
+    A pattern made by formula can be exact for one of them; there the ratio says nothing.
 
     Parameters
     ----------
     found : DataFrame
         Duels of localized against global.
-    titles : dict of str to str
+    titles : mapping
         Of the targets.
 
     Examples
     --------
-    >>> extremes(pd.DataFrame({"target": ["a", "b", "b"], "grid": [2, 4, 4], "rank": [2, 4, 8],
-    ...     "ratio": [0.5, 1.25, np.inf]}), {"a": "Camera", "b": "Noise"})
-    'In half of the comparisons its error is at least 1.25 times that of global. Furthest ahead: \
-Camera, 2×2, r = 2, 0.500 times. Furthest behind: Noise, 4×4, r = 8, where global rebuilds it \
-exactly.'
+    >>> extremes(pd.DataFrame({"target": ["a", "b", "c"], "kind": ["image", "image", "pattern"],
+    ...     "grid": [2, 4, 4], "rank": [2, 4, 8], "ratio": [0.5, 1.25, float("inf")]}),
+    ...     {"a": "Camera", "b": "Coins"})
+    'In half of the comparisons its error is at least 1.25 times that of global. Patterns aside it \
+is furthest ahead on Camera (2×2, r = 2: 0.500 times) and furthest behind on Coins (4×4, r = 4: \
+1.25 times).'
     """
-    best, worst = found.loc[found["ratio"].idxmin()], found.loc[found["ratio"].idxmax()]
+    real = found[found["kind"] != "pattern"]
+    middle = three_digits(found["ratio"].median())
+    text = f"In half of the comparisons its error is at least {middle} times that of global."
+    if real.empty:
+        return text
 
-    def place(row: pd.Series) -> str:
-        return f"{titles[row['target']]}, {row['grid']}×{row['grid']}, r = {row['rank']}"
+    def place(at: int) -> str:
+        row = real.loc[at]
+        times = three_digits(float(row["ratio"]))
+        return (
+            f"{titles[str(row['target'])]} ({row['grid']}×{row['grid']}, r = {row['rank']}: "
+            f"{times} times)"
+        )
 
-    ahead = f"{three_digits(best['ratio'])} times"
-    if best["ratio"] == 0:
-        ahead = f"where {CLAIMED} rebuilds it exactly"
-    behind = f"{three_digits(worst['ratio'])} times"
-    if np.isinf(worst["ratio"]):
-        behind = "where global rebuilds it exactly"
     return (
-        f"In half of the comparisons its error is at least {three_digits(found['ratio'].median())} "
-        f"times that of global. Furthest ahead: {place(best)}, {ahead}. Furthest behind: "
-        f"{place(worst)}, {behind}."
+        f"{text} Patterns aside it is furthest ahead on {place(real['ratio'].idxmin())} and "
+        f"furthest behind on {place(real['ratio'].idxmax())}."
     )
 
 

@@ -64,10 +64,11 @@ def cells(
         What else to import from the module.
     """
     fair = '\ncells = cells[cells["exact"]]' if exact else ""
+    shown = f'cells["grid"].isin({list(grids)}) & cells["rank"].isin({list(ranks)})'
     return (
         f"{_start(['scoreboard', 'winners', *names], kinds)}\n"
         f"cells = winners(rows, {list(families)})\n"
-        f'cells = cells[cells["grid"].isin({list(grids)}) & cells["rank"].isin({list(ranks)})]{fair}'
+        f"cells = cells[{shown}]{fair}"
     )
 
 

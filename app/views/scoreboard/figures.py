@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from app.shared.cells import cell_axes, cell_targets, legend_square, lettered_cells
 from app.shared.charts import finish
-from app.shared.style import FAMILY_LINES, GREY
+from app.shared.style import FAMILY_LINES, GREY, ink, tint
 from app.views.scoreboard.sentences import KINDS
 from lolora_core import FAMILIES
 
@@ -62,6 +62,7 @@ def shares_figure(found: pd.DataFrame) -> go.Figure:
                 f"{letter(outcome)} {share:.0%}" if share >= 0.06 else "" for share in part["share"]
             ],
             textposition="inside",
+            textfont={"color": ink(_colour(outcome))},
             insidetextanchor="middle",
             textangle=0,
             customdata=part["cells"],
@@ -70,7 +71,9 @@ def shares_figure(found: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(categoryorder="array", categoryarray=kinds[::-1])
     figure.update_xaxes(title="share of the cells, %", range=[0, 100])
     finish(figure, 110 + 42 * len(kinds))
-    return figure.update_layout(barmode="stack", hovermode="closest", legend_y=-0.35)
+    return figure.update_layout(
+        barmode="stack", hovermode="closest", legend={"y": -0.35, "traceorder": "normal"}
+    )
 
 
 def map_figure(cells: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
@@ -169,16 +172,18 @@ def trained_figure(best: pd.DataFrame) -> go.Figure:
     """
     names = _outcomes(best["winner"].tolist())
     figure = go.Figure()
-    for clear, words, opacity in ((True, "clear lead", 1.0), (False, "no clear lead", 0.4)):
+    for clear, words, share in ((True, "clear lead", 1.0), (False, "no clear lead", 0.4)):
+        colours = [tint(_colour(name), share) for name in names]
         won = [int(((best["winner"] == name) & (best["clear"] == clear)).sum()) for name in names]
         figure.add_bar(
             y=[f"{letter(name)}  {name}" for name in names],
             x=won,
             orientation="h",
             name=words,
-            marker={"color": [_colour(name) for name in names], "opacity": opacity},
+            marker={"color": colours},
             text=[f"{count}" if count else "" for count in won],
             textposition="inside",
+            textfont={"color": [ink(colour) for colour in colours]},
             insidetextanchor="middle",
             textangle=0,
             hovertemplate=f"%{{y}}: %{{x}} cells, {words}<extra></extra>",

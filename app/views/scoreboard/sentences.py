@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from app.shared.words import join_words, percent, three_digits
@@ -171,10 +172,10 @@ is furthest ahead on Camera (2×2, r = 2: 0.500 times) and furthest behind on Co
 
     def place(at: int) -> str:
         row = real.loc[at]
-        times = three_digits(float(row["ratio"]))
+        ratio = float(row["ratio"])
+        much = f"{three_digits(ratio)} times" if ratio < np.inf else "global rebuilds it exactly"
         return (
-            f"{titles[str(row['target'])]} ({row['grid']}×{row['grid']}, r = {row['rank']}: "
-            f"{times} times)"
+            f"{titles[str(row['target'])]} ({row['grid']}×{row['grid']}, r = {row['rank']}: {much})"
         )
 
     return (

@@ -14,7 +14,7 @@ from lolora_core.explore.scoreboard import scoreboard
 from lolora_core.families import ranked_families
 from lolora_core.targets import Entry, catalogue
 
-__all__ = ["board", "finished"]
+__all__ = ["board", "entries", "finished"]
 
 #: More than the catalogue holds; the rows of one target take about 20 kB.
 _held: LRUCache[object, pd.DataFrame] = LRUCache(256)
@@ -30,9 +30,14 @@ def _rows(entry: Entry) -> pd.DataFrame:
     return pd.concat(found) if found else pd.DataFrame()
 
 
+def entries() -> tuple[Entry, ...]:
+    """Return what the scoreboard is made of."""
+    return catalogue()
+
+
 def finished() -> tuple[Entry, ...]:
-    """Return the entries of the catalogue whose rows are held."""
-    return tuple(entry for entry in catalogue() if _key(entry) in _held)
+    """Return the entries whose rows are held."""
+    return tuple(entry for entry in entries() if _key(entry) in _held)
 
 
 def _work(entry: Entry) -> float:
@@ -41,21 +46,21 @@ def _work(entry: Entry) -> float:
 
 
 def board(
-    entries: tuple[Entry, ...], progress: Callable[[float, str], None] | None = None
+    asked: tuple[Entry, ...], progress: Callable[[float, str], None] | None = None
 ) -> pd.DataFrame:
     """Return the rows of some targets, joined; what is not held yet is computed.
 
     Parameters
     ----------
-    entries : tuple of Entry
+    asked : tuple of Entry
     progress : callable, optional
         Called before each target that is not held with the share of the work that is done and the
         target's title; it may raise.
     """
     if progress is not None:
-        missing = [entry for entry in entries if _key(entry) not in _held]
+        missing = [entry for entry in asked if _key(entry) not in _held]
         work = [_work(entry) for entry in missing]
         for at, entry in enumerate(missing):
             progress(sum(work[:at]) / sum(work), entry.title)
             _rows(entry)
-    return pd.concat([_rows(entry) for entry in entries], ignore_index=True)
+    return pd.concat([_rows(entry) for entry in asked], ignore_index=True)

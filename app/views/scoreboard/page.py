@@ -5,12 +5,11 @@ import streamlit as st
 
 from app.shared import progress
 from app.views.scoreboard import compute, parts, sentences, trained
-from lolora_core.targets import catalogue
 
 
 def _rows() -> pd.DataFrame | None:
     """Return the rows of every target; after a Stop, of those that are done."""
-    entries, done = catalogue(), compute.finished()
+    entries, done = compute.entries(), compute.finished()
     if len(done) == len(entries):
         return compute.board(entries)
     key, words = len(entries), sentences.stopped(len(done), len(entries))

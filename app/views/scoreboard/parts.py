@@ -40,7 +40,16 @@ from lolora_core.explore.scoreboard import (
 )
 from lolora_core.targets import catalogue, entry
 
-__all__ = ["Filters", "chosen", "claim", "filters", "share_of_wins", "table", "winner_map"]
+__all__ = [
+    "Filters",
+    "chosen",
+    "claim",
+    "filters",
+    "look_at",
+    "share_of_wins",
+    "table",
+    "winner_map",
+]
 
 
 class Filters(NamedTuple):
@@ -66,10 +75,14 @@ def filters() -> Filters:
 
 def chosen(rows: pd.DataFrame, picked: Filters) -> pd.DataFrame:
     """Return the cells that the filters leave, with their winners."""
-    if not picked.families:
+    shown = rows[
+        rows["kind"].isin(picked.kinds)
+        & rows["grid"].isin(picked.grids)
+        & rows["rank"].isin(picked.ranks)
+    ]
+    if shown.empty or not picked.families:
         return pd.DataFrame()
-    cells = winners(rows[rows["kind"].isin(picked.kinds)], picked.families)
-    cells = cells[cells["grid"].isin(picked.grids) & cells["rank"].isin(picked.ranks)]
+    cells = winners(shown, picked.families)
     return cells[cells["exact"]] if picked.exact else cells
 
 
@@ -109,7 +122,7 @@ def share_of_wins(cells: pd.DataFrame, picked: Filters) -> None:
     )
 
 
-def _look_at(target: str, grid: int, rank: int) -> None:
+def look_at(target: str, grid: int, rank: int) -> None:
     """Open a cell in Compare; a callback."""
     TARGET.set(target)
     # The scoreboard took the image in grey, the pattern as it is made by default.
@@ -125,7 +138,7 @@ def _look_at(target: str, grid: int, rank: int) -> None:
 def _go_to_cell() -> None:
     cell = picked_cell("board_map")
     if cell:
-        _look_at(str(cell[3]), int(cell[1]), int(cell[2]))
+        look_at(str(cell[3]), int(cell[1]), int(cell[2]))
 
 
 def winner_map(cells: pd.DataFrame, picked: Filters) -> None:
@@ -147,7 +160,7 @@ def winner_map(cells: pd.DataFrame, picked: Filters) -> None:
 def _go_to_row(places: list[tuple[str, int, int]]) -> None:
     pressed = widget_value("board_open")
     if pressed:
-        _look_at(*places[pressed["row"]])
+        look_at(*places[pressed["row"]])
 
 
 def table(cells: pd.DataFrame, picked: Filters) -> None:

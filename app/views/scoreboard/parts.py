@@ -194,10 +194,10 @@ def table(cells: pd.DataFrame, picked: Filters) -> None:
             ),
             "error": number(format="%.3g", help="Its relative error, ‖W − Ŵ‖_F/‖W‖_F."),
             "next / lowest": number(
-                format="%.3g", help="The error of the next family over the lowest: 2 is twice."
+                format="%.4g", help="The error of the next family over the lowest: 2 is twice."
             ),
             "lowest / global": number(
-                format="%.3g", help="The lowest error over that of global: 0.5 is half."
+                format="%.4g", help="The lowest error over that of global: 0.5 is half."
             ),
             "fair": st.column_config.CheckboxColumn(help=BOARD_EXACT.help),
         },

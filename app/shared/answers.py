@@ -80,7 +80,12 @@ def python(code: str, *, key: str) -> None:
 
 
 def table(
-    frame: pd.DataFrame, *, key: str, columns: Mapping[str, Any] | None = None, code: str = ""
+    frame: pd.DataFrame,
+    *,
+    key: str,
+    columns: Mapping[str, Any] | None = None,
+    buttons: Mapping[str, Any] | None = None,
+    code: str = "",
 ) -> None:
     """Draw a table, with a copy of it for paper.
 
@@ -91,11 +96,15 @@ def table(
         Of the widget.
     columns : mapping
         The `column_config` of `st.dataframe`.
+    buttons : mapping
+        The same for columns of buttons, which paper leaves out.
     code : str
         Lines of Python that make the same numbers.
     """
-    columns = columns or {}
-    st.dataframe(frame, hide_index=True, width="stretch", key=key, column_config=columns)
-    st.html(f'<div class="on-paper">{paper.as_html(frame, columns)}</div>')
+    columns, buttons = columns or {}, buttons or {}
+    config = {**columns, **buttons}
+    st.dataframe(frame, hide_index=True, width="stretch", key=key, column_config=config)
+    printed = frame.drop(columns=list(buttons))
+    st.html(f'<div class="on-paper">{paper.as_html(printed, columns)}</div>')
     if code:
         python(code, key=f"{key}_python")

@@ -8,10 +8,21 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.shared.charts import finish
-from app.shared.style import FRAME
+from app.shared.style import FRAME, ink, tint
 
-__all__ = ["CLICKED", "ROOM", "cell_axes", "cell_targets", "frame_cell", "legend_square"]
+__all__ = [
+    "CLICKED",
+    "ROOM",
+    "cell_axes",
+    "cell_targets",
+    "frame_cell",
+    "legend_square",
+    "lettered_cells",
+]
 
+
+#: Share of its colour in the palest cell.
+_PALEST = 0.3
 
 #: Pixels above a figure for the button that saves it.
 ROOM = 32
@@ -80,6 +91,53 @@ def frame_cell(figure: go.Figure, row: float, col: float) -> None:
         y0=row - 0.5,
         y1=row + 0.5,
         line={"color": FRAME, "width": 3},
+    )
+
+
+def lettered_cells(
+    figure: go.Figure,
+    shape: tuple[int, int],
+    cells: tuple[np.ndarray, np.ndarray],
+    strength: np.ndarray,
+    letters: np.ndarray,
+    colour: str,
+) -> None:
+    """Fill cells of a map with one colour, from pale to full, and a letter in each.
+
+    Parameters
+    ----------
+    figure : Figure
+    shape : (int, int)
+        Rows and columns of the map.
+    cells : (ndarray, ndarray)
+        Row and column of each cell.
+    strength : ndarray
+        0 is pale, 1 is full.
+    letters : ndarray of str
+    colour : str
+        "#rrggbb".
+    """
+    z = np.full(shape, np.nan)
+    z[cells] = strength
+    figure.add_heatmap(
+        z=z,
+        zmin=0,
+        zmax=1,
+        colorscale=[[0, tint(colour, _PALEST)], [1, tint(colour, 1.0)]],
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        hoverinfo="skip",
+    )
+    shares = _PALEST + (1 - _PALEST) * strength
+    figure.add_scatter(
+        x=cells[1],
+        y=cells[0],
+        mode="text",
+        text=letters,
+        textfont={"color": [ink(tint(colour, share)) for share in shares], "size": 11},
+        hoverinfo="skip",
+        showlegend=False,
     )
 
 

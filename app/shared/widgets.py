@@ -82,6 +82,7 @@ def pills(setting: Setting, **options: Any) -> list[str]:
         options=setting.options,
         default=setting.value,
         selection_mode="multi",
+        format_func=setting.title,
         **_shared(setting),
         **options,
     )

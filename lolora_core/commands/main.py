@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lolora_core.commands import checkpoints, contents, experiments, matrices, merging
+from lolora_core.commands import board, checkpoints, contents, experiments, matrices, merging
 
 __all__ = ["app", "main"]
 
@@ -15,7 +15,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for part in (matrices, checkpoints, contents, merging, experiments):
+for part in (matrices, board, checkpoints, contents, merging, experiments):
     part.register(app)
 
 

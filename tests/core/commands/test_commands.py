@@ -34,6 +34,7 @@ COMMANDS = (
     "approximate",
     "sweep",
     "advise",
+    "scoreboard",
     "survey",
     "extract",
     "resize",
@@ -80,7 +81,7 @@ def test_the_examples_of_the_readme_run(folder: Path) -> None:
     for line in lines:
         result = run(line)
         assert result.exit_code == 0, (line, result.output)
-    assert {line.split()[0] for line in lines} == set(COMMANDS[:9])
+    assert {line.split()[0] for line in lines} == set(COMMANDS[:10])
     survey = pd.read_csv(folder / "survey.csv")
     assert sorted(survey["rows"]) == [10, 256, 256]
     assert len(read_peft(folder / "adapter").terms) == 3
@@ -118,7 +119,7 @@ def test_the_list_of_commands_is_shown_without_loading_the_library(folder: Path)
 def test_help_names_the_families_that_are_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     for families in (("global", "hybrid"), ("toy",)):
         monkeypatch.setattr("lolora_core.families.FAMILIES", dict.fromkeys(families))
-        for command in ("approximate", "sweep", "advise", "extract", "resize"):
+        for command in ("approximate", "sweep", "advise", "scoreboard", "extract", "resize"):
             words = " ".join(run(f"{command} --help").output.split())
             assert re.search(rf"--family <\S+> {', '.join(families)}[.;]", words), words
 
@@ -167,6 +168,8 @@ def test_a_target_may_be_an_array_an_image_or_a_tensor(folder: Path) -> None:
         (f"approximate {BASE}", "name one as"),
         (f"approximate {BASE}:nothing", "holds no tensor 'nothing'"),
         ("sweep camera --output sweep.txt", "must end in .csv"),
+        ("scoreboard --kind photo", "--kind must be one of image, pattern, weights, update"),
+        ("scoreboard --csv board.txt", "must end in .csv"),
         ("advise camera", "exactly one of budget, error and energy"),
         ("survey missing.safetensors other.safetensors", "missing.safetensors is not there"),
         (f"survey {BASE} assets/minilm.safetensors", "are not checkpoints of one model"),

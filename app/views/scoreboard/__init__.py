@@ -1,0 +1,1 @@
+"""The page Does it always win?: every target, every grid, every budget."""

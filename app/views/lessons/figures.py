@@ -13,6 +13,10 @@ from app.shared.style import FAMILY_LINES, GREY, MARKER, METHOD_LINES, VALUES
 __all__ = ["curve_figure", "grids_figure", "race_figure", "ranks_figure", "spectrum_figure"]
 
 
+#: The largest singular value over the median, from which on the axis is logarithmic.
+_STEEP = 20
+
+
 def curve_figure(
     parameters: Sequence[int], errors: Mapping[str, np.ndarray], now: int
 ) -> go.Figure:
@@ -75,7 +79,11 @@ def spectrum_figure(values: np.ndarray, kept: int, noise: np.ndarray | None) -> 
         )
     figure.add_vline(x=kept + 0.5, line=MARKER)
     figure.update_xaxes(title="number of the singular value", rangemode="tozero")
-    figure.update_yaxes(title="singular value σ", rangemode="tozero")
+    # One huge value would press the others onto the axis.
+    steep = values[0] > _STEEP * np.median(values)
+    figure.update_yaxes(
+        title="singular value σ", type="log" if steep else "linear", rangemode="tozero"
+    )
     return finish(figure, 320)
 
 

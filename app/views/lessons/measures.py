@@ -18,6 +18,7 @@ from lolora_core.common.words import join_words
 from lolora_core.explore.compare import TIE, Comparison, compare, energy_count, rank_to_reach
 from lolora_core.explore.marchenko_pastur import noise_edge
 from lolora_core.families import REFERENCE
+from lolora_core.training import TASKS
 
 __all__ = ["MEASURES", "Kind", "Looked", "update_errors", "written"]
 
@@ -124,7 +125,12 @@ def _fastest(looked: Looked, _: str) -> list[str]:
 
 
 def _steps(looked: Looked, _: str) -> int:
-    return race(dict(looked.state), looked.state["ft_methods"][0]).steps[-1]
+    return int(looked.state["ft_steps"] or TASKS[looked.state["ft_task"]].steps)
+
+
+def _rate(looked: Looked, method: str) -> float:
+    # Without training, where the state says it.
+    return float(looked.state[f"ft_lr.{method}"] or race(dict(looked.state), method).lr)
 
 
 def _block_height(looked: Looked, _: str) -> float:
@@ -172,7 +178,7 @@ MEASURES: dict[str, Kind] = {
     "stride": Kind(lambda at, _: at.state["stride"], _whole),
     "loss": Kind(lambda at, m: race(dict(at.state), m).loss, three_digits, "method", True),
     "metric": Kind(lambda at, m: race(dict(at.state), m).metric, percent, "method", True),
-    "learning_rate": Kind(lambda at, m: race(dict(at.state), m).lr, "{:g}".format, "method", True),
+    "learning_rate": Kind(_rate, "{:g}".format, "method", True),
     "trained_parameters": Kind(
         lambda at, m: race(dict(at.state), m).num_parameters, _whole, "method", True
     ),

@@ -22,23 +22,31 @@ def _open(name: str) -> None:
     LESSON.set(name)
 
 
-def _card(name: str, lesson: Lesson) -> None:
-    with st.container(border=True):
-        st.subheader(lesson.title, anchor=False)
-        st.caption(sentences.about(lesson.minutes, len(lesson.steps), lesson.audience))
-        st.markdown("\n".join(f"- {one}" for one in lesson.objectives))
-        st.button("Open", key=f"open_{name}", on_click=_open, args=(name,))
+def _titled(name: str, lesson: Lesson) -> str:
+    number = list(bundled()).index(name) + 1 if name in bundled() else None
+    return f"{number}. {lesson.title}" if number else lesson.title
+
+
+def _cards(shelf: dict[str, Lesson]) -> None:
+    columns = st.columns(2)
+    for at, (name, lesson) in enumerate(shelf.items()):
+        with columns[at % 2].container(border=True):
+            st.subheader(_titled(name, lesson), anchor=False)
+            st.caption(sentences.about(lesson.minutes, len(lesson.steps), lesson.audience))
+            st.markdown("\n".join(f"- {one}" for one in lesson.objectives))
+            st.button("Open", key=f"open_{name}", on_click=_open, args=(name,))
 
 
 def _list() -> None:
     st.markdown(sentences.INTRO)
-    shelf = dict(sorted(bundled().items(), key=lambda item: item[1].minutes))
     if LOADED.value:
-        shelf = {OWN: LOADED.value, **shelf}
-    columns = st.columns(2)
-    for at, (name, lesson) in enumerate(shelf.items()):
-        with columns[at % 2]:
-            _card(name, lesson)
+        st.header("Loaded in this session", anchor=False)
+        _cards({OWN: LOADED.value})
+    for heading, least, most in sentences.LENGTHS:
+        found = {n: one for n, one in bundled().items() if least <= one.minutes <= most}
+        if found:
+            st.header(heading, anchor=False)
+            _cards(found)
     teacher.draw(_open)
 
 
@@ -60,7 +68,7 @@ def _lesson(lesson: Lesson) -> None:
             disabled=not MOVED.value,
             help="Back to the budgets and grids of the lesson.",
         )
-    st.header(lesson.title, anchor=False)
+    st.header(_titled(LESSON.value, lesson), anchor=False)
     st.caption(sentences.about(lesson.minutes, len(lesson.steps), lesson.audience))
     st.markdown("\n".join(["**You will be able to**", "", *(f"- {o}" for o in lesson.objectives)]))
     if on_paper:

@@ -73,7 +73,9 @@ def ask(
         )
         if guess is None or key not in _ANSWERED.value:
             return
-        answer = answer_of(question, looked)
+        with st.spinner("Computing …"):
+            answer = answer_of(question, looked)
+            because = filled(question.because, looked)
         if question.number is None:
             said = join_words([question.options.get(one, one) for one in answer.right])
         else:
@@ -82,7 +84,7 @@ def ask(
         (st.success if right else st.info)(sentences.verdict(right, said))
         if question.number is None and answer.measured:
             st.markdown(sentences.measured(answer.measured))
-        st.markdown(filled(question.because, looked))
+        st.markdown(because)
         reveal()
 
 

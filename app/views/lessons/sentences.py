@@ -29,6 +29,8 @@ INTRO = (
     "Short walks through the ideas, each with live figures of this program. Read, guess, then let "
     "the program answer. Begin with the first if you know neither “matrix” nor “rank”."
 )
+#: Headings of the list, with the least and the most minutes.
+LENGTHS = (("Up to 8 minutes", 0, 8), ("Up to 12 minutes", 9, 12), ("Longer", 13, 120))
 MOVE = "Move budget and grid: figures and numbers in this step follow."
 OWN_PICTURE = (
     "Upload a picture of your own, and this lesson is about it. Until then you see the camera."

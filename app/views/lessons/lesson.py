@@ -9,8 +9,10 @@ from typing import Annotated, Any, Self
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
+    Tag,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -40,6 +42,7 @@ SHOWN: Mapping[str, str] = {
     "target": "the target",
     "pictures": "the target and what each family makes of it",
     "ladder": "one family in this state and in the other states of the step",
+    "strips": "the strips of global and the table they make",
     "errors": "a table: error, parameters and ranks by family",
     "structure": "where the parameters go, drawn to scale",
     "curve": "error against budget",
@@ -101,6 +104,11 @@ class Lowest(_Part):
     lowest: dict[str, Measure] = Field(min_length=2)
 
 
+def _form_of_answer(value: Any) -> str:
+    is_lowest = isinstance(value, Lowest) or (isinstance(value, dict) and "lowest" in value)
+    return "Lowest" if is_lowest else "Measure"
+
+
 class NumberGuess(_Part):
     """A number to guess.
 
@@ -123,7 +131,10 @@ class Question(_Part):
     ask: Text
     options: dict[str, Line] = {}
     number: NumberGuess | None = None
-    answer: Measure | Lowest
+    answer: Annotated[
+        Annotated[Measure, Tag("Measure")] | Annotated[Lowest, Tag("Lowest")],
+        Discriminator(_form_of_answer),
+    ]
     because: Text
     reveal: list[str] = []
 

@@ -12,7 +12,14 @@ from app.shared import answers
 from app.shared.common import RANK
 from app.shared.scene import decompositions
 from app.views.lessons import figures, sentences, snippets
-from app.views.lessons.drawings import Drawn, family_picture, row, structure_row, target_picture
+from app.views.lessons.drawings import (
+    Drawn,
+    family_picture,
+    row,
+    strips_picture,
+    structure_row,
+    target_picture,
+)
 from app.views.lessons.lesson import Step
 from app.views.lessons.measures import MOST, Looked, update_errors
 from app.views.lessons.races import race
@@ -87,6 +94,10 @@ def _pictures(step: Step, looked: Looked, key: str, tell: bool) -> None:
         drawn.append(family_picture(looked, name, words))
     row(drawn)
     answers.python(snippets.compared(looked.seen, looked.rank), key=f"{key}_python")
+
+
+def _strips(step: Step, looked: Looked, key: str) -> None:
+    row([strips_picture(looked, sentences.strips(looked.seen.target.shape, looked.rank))])
 
 
 def _ladder(step: Step, looked: Mapping[str, Looked], tell: bool) -> None:
@@ -209,6 +220,7 @@ def _updates(step: Step, looked: Looked, key: str) -> None:
 _DRAW: Mapping[str, Callable[[Step, Looked, str], None]] = {
     "target": _target,
     "errors": _errors,
+    "strips": _strips,
     "structure": _structure,
     "curve": _curve,
     "grids": _grids,

@@ -294,3 +294,18 @@ def draft_step(number: int, page: str, state: Mapping[str, object]) -> str:
 def bad_file(problem: str) -> str:
     """Say what is wrong with a lesson, a line for each fault."""
     return "\n".join(f"- {as_text(line)}" for line in problem.splitlines())
+
+
+def strips(shape: tuple[int, int], rank: int) -> str:
+    """Say what the strips are.
+
+    Examples
+    --------
+    >>> strips((512, 384), 1)
+    'Left: B, 512 × 1. Top: A, 1 × 384. Between them: B·A. Strips are drawn thicker than they are.'
+    """
+    m, n = shape
+    return (
+        f"Left: B, {m} × {rank}. Top: A, {rank} × {n}. Between them: B·A. Strips are drawn "
+        "thicker than they are."
+    )

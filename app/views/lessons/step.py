@@ -170,10 +170,9 @@ def draw(step: Step, number: int, upload: Target | None, *, on_paper: bool) -> N
 
 def _paper(step: Step, looked: Mapping[str, Looked]) -> None:
     if step.question:
-        options = step.question.options.values()
-        st.markdown(
-            sentences.on_paper("Predict first.", filled(step.question.ask, looked), options)
-        )
+        asked = filled(step.question.ask, looked)
+        choices = step.question.options.values()
+        st.markdown(sentences.on_paper("Predict first.", asked, choices))
     if step.self_check:
         options = [option.text for option in step.self_check.options]
         st.markdown(sentences.on_paper("Check yourself.", step.self_check.ask, options))

@@ -36,6 +36,8 @@ VALUES = {
 }
 #: Of an upload, of a race, or a device that this machine may lack: no widget without them.
 WITHOUT = {"side", "ft_curve", "ft_log", "ft_scale", "device"}
+#: Of a lesson, which a button opens: tested with their page.
+WITHOUT |= {"lesson", "step", "moved", "handout"}
 
 
 def other_value(setting: Setting) -> object:

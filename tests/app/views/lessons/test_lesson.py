@@ -28,7 +28,7 @@ def good() -> dict[str, Any]:
         "steps": [
             {
                 "heading": "One",
-                "text": "The error is {{relative_error:global}}, else {{relative_error:global@low}}.",
+                "text": "It is {{relative_error:global}}, else {{relative_error:global@low}}.",
                 "page": "compare",
                 "state": {"target": "coins", "rank": 8, "rows": 4},
                 "also": {"low": {"rank": 2}},
@@ -68,7 +68,7 @@ def test_numbers_are_those_of_the_library() -> None:
         approximate(w, "global", budget=budget_for_rank(w.shape, rank)).relative_error
         for rank in (8, 2)
     ]
-    words = f"The error is {errors[0]:#.3g}, else {errors[1]:#.3g}."
+    words = f"It is {errors[0]:#.3g}, else {errors[1]:#.3g}."
     assert filled(step.text, looked) == words
     assert step.question
     found = answer_of(step.question, looked)

@@ -41,7 +41,7 @@ _COLUMNS = {
     "parameters": st.column_config.NumberColumn(
         format="localized", help="Numbers that are learned or stored."
     ),
-    "rank per block": st.column_config.TextColumn(
+    "rank": st.column_config.TextColumn(
         help="How many pairs of a tall and a wide strip each block has."
     ),
 }
@@ -119,7 +119,7 @@ def _errors(step: Step, looked: Looked, key: str) -> None:
                 "family": name,
                 "relative error": result.relative_error,
                 "parameters": result.num_parameters,
-                "rank per block": f"{least}" if least == most else f"{least} to {most}",
+                "rank": f"{least}" if least == most else f"{least} to {most}",
             }
         )
     code = snippets.compared(looked.seen, looked.rank)
@@ -171,6 +171,8 @@ def _grids(step: Step, looked: Looked, key: str) -> None:
 def _ranks(step: Step, looked: Looked, key: str) -> None:
     for name, result in _results(step, looked).items():
         found = result.rank_maps[0]
+        if found.size == 1:
+            continue
         answers.chart(
             figures.ranks_figure(found),
             key=f"{key}_{name}",

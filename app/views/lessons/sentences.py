@@ -31,7 +31,7 @@ INTRO = (
 )
 #: Headings of the list, with the least and the most minutes.
 LENGTHS = (("Up to 8 minutes", 0, 8), ("Up to 12 minutes", 9, 12), ("Longer", 13, 120))
-MOVE = "Move budget and grid: figures and numbers in this step follow."
+MOVE = "Move it: figures and numbers in this step follow."
 OWN_PICTURE = (
     "Upload a picture of your own, and this lesson is about it. Until then you see the camera."
 )
@@ -243,12 +243,13 @@ def on_paper(kind: str, ask: str, options: Iterable[str]) -> str:
     >>> print(on_paper("Predict first.", "Who wins?", ["global", "localized"]))
     **Predict first.** Who wins?
     <BLANKLINE>
-    - ☐ global
-    - ☐ localized
+    ☐ global
+    <BLANKLINE>
+    ☐ localized
     >>> on_paper("Predict first.", "How large?", []).endswith("________")
     True
     """
-    listed = "\n".join(f"- ☐ {option}" for option in options)
+    listed = "\n\n".join(f"☐ {option}" for option in options)
     return f"**{kind}** {ask}\n\n{listed or 'Your guess: ________________'}"
 
 

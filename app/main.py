@@ -25,6 +25,7 @@ page = st.navigation(
         st.Page("views/fine_tune/page.py", title="Fine-tune", url_path="fine_tune"),
         st.Page("views/your_weights/page.py", title="Your weights", url_path="your_weights"),
         st.Page("views/theory/page.py", title="Theory", url_path="theory"),
+        st.Page("views/lessons/page.py", title="Lessons", url_path="lessons"),
     ],
     position="top",
 )

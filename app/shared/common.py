@@ -17,6 +17,7 @@ __all__ = [
     "RANK",
     "ROWS",
     "SIDE",
+    "STRIDE",
     "TARGET",
     "UPLOAD",
     "pattern_setting",
@@ -47,6 +48,16 @@ SIDE = Setting(
     "Longest side of an uploaded image",
     "Larger images are made smaller to this side, in pixels; the note under the target says so.",
     options=(128, 256, 512, 1024, 2048),
+)
+STRIDE = Setting(
+    "stride",
+    1,
+    "Take every k-th row in turn",
+    "Rows 0, k, 2k, …, then 1, k + 1, …: neighbours come to lie far apart, which shows what a "
+    "family owes to them. 1 leaves the rows as they are.",
+    minimum=1,
+    maximum=64,
+    step=1,
 )
 RANK = Setting(
     "rank",
@@ -134,4 +145,4 @@ def pattern_setting(entry: Entry, parameter: Parameter) -> Setting:
 def target_settings() -> tuple[Setting, ...]:
     """Return what the pages that look at a target use."""
     sliders = (pattern_setting(entry, p) for entry in catalogue() for p in entry.parameters)
-    return (TARGET, COLOUR, SIDE, *sliders, *BUDGET_AND_GRID, BLOCK_ROW, BLOCK_COL)
+    return (TARGET, COLOUR, SIDE, *sliders, STRIDE, *BUDGET_AND_GRID, BLOCK_ROW, BLOCK_COL)

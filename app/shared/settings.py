@@ -21,6 +21,7 @@ __all__ = [
     "export_settings",
     "query_of",
     "reset",
+    "set_widget",
     "widget_value",
 ]
 
@@ -167,6 +168,11 @@ class Slot(Generic[T]):
 def widget_value(key: str) -> Any:
     """Return what a widget without a setting holds: a figure, an editor, a file; for callbacks."""
     return st.session_state.get(key)
+
+
+def set_widget(key: str, value: Any) -> None:
+    """Set what a widget without a setting shows: from a callback, or before it is drawn."""
+    st.session_state[key] = value
 
 
 def seed(settings: Iterable[Setting], read: Callable[[Setting], Any]) -> None:

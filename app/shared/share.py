@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -18,7 +18,7 @@ from app.shared.settings import (
     widget_value,
 )
 
-__all__ = ["draw"]
+__all__ = ["draw", "link"]
 
 _PROBLEMS: Slot[tuple[str, ...]] = Slot("settings_problems", ())
 
@@ -34,8 +34,9 @@ def _load_settings(every: Sequence[Setting]) -> None:
     _PROBLEMS.set(tuple(problems))
 
 
-def _link(used: Sequence[Setting]) -> str:
-    query = urlencode(query_of(used), doseq=True)
+def link(asked: Mapping[str, Sequence[str]]) -> str:
+    """Return the address of this page with a query."""
+    query = urlencode(asked, doseq=True)
     address = (st.context.url or "").split("?")[0].rstrip("/")
     return f"{address}/{'?' if query else ''}{query}"
 
@@ -49,7 +50,7 @@ def draw(used: Sequence[Setting], every: Sequence[Setting]) -> None:
     # Opened, it runs the page: what a fragment has set since is in the link.
     with left.popover("Share", width="stretch", on_change="rerun"):
         st.caption(LINK)
-        st.code(_link(used), language=None, wrap_lines=True)
+        st.code(link(query_of(used)), language=None, wrap_lines=True)
         st.download_button(
             "Settings as JSON",
             export_settings(every),

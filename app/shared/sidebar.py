@@ -19,6 +19,7 @@ from app.shared.common import (
     LINKED,
     RANK,
     ROWS,
+    STRIDE,
     TARGET,
     UPLOAD,
     pattern_setting,
@@ -29,7 +30,7 @@ from lolora_core import Grid
 from lolora_core.blocks.grid import budget_for_rank
 from lolora_core.common.devices import available_devices, resolve_device
 from lolora_core.explore.compare import matched_step
-from lolora_core.targets import Entry, Parameter, Target, entry
+from lolora_core.targets import Entry, Parameter, Target, entry, shuffle_rows
 
 __all__ = ["blocks", "device", "draw", "looked_at", "set_cut"]
 
@@ -60,6 +61,9 @@ def _target() -> Target:
     target = None
     try:
         target = uploaded() if picked == UPLOAD else _bundled(picked)
+        if target is not None:
+            with st.expander("Shuffle the rows", expanded=STRIDE.value > 1):
+                target = shuffle_rows(target, controls.number(STRIDE))
     except (ValueError, TypeError) as problem:
         st.error(f"{problem}")
     if target is None:

@@ -2,6 +2,7 @@
 
 from lolora_core.files.header import TensorInfo, View
 from lolora_core.targets.base import Cut, Entry, Parameter, Target
+from lolora_core.targets.order import shuffle_rows
 from lolora_core.targets.registry import catalogue, entry, load
 from lolora_core.targets.uploads.arrays import upload_npy
 from lolora_core.targets.uploads.common import MAX_SIDE, check_extension
@@ -23,6 +24,7 @@ __all__ = [
     "entry",
     "list_tensors",
     "load",
+    "shuffle_rows",
     "upload_image",
     "upload_npy",
     "upload_safetensors",

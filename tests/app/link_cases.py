@@ -37,6 +37,8 @@ VALUES = {
 #: Of an upload, of a race, or a device that this machine may lack: no widget without them. What is
 #: checked on Theory is set by buttons.
 WITHOUT = {"side", "ft_curve", "ft_log", "ft_scale", "device", "theory_checked"}
+#: Of a lesson, which a button opens: tested with their page.
+WITHOUT |= {"lesson", "step", "moved", "handout"}
 
 
 def other_value(setting: Setting) -> object:

@@ -1,0 +1,1 @@
+"""Lessons: read, try, predict, check; and the teacher's form."""

@@ -1,0 +1,132 @@
+"""The charts of the lessons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from app.shared.charts import finish
+from app.shared.style import FAMILY_LINES, GREY, MARKER, METHOD_LINES, VALUES
+
+__all__ = ["curve_figure", "grids_figure", "race_figure", "ranks_figure", "spectrum_figure"]
+
+
+#: The largest singular value over the median, from which on the axis is logarithmic.
+_STEEP = 20
+
+
+def curve_figure(
+    parameters: Sequence[int], errors: Mapping[str, np.ndarray], now: int
+) -> go.Figure:
+    """Draw relative error against parameters, a line a family, and the budget of the step."""
+    figure = go.Figure()
+    for name, found in errors.items():
+        figure.add_scatter(
+            x=list(parameters),
+            y=found,
+            name=name,
+            mode="lines",
+            line=FAMILY_LINES[name].drawn(),
+            hovertemplate="%{y:.4f}",
+        )
+    figure.add_vline(x=now, line=MARKER)
+    figure.update_xaxes(title="trainable parameters", rangemode="tozero")
+    figure.update_yaxes(title="relative error", range=[0, 1.02])
+    return finish(figure, 320)
+
+
+def grids_figure(sides: Sequence[int], errors: Mapping[str, Sequence[float]]) -> go.Figure:
+    """Draw relative error against the number of blocks a side, at one budget."""
+    figure = go.Figure()
+    for name, found in errors.items():
+        figure.add_scatter(
+            x=list(sides),
+            y=list(found),
+            name=name,
+            mode="lines+markers",
+            line=FAMILY_LINES[name].drawn(),
+            hovertemplate="%{y:.4f}",
+        )
+    figure.update_xaxes(
+        title="blocks a side", type="log", tickvals=list(sides), ticktext=[str(k) for k in sides]
+    )
+    figure.update_yaxes(title="relative error", range=[0, 1.02])
+    return finish(figure, 320)
+
+
+def spectrum_figure(values: np.ndarray, kept: int, noise: np.ndarray | None) -> go.Figure:
+    """Draw the singular values of a matrix, how many are kept, and what noise would have."""
+    figure = go.Figure()
+    number = np.arange(1, len(values) + 1)
+    figure.add_scatter(
+        x=number,
+        y=values,
+        name="this matrix",
+        mode="lines",
+        line={"color": FAMILY_LINES["global"].colour, "width": 2.5},
+        hovertemplate="σ = %{y:.3g}",
+    )
+    if noise is not None:
+        figure.add_scatter(
+            x=number,
+            y=noise,
+            name="expected of noise",
+            mode="lines",
+            line={"color": GREY, "width": 2, "dash": "dash"},
+            hovertemplate="σ = %{y:.3g}",
+        )
+    figure.add_vline(x=kept + 0.5, line=MARKER)
+    figure.update_xaxes(title="number of the singular value", rangemode="tozero")
+    # One huge value would press the others onto the axis.
+    steep = values[0] > _STEEP * np.median(values)
+    figure.update_yaxes(
+        title="singular value σ", type="log" if steep else "linear", rangemode="tozero"
+    )
+    return finish(figure, 320)
+
+
+def race_figure(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> go.Figure:
+    """Draw validation loss against step, a line a method."""
+    figure = go.Figure()
+    for name, (steps, losses) in curves.items():
+        figure.add_scatter(
+            x=list(steps),
+            y=list(losses),
+            name=name,
+            mode="lines",
+            line=METHOD_LINES[name].drawn(),
+            hovertemplate="%{y:.3g}",
+        )
+    figure.update_xaxes(title="step", rangemode="tozero")
+    figure.update_yaxes(title="validation loss", type="log")
+    return finish(figure, 320)
+
+
+def ranks_figure(ranks: np.ndarray) -> go.Figure:
+    """Draw the ranks of the blocks over the grid; numbers where there is room."""
+    few = max(ranks.shape) <= 16
+    figure = go.Figure(
+        go.Heatmap(
+            z=ranks,
+            colorscale=VALUES,
+            zmin=0,
+            zmax=max(1, int(ranks.max())),
+            text=ranks if few else None,
+            texttemplate="%{text}" if few else None,
+            hovertemplate="block (%{y}, %{x}): rank %{z}<extra></extra>",
+            xgap=1,
+            ygap=1,
+            colorbar={"title": "rank", "thickness": 12},
+        )
+    )
+    figure.update_xaxes(title="block column", constrain="domain", showgrid=False)
+    figure.update_yaxes(
+        title="block row",
+        autorange="reversed",
+        scaleanchor="x",
+        constrain="domain",
+        showgrid=False,
+    )
+    return finish(figure, 340).update_layout(hovermode="closest")

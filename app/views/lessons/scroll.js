@@ -1,0 +1,12 @@
+// A link opens a lesson at a step; the list opens it at its top. What is moved later stays where
+// it is.
+export default function ({ data, parentElement }) {
+  const { opened, step } = data;
+  if (window.lessonOpened === opened) return undefined;
+  window.lessonOpened = opened;
+  const place = document.querySelector(
+    step > 1 ? `.st-key-lesson_step_${step}` : "[data-testid='stMain'] h1",
+  );
+  place?.scrollIntoView({ block: "start" });
+  return () => { window.lessonOpened = null; };
+}

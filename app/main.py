@@ -16,6 +16,7 @@ page = st.navigation(
         st.Page("views/what_if/page.py", title="What if", url_path="what_if"),
         st.Page("views/fine_tune/page.py", title="Fine-tune", url_path="fine_tune"),
         st.Page("views/your_weights/page.py", title="Your weights", url_path="your_weights"),
+        st.Page("views/theory/page.py", title="Theory", url_path="theory"),
     ],
     position="top",
 )
@@ -34,6 +35,7 @@ from app.shared import access, address, share, sidebar  # noqa: E402
 from app.shared.common import TARGET  # noqa: E402
 from app.views.fine_tune import heartbeat  # noqa: E402
 from app.views.your_weights import side  # noqa: E402
+from app.views.your_weights.settings import PAIR  # noqa: E402
 
 used = OF_PAGE[page.url_path]
 address.travel()
@@ -46,6 +48,9 @@ with faceless:
 if page.url_path != "fine_tune":
     with st.sidebar:
         heartbeat.draw()
-        (sidebar if TARGET in used else side).draw()
+        if TARGET in used:
+            sidebar.draw()
+        elif PAIR in used:
+            side.draw()
 page.run()
 share.draw(used, EVERY)

@@ -34,8 +34,9 @@ VALUES = {
     "ft_task": "planted-blocks",
     "ft_lr": 0.25,
 }
-#: Of an upload, of a race, or a device that this machine may lack: no widget without them.
-WITHOUT = {"side", "ft_curve", "ft_log", "ft_scale", "device"}
+#: Of an upload, of a race, or a device that this machine may lack: no widget without them. What is
+#: checked on Theory is set by buttons.
+WITHOUT = {"side", "ft_curve", "ft_log", "ft_scale", "device", "theory_checked"}
 
 
 def other_value(setting: Setting) -> object:

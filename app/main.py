@@ -10,6 +10,14 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
+from app.shared import access  # noqa: E402
+
+st.set_page_config(layout="wide", initial_sidebar_state="auto")
+# Parts without a face, in the sidebar because that opens with its first element, and moves what is
+# there already. In one pixel: each part would else take room as long as it is loading.
+faceless = st.sidebar.container(height=1, border=False, gap=None, key="faceless")
+with faceless:
+    access.dress()
 page = st.navigation(
     [
         st.Page("views/compare/page.py", title="Compare", url_path="compare", default=True),
@@ -20,18 +28,12 @@ page = st.navigation(
     ],
     position="top",
 )
-st.set_page_config(
-    page_title=f"{page.title} · Localized LoRA Explorer",
-    layout="wide",
-    initial_sidebar_state="auto",
-)
-# Parts without a face stand together, above: each would leave a gap below the heading.
-faceless = st.container(gap=None)
+st.set_page_config(page_title=f"{page.title} · Localized LoRA Explorer")
 st.title(page.title, anchor=False)
 
 # After the heading: this imports torch.
 from app.page_settings import EVERY, OF_PAGE  # noqa: E402
-from app.shared import access, address, share, sidebar  # noqa: E402
+from app.shared import address, share, sidebar  # noqa: E402
 from app.shared.common import TARGET  # noqa: E402
 from app.views.fine_tune import heartbeat  # noqa: E402
 from app.views.your_weights import side  # noqa: E402
@@ -41,7 +43,7 @@ used = OF_PAGE[page.url_path]
 address.travel()
 address.follow(page.url_path, used, EVERY)
 with faceless:
-    access.dress(page.url_path)
+    access.help_along(page.url_path)
     address.write(page.url_path, used)
     heartbeat.reclaim()
 # Fine-tune shows its race itself, and has a sidebar of its own.

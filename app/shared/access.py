@@ -6,25 +6,29 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.shared.style import ACCENTS
-
-__all__ = ["dress"]
+__all__ = ["dress", "help_along"]
 
 _FOLDER = Path(__file__).parent
-_ACCENT = f":root {{ --accent: light-dark({ACCENTS['light']}, {ACCENTS['dark']}) }}"
-_STYLE = f"<style>{_ACCENT}{(_FOLDER / 'access.css').read_text(encoding='utf-8')}</style>"
+_STYLE = f"<style>{(_FOLDER / 'access.css').read_text(encoding='utf-8')}</style>"
 _COMPONENT = st.components.v2.component(
     "access", js=(_FOLDER / "access.js").read_text(encoding="utf-8")
 )
 
 
-def dress(page: str) -> None:
-    """Give a page its style sheet, the link over its navigation, and names for its charts.
+def dress() -> None:
+    """Give all pages their style sheet; before anything else is drawn.
+
+    As Markdown: Streamlit would have to fetch what draws HTML, and the style came late.
+    """
+    st.markdown(_STYLE, unsafe_allow_html=True)
+
+
+def help_along(page: str) -> None:
+    """Put a link over the navigation, name the charts, and fold the drawer of a phone.
 
     Parameters
     ----------
     page : str
-        Path of the page in the URL; a new one folds the drawer of a phone.
+        Path of the page in the URL; a new one folds the drawer.
     """
-    st.html(_STYLE)
     _COMPONENT(key="access", data={"page": page})

@@ -72,7 +72,8 @@ def finish(figure: go.Figure, height: int) -> go.Figure:
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        legend={"orientation": "h", "y": -0.22, "x": 0},
+        # Below the title of the axis, whatever the height.
+        legend={"orientation": "h", "y": -75 / (height - 90), "x": 0},
         hovermode="x unified",
     )
     return figure

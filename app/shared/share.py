@@ -46,7 +46,8 @@ def draw(used: Sequence[Setting], every: Sequence[Setting]) -> None:
     Link and Reset concern what this page uses; the file always holds all.
     """
     left, right = st.sidebar.columns(2)
-    with left.popover("Share", width="stretch"):
+    # Opened, it runs the page: what a fragment has set since is in the link.
+    with left.popover("Share", width="stretch", on_change="rerun"):
         st.caption(LINK)
         st.code(_link(used), language=None, wrap_lines=True)
         st.download_button(

@@ -1,4 +1,8 @@
-"""Settings → widgets: each kind of widget is written once."""
+"""Settings → widgets: each kind of widget is written once.
+
+A widget's own default is the present value. Streamlit may send a browser the end of a run before
+its fragments; the browser then forgets their widgets, and draws them again from their defaults.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import streamlit as st
 
 from app.shared.settings import Setting
 
-__all__ = ["choice", "number", "pills", "segments", "slider", "text", "toggle"]
+__all__ = ["choice", "number", "pills", "segments", "side_by_side", "slider", "text", "toggle"]
 
 
 def _shared(setting: Setting) -> dict[str, Any]:
@@ -25,6 +29,7 @@ def _shared(setting: Setting) -> dict[str, Any]:
 def _bounded(setting: Setting) -> dict[str, Any]:
     return {
         **_shared(setting),
+        "value": setting.value,
         "min_value": setting.minimum,
         "max_value": setting.maximum,
         "step": setting.step,
@@ -38,20 +43,19 @@ def slider(setting: Setting) -> Any:
 
 def number(setting: Setting, **options: Any) -> Any:
     """Draw a number as a box; return its value."""
-    if setting.default is None:
-        options["value"] = None
     return st.number_input(**_bounded(setting), **options)
 
 
 def toggle(setting: Setting, **options: Any) -> bool:
     """Draw a switch; return whether it is on."""
-    return bool(st.toggle(**_shared(setting), **options))
+    return bool(st.toggle(value=setting.value, **_shared(setting), **options))
 
 
 def segments(setting: Setting, **options: Any) -> Any:
     """Draw a choice of a few words; return the one picked."""
     return st.segmented_control(
         options=setting.options,
+        default=setting.value,
         required=True,
         format_func=setting.title,
         **_shared(setting),
@@ -66,18 +70,29 @@ def choice(setting: Setting, options: Sequence[Any] | None = None, **more: Any) 
         # Of a link: a matrix of another pair, a device of another machine.
         setting.set(setting.default)
     return st.selectbox(
-        options=offered, **{"format_func": setting.title, **_shared(setting), **more}
+        options=offered,
+        index=offered.index(setting.value),
+        **{"format_func": setting.title, **_shared(setting), **more},
     )
 
 
 def pills(setting: Setting, **options: Any) -> list[str]:
     """Draw a choice of several; return those picked, in the order of the options."""
     picked = st.pills(
-        options=setting.options, selection_mode="multi", **_shared(setting), **options
+        options=setting.options,
+        default=setting.value,
+        selection_mode="multi",
+        **_shared(setting),
+        **options,
     )
     return [option for option in setting.options if option in picked]
 
 
 def text(setting: Setting, **options: Any) -> str:
     """Draw a line of text; return it."""
-    return str(st.text_input(**_shared(setting), **options))
+    return str(st.text_input(value=setting.value, **_shared(setting), **options))
+
+
+def side_by_side(name: str) -> Any:
+    """Return a container whose own stand side by side where each has room: see access.css."""
+    return st.container(horizontal=True, gap="large", key=f"side_by_side_{name}")

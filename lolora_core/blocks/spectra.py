@@ -90,6 +90,31 @@ class Spectra:
         kept = np.minimum(rank_map, self.values.shape[-1])
         return np.take_along_axis(self.tails, kept[..., None], axis=-1)[..., 0]
 
+    @cached_property
+    def shares(self) -> Float64[np.ndarray, "K_r K_c"]:
+        """Share of ‖W‖²_F that lies in each block; 0 for the zero matrix.
+
+        Examples
+        --------
+        >>> spectra = Spectra(Grid.regular((2, 2), 2), np.diag([1.0, 3.0])[..., None],
+        ...                   np.zeros((2, 2)))
+        >>> spectra.shares.tolist()
+        [[0.1, 0.0], [0.0, 0.9]]
+        """
+        return self.tails[..., 0] / (self.total or 1.0)
+
+    def kept(self, rank_map: Int[np.ndarray, "K_r K_c"]) -> Float64[np.ndarray, "K_r K_c"]:
+        """Return the share of each block's own energy that a rank map keeps; 1 for zeros.
+
+        Examples
+        --------
+        >>> spectra = Spectra(Grid.regular((2, 2), 1), np.array([[[4.0, 3.0]]]), np.zeros((1, 1)))
+        >>> spectra.kept(np.array([[1]])).tolist()
+        [[0.64]]
+        """
+        whole, left = self.tails[..., 0], self.residuals(rank_map)
+        return 1 - np.divide(left, whole, out=np.zeros_like(whole), where=whole > 0)
+
     def relative_error(self, rank_map: Int[np.ndarray, "K_r K_c"]) -> float:
         """Return ‖W − Ŵ‖_F/‖W‖_F of a rank map; 0 for the zero matrix."""
         if self.total == 0:

@@ -17,7 +17,7 @@ from lolora_core.training.trials import Progress, Trial, TrialEnd, run_trials
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MethodComparison", "Paired", "compare_methods", "paired_interval"]
+__all__ = ["Lead", "MethodComparison", "Paired", "compare_methods", "paired_interval"]
 
 LEVEL = 0.95
 
@@ -34,6 +34,16 @@ class Paired(NamedTuple):
     def is_clear(self) -> bool:
         """Whether the interval leaves out 0: the difference is larger than chance over seeds."""
         return self.low > 0 or self.high < 0
+
+
+class Lead(NamedTuple):
+    """The best method and the second, their mean test losses, and second − best over the seeds."""
+
+    best: str
+    second: str
+    best_loss: float
+    second_loss: float
+    pair: Paired
 
 
 def paired_interval(first: Sequence[float], second: Sequence[float]) -> Paired:
@@ -108,10 +118,16 @@ class MethodComparison:
         table["difference_high"] = [pair.high for pair in pairs]
         return table.sort_values("loss_mean", kind="stable").reset_index(drop=True)
 
+    def lead(self) -> Lead:
+        """Return the two methods of the lowest mean test loss, and their paired difference."""
+        best, second = (row for _, row in self.frame().head(2).iterrows())
+        pair = self.paired(second["method"], best["method"])
+        return Lead(best["method"], second["method"], best["loss_mean"], second["loss_mean"], pair)
+
     def sentence(self) -> str:
         """Say which method has the lowest mean test loss, and whether that is clear."""
         best, second = self.frame().iloc[0], self.frame().iloc[1]
-        pair = self.paired(second["method"], best["method"])
+        pair = self.lead().pair
         if f"{best['loss_mean']:.3g}" == f"{second['loss_mean']:.3g}" and not pair.is_clear:
             return (
                 f"{best['method']} and {second['method']} tie with the lowest mean test loss, "

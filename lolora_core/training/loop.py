@@ -24,7 +24,6 @@ __all__ = ["Run", "fine_tune"]
 
 WARM_UP = 0.05
 CLIP = 1.0
-CHUNK = 512
 DIVERGED = 1e6
 # torch's default generator belongs to the whole process: one run at a time may borrow it.
 _BORROWED = threading.Lock()
@@ -168,14 +167,9 @@ class Run:
             self._epoch, self._order = epoch, order.to(self.device)
         return self._order[at * self.batch : (at + 1) * self.batch]
 
-    @torch.no_grad()
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Return loss and metric over a whole split, in float32."""
-        inputs, targets = self.problem.splits[split]
-        outputs = torch.cat([self.model(part) for part in inputs.split(CHUNK)])
-        return float(self.problem.loss(outputs, targets)), float(
-            self.problem.metric(outputs, targets)
-        )
+        return self.problem.score(self.problem.splits[split])
 
     @torch.no_grad()
     def deltas(self) -> dict[str, Float[Tensor, "m n"]]:

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 from safetensors.numpy import save
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from lolora_core import Grid, advise, approximate, budget_for_rank, decompose
+from app.shared.style import LUTS
+from lolora_core import Grid, advise, approximate, budget_for_rank, reorder
 from lolora_core.targets import load
 from tests.browser.conftest import App
 
@@ -88,45 +90,91 @@ def test_rows_by_columns_and_its_cells(app: App) -> None:
     }
     low = min(errors, key=lambda pair: round(errors[pair], 7))
     expect(app.main).to_contain_text(
-        f"localized has its lowest error, {errors[low]:#.3g}, on {low[0]}×{low[1]}"
+        f"localized does best on {low[0]}×{low[1]} blocks, error {errors[low]:#.3g}"
     )
     click_cell(app, "rectangles", 1.5 / 6, 2.5 / 6)
     app.rendered()
     expect_query(app, "rows=4", "cols=2", "linked=false")
 
 
-def test_painting_is_in_the_link(app: App, browser: Browser) -> None:
-    open_page(app, "?rank=16&rows=4&cols=4&brush_rank=9")
-    app.page.get_by_role("button", name="Clear").click()
-    expect(app.main).to_contain_text("0 of 16,384 parameters, 16,384 left. Error 1.00")
-    click_cell(app, "paint_map", 2.5 / 4, 1.5 / 4)
-    expect_query(app, r"paint=0x4_0x2\.9\.0_0x4_0x4")
-    ranks = np.zeros((4, 4), dtype=np.int64)
-    ranks[1, 2] = 9
-    w = load("camera").array
-    error = decompose(w, 4).on(decompose(w, 4).grid).spectra.relative_error(ranks)
-    expect(app.main).to_contain_text(f"2,304 of 16,384 parameters, 14,080 left. Error {error:#.3g}")
+def test_painting_by_hand_and_by_keys_is_in_the_link(app: App) -> None:
+    stroke = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
+    open_page(app, "?rank=4&rows=4&cols=4")
+    place = app.page.locator(".st-key-paint_map .place")
+    picture = app.page.locator(".st-key-paint_map img")
+    expect(app.main).to_contain_text("Nothing is painted yet: the error is 1")
+    expect(picture).to_have_attribute("alt", "Rebuilt from your ranks. Error 1.00.")
+    empty = picture.get_attribute("src")
+    place.hover()
+    box = place.locator("canvas").bounding_box()
+    assert box is not None
+    x, y, side = box["x"], box["y"], box["width"] / 4
+    app.page.mouse.move(x + 1.5 * side, y + 1.5 * side)
+    app.page.mouse.down()
+    app.page.mouse.move(x + 2.5 * side, y + 1.5 * side, steps=4)
+    with app.run(stroke):
+        app.page.mouse.up()
+    expect_query(app, r"paint=0x4_0\.8x2\.0_0x4_0x4")
+    w, ranks = load("camera").array, np.zeros((4, 4), dtype=np.int64)
+    ranks[1, 1:3] = 8
+    error = approximate(w, grid=4, rank_map=ranks).relative_error
+    expect(picture).to_have_attribute("alt", f"Rebuilt from your ranks. Error {error:#.3g}.")
+    assert picture.get_attribute("src") != empty
+    expect(app.main).to_contain_text("with 0 of 4,096 parameters left")
+    place.press("ArrowDown")
+    with app.run(stroke):
+        place.press("Space")
+    expect(app.main).to_contain_text("needs 2,048 more parameters and you have 0 left, so 2,048")
+    expect_query(app, r"paint=0x4_0\.8x2\.0_0x4_0x4")
+    place.press("ArrowUp")
+    with app.run(stroke):
+        place.press("-")
+    expect(place.locator("..")).to_contain_text("Block (1, 2): rank 7 of at most 128")
+    expect_query(app, r"paint=0x4_0\.8\.7\.0_0x4_0x4")
     with app.page.expect_download() as download:
         app.page.get_by_role("button", name="Rank map, JSON").click()
     saved = json.loads(Path(download.value.path()).read_text())
     grid = Grid(tuple(saved["row_edges"]), tuple(saved["col_edges"]))
     own = approximate(w, grid=grid, rank_map=saved["rank_map"])
-    assert own.relative_error == pytest.approx(error, abs=1e-9)
-    assert own.num_parameters == 2304
-    other = browser.new_context().new_page()
-    other.goto(app.page.url)
-    expect(other.get_by_test_id("stMain")).to_contain_text("2,304 of 16,384 parameters")
-    other.context.close()
-    app.page.get_by_role("button", name="Copy adaptive").click()
-    expect(app.main).to_contain_text("you found the optimum")
+    assert own.relative_error == pytest.approx(saved["relative_error"], abs=1e-9)
+    assert own.num_parameters == saved["num_parameters"] == 15 * 256
+    app.page.get_by_role("button", name="Fill like adaptive").click()
+    expect(app.main).to_contain_text("You found the best")
 
 
-@pytest.mark.parametrize("kind", ["synthetic", "upload"])
-def test_other_targets(app: App, kind: str) -> None:
-    if kind == "synthetic":
-        open_page(app, "?target=Planted+blocks&rank=8")
-        expect_sentence(app, load("planted-blocks").array, 8)
-        return
+def test_rows_and_columns_go_to_their_places(app: App) -> None:
+    app.page.emulate_media(reduced_motion="reduce")
+    open_page(app, "?target=permuted-blocks&permuted-blocks.size=64&rank=8&reorder=true")
+    moving = app.page.locator(".st-key-moving .moving")
+    expect(moving).to_have_attribute("data-ready", "true")
+    pixels = "canvas => canvas.toDataURL()"
+    before = moving.locator("canvas").evaluate(pixels)
+    handle = moving.locator("input")
+    handle.focus()
+    handle.press("ArrowRight")
+    expect(moving).to_contain_text("rows are on their way")
+    assert moving.locator("canvas").evaluate(pixels) != before
+    moving.get_by_role("button", name="Play").click()
+    expect(moving).to_contain_text("after: rows and columns in place")
+    target = load("permuted-blocks", size=64)
+    found = reorder(target.array, budget=budget_for_rank(target.shape, 8), grid=8)
+    # In its place, the block at the top left is what the order says, entry by entry.
+    places = moving.locator("canvas").evaluate(
+        """canvas => {
+          const context = canvas.getContext("2d");
+          const entry = (i, j) => [...context.getImageData(
+            (j + 0.5) * canvas.width / 64, (i + 0.5) * canvas.height / 64, 1, 1).data].join();
+          return [0, 1, 2, 3].map(i => [0, 1, 2, 3].map(j => entry(i, j)));
+        }"""
+    )
+    block = found.apply(target.array)[:4, :4]
+    low, high = np.quantile(target.array, (0.05, 0.95))
+    levels = np.round(np.clip((block - low) / (high - low), 0, 1) * 255).astype(int)
+    table = np.frombuffer(LUTS["values"], np.uint8).reshape(256, 3)
+    assert places == [[",".join(map(str, (*table[at], 255))) for at in row] for row in levels]
+
+
+def test_an_own_upload(app: App) -> None:
     open_page(app, "?rank=4")
     app.select("target", "Own upload")
     w = np.random.default_rng(0).normal(size=(40, 72)).astype(np.float32)

@@ -16,6 +16,7 @@ from safetensors.torch import load, save
 
 from lolora_core.adapters import load_adapters
 from lolora_core.checkpoints import extract_adapters, read_peft, survey
+from lolora_core.explore.curves import knee
 from lolora_core.targets import load as load_target
 from lolora_core.targets.weights import asset_path
 from lolora_core.training.tasks.models import DigitsTransformer
@@ -29,7 +30,7 @@ def open_page(app: App, query: str = "") -> None:
     app.go(f"your_weights{query}")  # Figures that are still growing would shut an open list.
     expect(app.main.get_by_role("heading", name="Your weights")).to_be_visible()
     expect(app.main.get_by_text("The zip holds one folder")).to_be_visible()
-    expect(app.page.locator(".js-plotly-plot")).to_have_count(2)
+    expect(app.page.locator(".js-plotly-plot")).to_have_count(3)
 
 
 def weights(stem: str) -> Weights:
@@ -80,7 +81,11 @@ def test_the_default_pair_from_survey_to_download(app: App, tmp_path: Path) -> N
     energy = frame["update_norm"] ** 2
     error = float(np.sqrt((frame["error_global"] ** 2 * energy).sum() / energy.sum()))
     expect(app.main).to_contain_text(f"error {error:#.3g} over all matrices")
+    curve = survey(before, after, grids=[8], curve=True).curve()
+    at = knee(curve["rank"].tolist(), curve["error_global"].tolist())
+    expect(app.main).to_contain_text(f"The knee is at r = {curve['rank'][at]}")
     found = extract_adapters(before, after, family="global", rank=16)
+    expect(app.main).to_contain_text("The base with this adapter reads")
     expect(app.main).to_contain_text(
         f"error {found.relative_error:#.3g} on these and", use_inner_text=True
     )
@@ -131,10 +136,13 @@ def test_a_cell_is_picked_and_its_update_opens(app: App, browser: Browser) -> No
     # The fifth kind of nine is query, the second layer of three is 1.
     click_cell(app, "structure_map", 4.5 / 9, 1.5 / 3)
     expect_query(app, r"matrix=blocks\.1\.query\.weight")
-    expect(app.main).to_contain_text("96 × 96, F32. ‖ΔW‖ = 1.70")
+    picked = "is 96 × 96, stored as F32. Its change has size 1.70"
+    expect(app.main).to_contain_text(picked)
     other = browser.new_context().new_page()
     other.goto(app.page.url)
-    expect(other.get_by_test_id("stMain")).to_contain_text("96 × 96, F32. ‖ΔW‖ = 1.70")
+    expect(other.get_by_test_id("stMain")).to_contain_text(
+        "is 96 × 96, stored as F32. Its change has size 1.70"
+    )
     other.context.close()
     app.page.get_by_role("button", name="Open in Compare").click()
     app.rendered()
@@ -168,8 +176,8 @@ def test_uploads_good_and_bad(app: App, tmp_path: Path) -> None:
     expect(app.main).to_contain_text("This is a whole model: norms, biases and other vectors")
     expect(app.main).to_contain_text("Upload the other of the two files as well")
     whole_upload(app, "tuned_file", "after.safetensors", save(after))
-    expect(app.main).to_contain_text("before.safetensors → after.safetensors: 1 matrices")
-    expect(app.main).to_contain_text(re.compile("adaptive on 8×8 blocks holds it best"))
+    expect(app.main).to_contain_text("before.safetensors → after.safetensors: 1 matrix at")
+    expect(app.main).to_contain_text(re.compile("adaptive on 8×8 blocks holds the change best"))
     for name, data, words in (
         ("cut.safetensors", save(after)[:-9], "is cut off"),
         ("other.safetensors", save({"x": torch.ones(3, 3)}), "not checkpoints of one model"),
@@ -185,7 +193,7 @@ def test_uploads_good_and_bad(app: App, tmp_path: Path) -> None:
     expect(app.main.get_by_role("heading", name="What if")).to_be_visible()
     with app.run():
         app.page.get_by_role("link", name="Your weights").click()
-    expect(app.main).to_contain_text("before.safetensors → after.safetensors: 1 matrices")
+    expect(app.main).to_contain_text("before.safetensors → after.safetensors: 1 matrix at")
     expect(app.page.locator(".st-key-format [aria-checked=true]")).to_have_text("PEFT")
     (term,) = read_peft(take(app, tmp_path)).terms["enc.0.fc"]
     assert term.layout.grid.shape == (48, 32)

@@ -148,17 +148,17 @@ def page() -> None:
         st.caption(prose.unmatched(found, target.array.size), width="content")
         answers.python(snippets.pictures(scene, rank), key="pictures_python")
     structures(found, grid)
-    curve, block = st.columns([3, 2], gap="large")
-    with curve:
-        details.curve(scene, found)
-    with block:
-        details.block(scene, found, shown)
+    with controls.side_by_side("curve"):
+        with st.container():
+            details.curve(scene, found)
+        with st.container():
+            details.block(scene, found, shown)
     details.table(scene, found)
-    ranks, downloads = st.columns([3, 2], gap="large")
-    with ranks:
-        details.rank_map(scene, found, selected)
-    with downloads:
-        details.downloads(scene, found, shown, part)
+    with controls.side_by_side("ranks"):
+        with st.container():
+            details.rank_map(scene, found, selected)
+        with st.container():
+            details.downloads(scene, found, shown, part)
 
 
 page()

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from app.shared.charts import error_png, finish
+from app.shared.charts import error_png, finish, picture_png
 from app.shared.style import METHOD_LINES, fade
 
 __all__ = [
     "LossCurve",
     "curves_figure",
     "delta_png",
+    "gallery",
     "gather",
     "inline",
     "scale_png",
     "spectra_figure",
+    "stamp",
 ]
 
 #: More points of a curve than this are not told apart on a screen.
@@ -187,6 +189,37 @@ def inline(png: bytes, words: str) -> str:
     data = base64.b64encode(png).decode()
     style = "display: block; width: 100%"
     return f'<img alt="{words}" style="{style}" src="data:image/png;base64,{data}">'
+
+
+def gallery(pictures: Sequence[tuple[np.ndarray, str]]) -> str:
+    """Return HTML of small grey pictures, each with a line of words under it.
+
+    Examples
+    --------
+    >>> gallery([(np.zeros((8, 8)), "✓ 7")]).count("✓ 7")
+    2
+    """
+    figures = []
+    for picture, words in pictures:
+        times = PICTURE_SIDE // (4 * len(picture))
+        png = picture_png(np.kron(picture, np.ones((times, times))), (0, 1), image=True)
+        caption = f'<figcaption style="font-size: 0.875rem">{words}</figcaption>'
+        figures.append(
+            f'<figure style="margin: 0; width: 72px">{inline(png, words)}{caption}</figure>'
+        )
+    return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{"".join(figures)}</div>'
+
+
+def stamp(words: str) -> str:
+    """Return HTML of a few large words.
+
+    Examples
+    --------
+    >>> stamp("Larger").endswith('line-height: 1.25">Larger</p>')
+    True
+    """
+    style = "margin: 0; font-size: 1.625rem; font-weight: 600; line-height: 1.25"
+    return f'<p style="{style}">{words}</p>'
 
 
 def scale_png() -> bytes:

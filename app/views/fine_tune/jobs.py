@@ -14,13 +14,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Literal
-from weakref import WeakValueDictionary
 
 import torch
 
 from app.views.fine_tune.adapter_file import adapter_zip
 from app.views.fine_tune.film import Film, Frame, hold
 from app.views.fine_tune.lanes import QUEUE, Lane, Outcome, Queue, RacePlan
+from app.views.fine_tune.shelf import Shelf
 from app.views.fine_tune.troubles import explain, reason
 from lolora_core.common.metrics import numerical_rank, relative_error
 from lolora_core.training import DivergedError, Method, fine_tune
@@ -43,6 +43,8 @@ __all__ = [
 AWAY, GONE = 8.0, 20.0
 #: How often the latest ΔW is copied for the page, in seconds.
 SHOW_EVERY = 0.7
+#: Of one record with its place in a list, about.
+RECORD_BYTES = 400
 
 State = Literal[
     "queued", "preparing", "running", "pausing", "paused", "away", "finished", "stopped", "failed"
@@ -149,6 +151,15 @@ class Race:
         """The seed in training."""
         return self.lanes[-1].seed if self.lanes else self.plan.seeds[0]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of snapshots, updates, adapters and records, about."""
+        held = sum(frame.nbytes for frame in self.film.frames)
+        for lane in self.lanes:
+            held += sum(delta.nbytes for delta in lane.deltas.values())
+            held += len(lane.adapter or b"") + RECORD_BYTES * len(lane.records)
+        return held
+
     def lanes_of(self, method: str) -> list[Lane]:
         """Return the lanes of one method, in the order of the seeds."""
         return [lane for lane in self.lanes if lane.method == method]
@@ -222,6 +233,7 @@ class Race:
             if not self.ended:
                 self.state = "failed"
                 self.message = "The race ended by a fault of this program; its log has the details."
+            SHELF.tidy()
 
     def _finish(self, state: State, message: str = "") -> None:
         """Keep what the page offers afterwards, and let go of the models."""
@@ -369,15 +381,15 @@ def start(plan: RacePlan, running: Race | None, *, replace: bool = False) -> Rac
             )
         running.stop()
     race = Race(plan)
-    _held[race.key] = race
+    SHELF.put(race)
     race.start()
     return race
 
 
-#: Races that run or that a visitor looks at, by key; they go with the last of their visitors.
-_held: WeakValueDictionary[str, Race] = WeakValueDictionary()
+#: Ended races of all visitors, as many as a reload can find again.
+SHELF: Shelf[Race] = Shelf(max_races=32, max_bytes=256 * 2**20)
 
 
 def held(key: str) -> Race | None:
     """Return the race of a key, as long as it is held."""
-    return _held.get(key)
+    return SHELF.get(key)

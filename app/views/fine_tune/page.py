@@ -3,52 +3,83 @@
 import streamlit as st
 
 from app.shared import address
-from app.views.fine_tune import heartbeat, jobs, parts, race_end
+from app.views.fine_tune import (
+    buttons,
+    figures,
+    heartbeat,
+    jobs,
+    opening,
+    parts,
+    race_end,
+    updates,
+)
 from app.views.fine_tune.jobs import Race
 from app.views.fine_tune.settings import SETTINGS
 
 _INTRODUCTION = (
-    "Choose a task and methods in the sidebar, then Start: all methods learn from the same "
-    "examples in the same order, and their curves grow side by side. Training goes on while you "
-    "look at other pages of this app; it holds and then ends when its tab is closed."
+    "Pick a task and methods in the sidebar, then press Start. All methods learn from the same "
+    "examples in the same order, and you watch their loss fall side by side. You can look at other "
+    "pages meanwhile; close the tab, and the training ends."
 )
+#: The answer, and how sure it is.
+_COLUMNS = (3, 2)
 
 
-def _live(race: Race, active: bool) -> None:
-    race.beat()
-    if active and race.ended:
+def _live(drawn: Race | None, polled: bool) -> None:
+    """Draw the race; what is clicked in here runs this function alone."""
+    race = heartbeat.RACE.value
+    if race is not drawn:
         st.rerun()
-    # What is picked in here runs this function alone.
-    address.write("fine_tune", SETTINGS, key="address_of_race")
+    if race is None:
+        answer, _ = st.columns(_COLUMNS, gap="large")
+        answer.markdown(_INTRODUCTION)
+        buttons.draw(None, ended=False)
+        return
+    race.beat()
+    # Asked once: whatever is drawn in this run is of the same moment.
+    ended = race.ended
+    _answer(race, ended=ended)
+    buttons.draw(race, ended=ended)
     # One place, however many sentences: what comes after is not drawn anew.
     with st.container():
-        parts.status(race)
+        parts.status(race, ended=ended)
     parts.curves(race)
-    parts.deltas(race)
+    updates.draw(race)
     race_end.table(race)
+    # Without a face: further up it would leave a gap.
+    address.write("fine_tune", SETTINGS, key="address_of_race")
+    if ended:
+        compare, downloads = st.columns(2, gap="large")
+        with compare:
+            race_end.open_in_compare(race)
+        with downloads:
+            race_end.downloads(race)
+        if polled:
+            # Nothing more will come: ends the polling, and changes nothing that is seen.
+            st.rerun()
+
+
+def _answer(race: Race, *, ended: bool) -> None:
+    verdict = race_end.verdict(race, ended=ended)
+    answer, stamp = st.columns(_COLUMNS, gap="large")
+    with answer:
+        st.markdown(verdict.answer)
+        if ended:
+            race_end.facts(race)
+    with stamp:
+        st.html(figures.stamp(verdict.stamp))
+        st.caption(verdict.meaning, help=race_end.interval(race))
 
 
 def page() -> None:
     """Draw the page."""
     jobs.warm_up()
-    answer = st.empty()
     with st.sidebar:
         parts.settings()
     race = heartbeat.RACE.value
-    # Asked once: a race that ends from here on is looked at again, and the buttons follow.
-    active = race is not None and not race.ended
-    parts.buttons(race, active=active)
-    if race is None:
-        answer.markdown(_INTRODUCTION)
-    else:
-        answer.markdown(race_end.verdict(race))
-        st.fragment(_live, run_every=heartbeat.POLL if active else None)(race, active)
-        if not active:
-            compare, downloads = st.columns(2, gap="large")
-            with compare:
-                race_end.open_in_compare(race)
-            with downloads:
-                race_end.downloads(race)
+    running = race is not None and not race.ended
+    st.fragment(_live, run_every=heartbeat.POLL if running else None)(race, running)
+    opening.draw(folded=race is not None)
 
 
 page()

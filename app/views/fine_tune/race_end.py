@@ -8,16 +8,17 @@ import streamlit as st
 
 from app.shared import answers
 from app.shared.uploads import look_at
-from app.shared.words import three_digits
-from app.views.fine_tune import race_files
+from app.shared.words import format_error, three_digits
+from app.views.fine_tune import compute, race_files, snippets, verdict_words
 from app.views.fine_tune import sentences as words
 from app.views.fine_tune.jobs import Race
 from app.views.fine_tune.lanes import Lane
+from app.views.fine_tune.verdict_words import Verdict
 from lolora_core.targets import Target
-from lolora_core.training import TASKS
-from lolora_core.training.compare import MethodComparison
+from lolora_core.training import METHODS, TASKS
+from lolora_core.training.compare import Lead, MethodComparison
 
-__all__ = ["downloads", "open_in_compare", "table", "verdict"]
+__all__ = ["downloads", "facts", "interval", "open_in_compare", "table", "verdict"]
 
 
 def _whole(race: Race) -> list[Lane]:
@@ -48,25 +49,53 @@ def _runs(lanes: list[Lane]) -> pd.DataFrame:
     )
 
 
-def verdict(race: Race) -> str:
-    """Say who won, and whether the difference is larger than the spread over seeds."""
+def verdict(race: Race, *, ended: bool) -> Verdict:
+    """Say who is ahead, and whether that is more than luck."""
     lanes = _whole(race)
     if not lanes:
-        return words.no_verdict(race)
-    runs = _runs(lanes)
-    seeds, methods = runs["seed"].nunique(), runs["method"].nunique()
-    if seeds > 1 and methods > 1:
-        return MethodComparison(TASKS[race.plan.task], runs).sentence()
-    means = runs.groupby("method")["test_loss"].mean()
-    losses = {str(name): float(mean) for name, mean in means.items()}
-    return words.single_seed_verdict(losses, len(race.plan.seeds))
+        return verdict_words.open_race(race.plan.methods, ended=ended)
+    lead = _lead(race, lanes)
+    if lead is not None:
+        return verdict_words.of_seeds(lead, len({lane.seed for lane in lanes}))
+    losses = {lane.method: lane.outcome.loss for lane in lanes if lane.outcome}
+    if len(losses) == 1 and len(race.plan.methods) == 1:
+        loss = float(np.mean([lane.outcome.loss for lane in lanes if lane.outcome]))
+        return verdict_words.of_one(race.plan.methods[0], loss)
+    return verdict_words.of_one_seed(losses, len(race.plan.seeds))
+
+
+def interval(race: Race) -> str | None:
+    """Return the exact statement behind the verdict, where there are seeds to compare."""
+    lead = _lead(race, _whole(race))
+    return None if lead is None else verdict_words.interval(lead)
+
+
+def _lead(race: Race, lanes: list[Lane]) -> Lead | None:
+    if min(len({lane.seed for lane in lanes}), len({lane.method for lane in lanes})) < 2:
+        return None
+    return MethodComparison(TASKS[race.plan.task], _runs(lanes)).lead()
+
+
+def facts(race: Race) -> None:
+    """Say how near every method came, where the best ΔW is known."""
+    plan, seed = race.plan, race.plan.seeds[0]
+    rank = compute.target_rank(plan.task, seed)
+    if rank is None:
+        return
+    rows = {}
+    for lane in _whole(race):
+        least = compute.nearest(plan.task, lane.method, plan.rank, plan.grid, seed)
+        if lane.seed == seed and lane.outcome and least is not None:
+            rows[lane.method] = (max(lane.outcome.ranks), lane.outcome.metric, least)
+    if rows:
+        st.markdown(verdict_words.reached(rank, rows))
 
 
 def _spread(values: list[float]) -> str:
     if not values:
         return "–"
-    text = three_digits(float(np.mean(values)))
-    return f"{text} ± {np.std(values, ddof=1):.2g}" if values[1:] else text
+    text = format_error(float(np.mean(values)))
+    return f"{text} ± {format_error(float(np.std(values, ddof=1)))}" if values[1:] else text
 
 
 def _row(race: Race, method: str) -> dict[str, object]:
@@ -78,11 +107,12 @@ def _row(race: Race, method: str) -> dict[str, object]:
     ranks = [rank for outcome in done for rank in outcome.ranks]
     return {
         "method": method,
-        "parameters": lanes[0].num_parameters if lanes and lanes[0].lr > 0 else None,
-        "learning rate": f"{lanes[0].lr:g}" if lanes and lanes[0].lr > 0 else "–",
-        "validation loss": _spread([record.eval_loss or 0.0 for record in last]),
         "test loss": _spread([outcome.loss for outcome in done]),
         f"test {TASKS[race.plan.task].metric_name}": _spread([o.metric for o in done]),
+        "parameters": lanes[0].num_parameters if lanes and lanes[0].lr > 0 else None,
+        "what it trains": METHODS[method].summary,
+        "validation loss": _spread([record.eval_loss or 0.0 for record in last]),
+        "learning rate": f"{lanes[0].lr:g}" if lanes and lanes[0].lr > 0 else "–",
         "time": f"{three_digits(float(np.mean([e.seconds for e in ends])))} s"
         if ends and ends[-1].seconds
         else "–",
@@ -101,14 +131,19 @@ def table(race: Race) -> None:
         pd.DataFrame([_row(race, method) for method in race.plan.methods]),
         key="ft_table",
         columns={
-            "method": text(help="How the base is adapted."),
+            "method": text(help="How the base is adapted.", pinned=True),
+            "what it trains": text(help="What of the base may change, and in which form."),
             "parameters": number(
                 help="Trainable parameters, those of the head included.", format="localized"
             ),
             "learning rate": text(help="Peak rate of AdamW."),
-            "validation loss": text(help="At the last evaluation; the curves show it."),
-            "test loss": text(help="At the end, on examples that nothing was chosen on."),
-            f"test {task.metric_name}": text(help=f"{task.metric_name} at the end, on test data."),
+            "validation loss": text(help="At the last evaluation; the curves show it.", width=130),
+            "test loss": text(
+                help="At the end, on examples that nothing was chosen on.", width=130
+            ),
+            f"test {task.metric_name}": text(
+                help=f"{task.metric_name} at the end, on test data.", width=140
+            ),
             "time": text(help="Spent in the method's own steps, evaluations left out."),
             "samples/s": number(
                 help="Training examples a second of the method's own time.", format="localized"
@@ -122,19 +157,21 @@ def table(race: Race) -> None:
     )
     several = "Mean ± standard deviation over the seeds. " if len(race.plan.seeds) > 1 else ""
     st.caption(f"{several}Test values and ranks appear when a seed is done; – is not known.")
+    answers.python(snippets.table(race.plan), key="ft_table_python")
 
 
 def _target(race: Race, lane: Lane, module: str) -> Target:
-    task = TASKS[race.plan.task]
+    task, title = TASKS[race.plan.task], f"ΔW of {module}, learned by {lane.method}"
     return Target(
         id=f"delta-{lane.method}",
-        title=f"ΔW of {module}, learned by {lane.method}",
+        title=title,
         kind="update",
         description=f"ΔW of {module} that {lane.method} learned in {lane.step} steps "
         f"of “{task.title}”, seed {lane.seed}, this session",
         source=task.source,
         licence="learned by this program from the data named above",
         array=lane.deltas[module],
+        code=snippets.target(race.plan, lane.method, module, lane.step, title),
     )
 
 
@@ -159,10 +196,13 @@ def open_in_compare(race: Race) -> None:
         "Adapted matrix", list(lane.deltas), key="ft_open_module", help="Whose update ΔW it is."
     )
     target = _target(race, lane, module)
-    st.button(
+    opened = st.button(
         "Open in Compare", on_click=look_at, args=(target, "views/compare/page.py"), key="ft_open",
         width="stretch",
     )  # fmt: skip
+    if opened:
+        # The click ran the race's part of the page alone; the whole goes to the other page.
+        st.rerun()
     st.caption(
         "Compare asks how well each family can copy a ΔW that is known already. There the order is "
         "often the other way round: what trains best need not copy best."

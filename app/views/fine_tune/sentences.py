@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.shared.words import join_words, percent, three_digits
+from app.shared.words import format_error, join_words, percent, three_digits
 
 if TYPE_CHECKING:
     from app.views.fine_tune.jobs import Race
@@ -21,20 +21,22 @@ __all__ = [
     "SPECTRA",
     "curve_caption",
     "duration",
-    "no_verdict",
     "picture_facts",
     "problems",
     "rank_range",
     "short_state",
-    "single_seed_verdict",
     "spectrum_facts",
     "state",
+    "what_methods_train",
 ]
 
-SPECTRA = "Singular values of the same ΔW, largest first, down to a thousandth of the largest."
-NO_LONGER_HELD = "The race of this tab is no longer held here: it ended, and its page was away."
-SETTINGS_CHANGED = "The settings have changed since this race began; Start takes the new ones."
-RATES = "Peak rate of each method; an empty box takes the library's own."
+SPECTRA = (
+    "How many patterns each ΔW is made of: its singular values, largest first, down to a "
+    "thousandth of the largest."
+)
+NO_LONGER_HELD = "The last race of this tab is gone: this server started anew, or needed the room."
+SETTINGS_CHANGED = "This race began with other settings than those in the sidebar."
+RATES = "How large a step each method takes at most. An empty box takes a rate that works."
 FIRST_STEP = "Appears with the first step."
 NOTHING_LEARNED = "No method has learned a ΔW other than 0."
 
@@ -114,45 +116,15 @@ def problems(race: Race) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def single_seed_verdict(losses: Mapping[str, float], planned: int = 1) -> str:
-    """Say which method has the lowest test loss of one seed, of `planned` ones, and its limits.
+def what_methods_train(summaries: Mapping[str, str]) -> str:
+    """Return a line for each method, in Markdown.
 
     Examples
     --------
-    >>> single_seed_verdict({"global": 0.5, "localized": 0.4})
-    '**localized** has the lowest test loss, 0.400; global follows with 0.500. One seed cannot say \
-whether that is more than chance: choose several seeds.'
-    >>> single_seed_verdict({"full": 0.4})
-    'full reached a test loss of 0.400; choose a second method to compare it with.'
+    >>> what_methods_train({"full": "every parameter of the model"})
+    '- **full**: every parameter of the model'
     """
-    ranking = sorted(losses, key=losses.__getitem__)
-    best = ranking[0]
-    if len(ranking) == 1:
-        return (
-            f"{best} reached a test loss of {three_digits(losses[best])}; choose a second method "
-            "to compare it with."
-        )
-    # Equal as printed is a tie: one seed says nothing about what lies beyond.
-    tied = [n for n in ranking if three_digits(losses[n]) == three_digits(losses[best])]
-    if len(tied) > 1:
-        lead = f"{join_words(tied)} have the same test loss, {three_digits(losses[best])}"
-    else:
-        lead = f"**{best}** has the lowest test loss, {three_digits(losses[best])}"
-    if len(tied) < len(ranking):
-        runner = ranking[len(tied)]
-        lead += f"; {runner} follows with {three_digits(losses[runner])}"
-    if planned > 1:
-        return f"{lead}. One seed of {planned} is done; whether that is more than chance is open."
-    return f"{lead}. One seed cannot say whether that is more than chance: choose several seeds."
-
-
-def no_verdict(race: Race) -> str:
-    """Say what is missing before anybody can have won."""
-    if not race.ended:
-        many = len(race.plan.methods)
-        what = race.plan.methods[0] if many == 1 else f"{many} methods"
-        return f"In training: {what}. Who wins is said when a seed is done."
-    return "Nobody has won: no method was trained to its last step."
+    return "\n".join(f"- **{name}**: {summary}" for name, summary in summaries.items())
 
 
 def rank_range(ranks: Sequence[int]) -> str:
@@ -216,23 +188,24 @@ def update(module: str, shape: tuple[int, ...], seed: int, step: int) -> str:
     Examples
     --------
     >>> update("fc1", (64, 32), 0, 1200)
-    'ΔW of fc1, 64×32, seed 0, after step 1,200.'
+    'What each method has changed in fc1, 64×32, seed 0, after step 1,200.'
     """
-    return f"ΔW of {module}, {'×'.join(map(str, shape))}, seed {seed}, after step {step:,}."
+    size = "×".join(map(str, shape))
+    return f"What each method has changed in {module}, {size}, seed {seed}, after step {step:,}."
 
 
 def one_scale(limit: float, part: int) -> str:
     """Say where the colour scale of ΔW ends."""
     share = "the" if part == 1 else f"1/{part} of the"
     return (
-        f"One colour scale for all methods and steps, from −{limit:.3g} over 0 to {limit:.3g}: "
-        f"{share} largest |ΔW| so far; what lies beyond has the end's colour."
+        f"The same colours for all, from −{limit:.3g} to {limit:.3g}: {share} largest change so "
+        "far. What lies beyond has the colour of the end."
     )
 
 
 def snapshots(steps: Sequence[int]) -> str:
     """Say which steps the rewind slider holds."""
-    return f"{len(steps)} snapshots are held, of steps {steps[0]:,} to {steps[-1]:,}."
+    return f"Rewind reaches {len(steps)} snapshots, of steps {steps[0]:,} to {steps[-1]:,}."
 
 
 def no_picture(name: str) -> str:
@@ -253,9 +226,12 @@ def curve_caption(race: Race, quantity: str, latest: Mapping[str, float], *, lea
     least : bool
         Whether the lowest comes first.
     """
+    if not latest:
+        return f"{quantity} over the steps. {FIRST_STEP}"
     ranking = sorted(latest, key=latest.__getitem__, reverse=not least)
-    values = join_words([f"{name} {three_digits(latest[name])}" for name in ranking])
-    text = f"{quantity} over the steps. Now: {values}."
+    values = join_words([f"{name} {format_error(latest[name])}" for name in ranking])
+    when = "At the end" if race.ended else "Now"
+    text = f"{quantity} over the steps. {when}: {values}."
     done = {lane.seed for lane in race.lanes if lane.outcome is not None}
     if len(done) > 1:
         text += f" Line: mean over {len(done)} seeds; band: from the lowest to the highest."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.shared.common import DEVICE
 from app.shared.settings import Setting
 from lolora_core.training import METHODS, TASKS
@@ -102,6 +104,18 @@ def rate_setting(method: str) -> Setting:
         step=1e-3,
     )
 
+
+#: What a race is made from.
+PLAN = (TASK, PICKED, RANK, GRID, STEPS, SEED, SEEDS, *map(rate_setting, METHODS))
+
+#: What the first story sets: equal budgets, and only blocks can hold what must be learnt.
+STORY: tuple[tuple[Setting, Any], ...] = (
+    (TASK, "planted-blocks"),
+    (PICKED, ["global", "localized"]),
+    (RANK, 8),
+    (GRID, 4),
+    (SEEDS, 3),
+)
 
 SETTINGS = (
     TASK,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.shared.scene import Scene
-from lolora_core import FAMILIES, Grid, budget_for_rank, divisor_grids
+from lolora_core import Grid, budget_for_rank, decompose, divisor_grids
 from lolora_core.blocks.gram import gram_spectra, normalized
 from lolora_core.blocks.spectra import Spectra
 from lolora_core.common.checks import as_matrix
@@ -21,6 +22,7 @@ from lolora_core.explore.advise import Advice, advise_from
 from lolora_core.explore.compare import TIE
 from lolora_core.explore.reorder import Reordering, reorder
 from lolora_core.explore.sweep import GRIDS, Sweep, pool, sweep_spectra
+from lolora_core.families import REFERENCE
 from lolora_core.targets import Target
 
 MEGABYTE = 2**20
@@ -158,13 +160,31 @@ def winner_cells(found: Sweep, target: Target, ranks: Sequence[int]) -> pd.DataF
     return cells.assign(tied=cells["margin"] <= TIE).reset_index(drop=True)
 
 
-def curve_rows(found: Sweep, target: Target, rank: int) -> pd.DataFrame:
-    """Return the rows of a sweep that are drawn as curves; what ignores the grid only once."""
+def best_curves(found: Sweep, target: Target) -> pd.DataFrame:
+    """Return the lowest error of each family over the grids, at each budget that is drawn.
+
+    On one block every family is `global`, and only that is taken from there.
+    """
     frame = found.frame()
-    drawn = drawn_ranks(target, rank, 10**6)
+    drawn = drawn_ranks(target, 1, 10**6)
     at = (frame["budget"] // budget_of(target, 1)).isin(drawn)
-    gridless = frame["family"].isin([name for name in found.families if FAMILIES[name].spans_whole])
-    return frame[at & (~gridless | (frame["grid_rows"] * frame["grid_cols"] == 1))]
+    own = (frame["family"] == REFERENCE.name) | (frame["grid_rows"] * frame["grid_cols"] > 1)
+    kept = frame[at & own]
+    best = kept.groupby(["family", "budget"], sort=False)["relative_error"].idxmin()
+    return kept.loc[best].reset_index(drop=True)
+
+
+def leaders(front: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a Pareto front at which another family takes over.
+
+    Examples
+    --------
+    >>> leaders(pd.DataFrame({"family": ["global", "global", "adaptive", "adaptive"],
+    ...                       "num_parameters": [0, 8, 16, 24]}))["num_parameters"].tolist()
+    [8, 16]
+    """
+    begun = front[front["num_parameters"] > 0]
+    return begun[begun["family"] != begun["family"].shift()]
 
 
 def advice(target: Target, found: Sweep, aim: str, value: float) -> Advice:
@@ -191,3 +211,40 @@ def _reorder_key(target: Target, grid: Grid, rank: int) -> object:
 def reordered(target: Target, grid: Grid, rank: int) -> Reordering:
     """Look for an order of rows and columns in which `adaptive` has a lower error."""
     return reorder(target.channels[0], grid=grid, budget=budget_for_rank(target.shape, rank))
+
+
+@dataclass(frozen=True, eq=False)
+class BlockEnergy:
+    """What lies in each block, and what the ranks of a family keep of it.
+
+    Attributes
+    ----------
+    shares : ndarray, shape (K_r, K_c)
+        Share of the energy of the whole matrix.
+    kept : ndarray, shape (K_r, K_c)
+        Share of the block's own energy.
+    """
+
+    shares: np.ndarray
+    kept: np.ndarray
+
+    @property
+    def total(self) -> float:
+        """Share of all energy that is kept."""
+        return float((self.shares * self.kept).sum())
+
+
+@cached(LRUCache(64), key=_reorder_key, condition=threading.Condition())
+def block_energies(target: Target, grid: Grid, rank: int) -> tuple[BlockEnergy, BlockEnergy]:
+    """Return the energy of the blocks before and after reordering."""
+    found, matrix = reordered(target, grid, rank), target.channels[0]
+    return (
+        _block_energy(matrix, found.family, grid, found.budget),
+        _block_energy(found.apply(matrix), found.family, grid, found.budget),
+    )
+
+
+def _block_energy(matrix: np.ndarray, family: str, grid: Grid, budget: int) -> BlockEnergy:
+    svd = decompose(matrix, grid)
+    spectra = svd.on(grid).spectra
+    return BlockEnergy(spectra.shares, spectra.kept(svd.rank_map(family, budget)))

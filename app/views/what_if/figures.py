@@ -7,13 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-from app.shared.cells import CLICKED, ROOM, cell_axes, cell_targets, frame_cell, legend_square
+from app.shared.cells import ROOM, cell_axes, cell_targets, frame_cell, legend_square
 from app.shared.charts import finish
-from app.shared.style import FAMILY_LINES, GREY, MARKER, VALUES, fade
+from app.shared.style import FAMILY_LINES, GREY, LUTS, MARKER, VALUES, ink, tint
 from lolora_core import FAMILIES
 
-__all__ = ["all_curves_figure", "grid_error_figure", "paint_figure", "winner_map_figure"]
+__all__ = ["best_curves_figure", "grid_error_figure", "order_figure", "winner_map_figure"]
+
+#: Shares of each block, of all energy and of its own.
+Blocks = tuple[np.ndarray, np.ndarray]
+
+#: The share of its colour that a cell has which was won by nothing.
+_PALEST = 0.3
+#: Above the drawing area: below it a narrow screen has the title of the axis.
+_LEGEND = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "yref": "paper"}
 
 
 def _label(rows: int, cols: int) -> str:
@@ -69,16 +78,13 @@ def winner_map_figure(
     )
     if picked is not None and _label(*picked[0]) in grids and picked[1] in ranks:
         frame_cell(figure, grids.index(_label(*picked[0])), ranks.index(picked[1]))
-    every = max(1, len(ranks) // 16)
-    figure.update_xaxes(title="equivalent rank r")
-    figure.update_yaxes(title="grid")
-    return cell_axes(
+    every = max(1, len(ranks) // 8)
+    figure.update_xaxes(title="budget, as equivalent rank r")
+    figure.update_yaxes(title="blocks")
+    cell_axes(
         figure, grids, [str(rank) for rank in ranks], every=every, height=150 + 34 * len(grids)
     )
-
-
-def _letter(name: str) -> str:
-    return FAMILIES[name].letter if name in FAMILIES else "="
+    return figure.update_layout(legend=_LEGEND)
 
 
 def _winner_cells(
@@ -89,25 +95,55 @@ def _winner_cells(
     name: str,
     colour: str,
 ) -> None:
+    """Fill the cells of one winner, with its letter in the middle of each run of cells."""
     if not len(lead):
         return
     z = np.full(shape, np.nan)
     z[cells] = np.minimum(lead, 0.5)
-    text = np.full(shape, "", dtype=object)
-    text[cells] = letter = _letter(name)
     figure.add_heatmap(
         z=z,
         zmin=0,
         zmax=0.5,
-        colorscale=[[0, fade(colour, 0.3)], [1, fade(colour, 1.0)]],
+        colorscale=[[0, tint(colour, _PALEST)], [1, tint(colour, 1.0)]],
         showscale=False,
-        text=text,
-        texttemplate="%{text}" if shape[1] <= 48 else None,
         xgap=1,
         ygap=1,
         hoverinfo="skip",
     )
+    letter = FAMILIES[name].letter if name in FAMILIES else "="
     legend_square(figure, letter, name, colour)
+    order = np.lexsort((cells[1], cells[0]))
+    row, col = cells[0][order], cells[1][order]
+    starts = np.flatnonzero((np.diff(row, prepend=-1) != 0) | (np.diff(col, prepend=-9) != 1))
+    runs = np.split(np.arange(len(row)), starts[1:])
+    middle = np.array([run[len(run) // 2] for run in runs])
+    shares = _PALEST + (1 - _PALEST) * 2 * z[row[middle], col[middle]]
+    figure.add_scatter(
+        x=col[middle],
+        y=row[middle],
+        mode="text",
+        text=[letter] * len(middle),
+        textfont={"color": [ink(tint(colour, share)) for share in shares], "size": 12},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _words(z: np.ndarray, text: Sequence[Sequence[str]], low: float, high: float) -> go.Scatter:
+    """Return the words of the cells of a heatmap, each readable on its colour."""
+    table = np.frombuffer(LUTS["values"], np.uint8).reshape(256, 3)
+    unit = np.nan_to_num(np.clip((z - low) / ((high - low) or 1.0), 0, 1))
+    colours = table[np.round(unit * 255).astype(int)].reshape(-1, 3)
+    down, across = np.indices(z.shape).reshape(2, -1)
+    return go.Scatter(
+        x=across,
+        y=down,
+        mode="text",
+        text=[word for line in text for word in line],
+        textfont={"color": [ink(f"#{bytes(colour).hex()}") for colour in colours], "size": 11},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def _crossovers(figure: go.Figure, winners: pd.DataFrame, row: np.ndarray, col: np.ndarray) -> None:
@@ -124,98 +160,64 @@ def _crossovers(figure: go.Figure, winners: pd.DataFrame, row: np.ndarray, col: 
         y=np.stack([at_row - 0.45, at_row + 0.45, gap], axis=-1).ravel(),
         mode="lines",
         line={"color": GREY, "width": 3},
-        name="crossover",
+        name="the lead changes",
         hoverinfo="skip",
     )
 
 
-def all_curves_figure(
-    frame: pd.DataFrame,
+def best_curves_figure(
+    best: pd.DataFrame,
     front: pd.DataFrame,
     budget: int,
     *,
     log_error: bool,
     log_parameters: bool,
 ) -> go.Figure:
-    """Draw every family on every grid, and the Pareto front with its structures named.
+    """Draw one line a family, its lowest error over the grids at each budget, and the front.
 
-    A curve begins at its first parameter: a logarithmic axis would stretch rank 0 to its left edge.
+    A line begins at the first parameter that helps: a logarithmic axis would stretch rank 0.
 
     Parameters
     ----------
-    frame : DataFrame
-        Columns family, grid_rows, grid_cols, num_parameters, relative_error.
+    best : DataFrame
+        Columns family, grid_rows, grid_cols, budget, num_parameters, relative_error.
     front : DataFrame
-        The rows of `frame` that no other beats, by rising number of parameters.
+        The rows that no other beats, by rising number of parameters.
     budget : int
         Marked by a line.
     """
     figure = go.Figure()
-    shown: set[str] = set()
-    begun = frame[frame["num_parameters"] > 0]
-    for key, part in begun.groupby(["family", "grid_rows", "grid_cols"], sort=False):
-        name, rows, cols = str(key[0]), int(str(key[1])), int(str(key[2]))
-        figure.add_scatter(
-            x=part["num_parameters"],
-            y=part["relative_error"],
-            mode="lines",
-            line=FAMILY_LINES[name].drawn(1.5),
-            opacity=0.75,
-            name=name,
-            legendgroup=name,
-            showlegend=name not in shown,
-            hovertemplate=f"{name} {_label(rows, cols)}<br>%{{x:,}} parameters"
-            "<br>error %{y:.4f}<extra></extra>",
-        )
-        shown.add(name)
     figure.add_scatter(
         x=front["num_parameters"],
         y=front["relative_error"],
         mode="lines",
-        line={"color": GREY, "width": 5, "shape": "hv"},
-        opacity=0.55,
-        name="Pareto front",
+        line={"color": GREY, "width": 7, "shape": "hv"},
+        opacity=0.4,
+        name="lowest of all",
         hoverinfo="skip",
     )
-    named = front_changes(front)
-    figure.add_scatter(
-        x=named["num_parameters"],
-        y=named["relative_error"],
-        mode="markers+text",
-        text=named["structure"],
-        textposition="top right",
-        marker={"color": GREY, "size": 9, "symbol": "diamond"},
-        name="first of its structure on the front",
-        hovertemplate="%{text}<br>%{x:,} parameters<br>error %{y:.4f}<extra></extra>",
-    )
+    begun = best[best["num_parameters"] > 0]
+    for name, line in FAMILY_LINES.items():
+        part = begun[begun["family"] == name]
+        if len(part):
+            figure.add_scatter(
+                x=part["budget"],
+                y=part["relative_error"],
+                customdata=part[["grid_rows", "grid_cols", "num_parameters"]].to_numpy().tolist(),
+                mode="lines",
+                line=line.drawn(),
+                name=name,
+                hovertemplate=f"{name}, best on %{{customdata[0]}}×%{{customdata[1]}} blocks"
+                "<br>%{customdata[2]:,} parameters<br>error %{y:.4f}<extra></extra>",
+            )
     figure.add_vline(x=budget, line=MARKER)
-    positive = frame.loc[frame["relative_error"] > 1e-6, "relative_error"]
+    positive = best.loc[best["relative_error"] > 1e-6, "relative_error"]
     low = np.log10(positive.min()) - 0.1 if len(positive) else -1.0
     error_axis = {"type": "log", "range": [low, 0.08]} if log_error else {"range": [0, 1.05]}
-    figure.update_yaxes(title="relative error", **error_axis)
+    figure.update_yaxes(title="relative error", automargin=True, **error_axis)
     figure.update_xaxes(title="trainable parameters", type="log" if log_parameters else "linear")
     finish(figure, 460)
-    return figure.update_layout(hovermode="closest", margin_t=ROOM)
-
-
-def front_changes(front: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a Pareto front at which its structure changes, with a name for each.
-
-    Examples
-    --------
-    >>> front = pd.DataFrame({"family": ["global", "adaptive", "adaptive"],
-    ...                       "grid_rows": [1, 8, 8], "grid_cols": [1, 8, 8]})
-    >>> front_changes(front)["structure"].tolist()
-    ['global', 'adaptive 8×8']
-    """
-    names: list[str] = [
-        str(row.family)
-        if FAMILIES[str(row.family)].spans_whole
-        else f"{row.family} {row.grid_rows}×{row.grid_cols}"
-        for row in front.itertuples()
-    ]
-    named = front.assign(structure=names)
-    return named[named["structure"] != named["structure"].shift()]
+    return figure.update_layout(hovermode="closest", margin_t=ROOM, legend=_LEGEND)
 
 
 def grid_error_figure(
@@ -230,24 +232,24 @@ def grid_error_figure(
     """
     known = errors[np.isfinite(errors)]
     best = known.min() if len(known) else np.nan
-    text = np.array(
-        [
-            ["" if np.isnan(e) else f"{'● ' if e <= best + 1e-5 else ''}{e:.3g}" for e in line]
-            for line in errors
-        ]
-    )
+    text = [
+        ["" if np.isnan(e) else f"{'● ' if e <= best + 1e-5 else ''}{e:.3g}" for e in line]
+        for line in errors
+    ]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     figure = go.Figure(
         go.Heatmap(
             z=errors,
+            zmin=low,
+            zmax=high,
             colorscale=VALUES,
-            text=text,
-            texttemplate="%{text}",
+            showscale=False,
             xgap=1,
             ygap=1,
             hoverinfo="skip",
-            colorbar={"title": "relative<br>error", "thickness": 12},
         )
     )
+    figure.add_trace(_words(errors, text, low, high))
     down, across = np.indices(errors.shape).reshape(2, -1)
     custom = np.stack([np.asarray(rows)[down], np.asarray(cols)[across], errors.ravel()], axis=-1)
     figure.add_trace(
@@ -265,42 +267,48 @@ def grid_error_figure(
     return cell_axes(figure, [str(r) for r in rows], [str(c) for c in cols], height=420)
 
 
-def paint_figure(ranks: np.ndarray, most: int) -> go.Figure:
-    """Draw a rank map whose blocks can be clicked; colours end at rank `most`."""
-    rows, cols = ranks.shape
-    roomy = max(rows, cols) <= 16
-    figure = go.Figure(
-        go.Heatmap(
-            z=ranks,
-            colorscale=VALUES,
-            zmin=0,
-            zmax=max(1, most),
-            text=ranks if roomy else None,
-            texttemplate="%{text}" if roomy else None,
-            xgap=1,
-            ygap=1,
-            hoverinfo="skip",
-            colorbar={"title": "rank", "thickness": 12},
-        )
+def order_figure(before: Blocks, after: Blocks) -> go.Figure:
+    """Draw the energy of every block, and what its ranks keep, before and after reordering.
+
+    Parameters
+    ----------
+    before, after : (ndarray, ndarray)
+        Shares of the energy of the whole matrix, and of each block's own, shape (K_r, K_c).
+    """
+    figure = make_subplots(
+        rows=2,
+        cols=2,
+        subplot_titles=("energy before", "energy after", "kept before", "kept after"),
+        horizontal_spacing=0.06,
+        vertical_spacing=0.1,
     )
-    down, across = np.indices(ranks.shape).reshape(2, -1)
-    custom = np.stack([down, across, ranks.ravel()], axis=-1)
-    figure.add_trace(
-        cell_targets(
-            across,
-            down,
-            custom,
-            "block (%{customdata[0]}, %{customdata[1]}): rank %{customdata[2]}<extra></extra>",
-        )
-    )
-    tick = {"dtick": max(1, max(rows, cols) // 8), "showgrid": False, "zeroline": False}
-    figure.update_xaxes(title="block column", range=[-0.5, cols - 0.5], constrain="domain", **tick)
-    figure.update_yaxes(
-        title="block row",
-        range=[rows - 0.5, -0.5],
-        scaleanchor="x",
-        constrain="domain",
-        **tick,
-    )
-    finish(figure, 420)
-    return figure.update_layout(CLICKED)
+    most = float(max(before[0].max(), after[0].max()))
+    for col, blocks in enumerate((before, after), start=1):
+        for row, (share, end, words) in enumerate(
+            zip(blocks, (most, 1.0), ("of all energy", "of its energy kept"), strict=True), start=1
+        ):
+            if max(share.shape) <= 8:
+                text = [[f"{100 * s:.2g}" if s < 0.995 else "100" for s in line] for line in share]
+                figure.add_trace(_words(share, text, 0.0, end or 1.0), row=row, col=col)
+            figure.add_heatmap(
+                z=share,
+                zmin=0,
+                zmax=end or 1.0,
+                colorscale=VALUES,
+                xgap=1,
+                ygap=1,
+                showscale=col == 2,
+                colorbar={
+                    "thickness": 10,
+                    "tickformat": "~%",
+                    "len": 0.44,
+                    "y": (0.78, 0.22)[row - 1],
+                },
+                hovertemplate="block (%{y}, %{x})<br>%{z:.1%} " + words + "<extra></extra>",
+                row=row,
+                col=col,
+            )
+    bare = {"showticklabels": False, "ticks": "", "showgrid": False, "zeroline": False}
+    figure.update_xaxes(**bare)
+    figure.update_yaxes(**bare, autorange="reversed")
+    return finish(figure, 520).update_layout(margin_t=ROOM, hovermode="closest")

@@ -5,7 +5,7 @@ import streamlit as st
 from app.shared import progress, sidebar
 from app.shared.scene import Scene
 from app.views.what_if import compute as compute_sweep
-from app.views.what_if import paint_box, sentences
+from app.views.what_if import order_box, paint_box, sentences
 from app.views.what_if import parts as sweep_parts
 from app.views.what_if.settings import SWEEP_GRIDS
 from lolora_core import Grid, Sweep
@@ -46,18 +46,15 @@ def page() -> None:
             sweep_parts.adviser(scene, rank, found)
         sweep_parts.winner_map(scene, rank, found)
         sweep_parts.curves(scene, rank, found)
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.header("Block rows × block columns", anchor=False)
-        rows, cols = compute_sweep.rectangles(scene)
-        pairs = sweep_parts.pairs(scene, rows, cols)
-        if sweep_parts.wanted(scene, pairs):
-            rectangles = _swept(scene, pairs, "pairs")
-            if rectangles is not None:
-                sweep_parts.rows_by_columns(scene, rank, rectangles, rows, cols)
-    with right:
-        sweep_parts.reorder(scene, rank)
     paint_box.draw(scene, rank)
+    order_box.draw(scene, rank)
+    st.header("Wide or tall blocks?", anchor=False)
+    rows, cols = compute_sweep.rectangles(scene)
+    pairs = sweep_parts.pairs(scene, rows, cols)
+    if sweep_parts.wanted(scene, pairs):
+        rectangles = _swept(scene, pairs, "pairs")
+        if rectangles is not None:
+            sweep_parts.rows_by_columns(scene, rank, rectangles, rows, cols)
     if found is not None:
         sweep_parts.downloads(scene, rank, found)
 

@@ -1,12 +1,13 @@
-"""The paint box: a rank map as text, brushes that change it, and what it costs. No streamlit."""
+"""The paint box: a rank map as text, and the strokes that change it. No streamlit."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
-__all__ = ["BRUSHES", "brush", "from_text", "to_text"]
+__all__ = ["BRUSHES", "brush", "from_text", "stroke", "to_text"]
 
 #: What a click paints; `block` is the clicked one alone.
 BRUSHES = ("block", "row", "column", "diagonal", "border", "all")
@@ -113,3 +114,23 @@ def brush(
         "all": np.ones(ranks.shape, dtype=bool),
     }[kind]
     return np.where(wanted, np.minimum(rank, limits), ranks)
+
+
+def stroke(
+    ranks: np.ndarray,
+    kind: str,
+    blocks: Iterable[tuple[int, int]],
+    rank: int,
+    limits: np.ndarray,
+) -> np.ndarray:
+    """Return the map after a brush has gone over some blocks; see `brush`.
+
+    Examples
+    --------
+    >>> empty, limits = np.zeros((2, 2), dtype=int), np.full((2, 2), 9)
+    >>> stroke(empty, "block", [(0, 0), (1, 1)], 3, limits).tolist()
+    [[3, 0], [0, 3]]
+    """
+    for block in blocks:
+        ranks = brush(ranks, kind, block, rank, limits)
+    return ranks

@@ -1,24 +1,24 @@
-"""The paint box on the page: a rank map that the visitor paints, its cost and its error."""
+"""The paint box on the page: ranks painted on the target, what they rebuild, and a score."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from app.shared import address, answers
 from app.shared import scene as compute
 from app.shared import widgets as controls
-from app.shared.picking import PICTURE, picked_cell
 from app.shared.scene import Scene
 from app.shared.settings import Slot, widget_value
-from app.views.what_if import figures as figures_sweep
-from app.views.what_if import paint
-from app.views.what_if import sentences as prose_sweep
-from app.views.what_if.settings import BRUSH, BRUSH_RANK, PAINT
-from lolora_core import FAMILIES, Grid
+from app.shared.words import format_error
+from app.views.what_if import paint, sentences, snippets
+from app.views.what_if.canvases import painting, strokes
+from app.views.what_if.settings import BRUSH, BRUSH_RANK, PAINT, SETTINGS
+from lolora_core import FAMILIES, Decomposition, Grid
 from lolora_core.blocks.grid import budget_for_rank
 from lolora_core.families.adaptive import Adaptive
 from lolora_core.families.localized import Localized
@@ -26,96 +26,187 @@ from lolora_core.families.localized import Localized
 __all__ = ["draw"]
 
 LARGEST = 16
-#: The map as it is drawn, and the full rank of each block.
-_NOW: Slot[tuple[np.ndarray, np.ndarray] | None] = Slot("painted", None)
 
 
-def _now() -> tuple[np.ndarray, np.ndarray]:
-    painted = _NOW.value
-    assert painted is not None, "strokes come from a map that was drawn"
-    return painted
+class _Drawn(NamedTuple):
+    """What a stroke starts from."""
+
+    ranks: np.ndarray
+    grid: Grid
+    budget: int
+    #: Number of the last stroke that is in it.
+    last: int
+
+
+_DRAWN: Slot[_Drawn | None] = Slot("painted", None)
+#: Why the last stroke was not painted.
+_REFUSED: Slot[str] = Slot("paint_refused", "")
+
+
+def _drawn() -> _Drawn:
+    drawn = _DRAWN.value
+    assert drawn is not None, "strokes come from a map that was drawn"
+    return drawn
 
 
 def _write(ranks: np.ndarray) -> None:
-    PAINT.set(paint.to_text(ranks))
+    # What comes before the next drawing starts from this.
+    _DRAWN.set(_drawn()._replace(ranks=ranks))
+    PAINT.set(paint.to_text(ranks) if ranks.any() else "")
+
+
+def _offer(ranks: np.ndarray) -> None:
+    """Paint what the budget allows; what makes a map cheaper is always allowed."""
+    before, grid, budget, _ = _drawn()
+    had, costs = int((before * grid.costs).sum()), int((ranks * grid.costs).sum())
+    if costs > max(budget, had):
+        _REFUSED.set(sentences.refused(costs - had, budget - had))
+    else:
+        _write(ranks)
 
 
 def _stroke() -> None:
-    cell = picked_cell("paint_map")
-    if cell:
-        ranks, limits = _now()
-        kind, rank = BRUSH.value, BRUSH_RANK.value
-        _write(paint.brush(ranks, kind, (int(cell[0]), int(cell[1])), rank, limits))
+    for made in strokes("paint_map"):
+        ranks, grid, _, last = _drawn()
+        if made["count"] <= last:
+            continue
+        blocks, limits = [(int(i), int(j)) for i, j in made["blocks"]], grid.max_ranks
+        if made["add"]:
+            ((i, j),) = blocks
+            rank = max(0, int(ranks[i, j]) + int(made["add"]))
+            _offer(paint.stroke(ranks, "block", blocks, rank, limits))
+        else:
+            _offer(paint.stroke(ranks, BRUSH.value, blocks, BRUSH_RANK.value, limits))
+        _DRAWN.set(_drawn()._replace(last=int(made["count"])))
 
 
-def _everywhere() -> None:
-    ranks, limits = _now()
-    _write(paint.brush(ranks, "all", (0, 0), 0, limits))
+def _clear() -> None:
+    _write(np.zeros_like(_drawn().ranks))
 
 
 def _edited(key: str) -> None:
-    ranks, limits = _now()
+    ranks, grid, *_ = _drawn()
     ranks = ranks.copy()
     for row, cells in widget_value(key)["edited_rows"].items():
         for column, value in cells.items():
             i, j = int(row), int(column)
-            ranks[i, j] = min(max(int(value or 0), 0), limits[i, j])
-    _write(ranks)
+            ranks[i, j] = min(max(int(value or 0), 0), grid.max_ranks[i, j])
+    _offer(ranks)
 
 
-def _current(text: str, grid: Grid, start: np.ndarray) -> np.ndarray:
-    if not text.strip():
-        return start
+def _current(grid: Grid) -> np.ndarray:
+    empty = np.zeros(grid.blocks, dtype=np.int64)
+    if not PAINT.value.strip():
+        return empty
     try:
-        return paint.from_text(text, grid.blocks, grid.max_ranks)
+        return paint.from_text(PAINT.value, grid.blocks, grid.max_ranks)
     except ValueError as problem:
-        st.warning(prose_sweep.unreadable_map(problem))
-        return start
+        st.warning(sentences.unreadable_map(problem))
+        return empty
 
 
 def draw(scene: Scene, rank: int) -> None:
     """Draw the box, where the grid is small enough to be painted."""
-    st.header("Paint your own rank map", anchor=False)
-    grid = scene.grid
+    st.header("Paint your own ranks", anchor=False)
     if len(scene.target.channels) > 1:
-        st.info(prose_sweep.COLOUR_PAINT)
-        return
-    if max(grid.blocks) > LARGEST:
-        st.info(prose_sweep.too_fine(grid.label, LARGEST))
-        return
+        st.info(sentences.COLOUR_PAINT)
+    elif max(scene.grid.blocks) > LARGEST:
+        st.info(sentences.too_fine(scene.grid.label, LARGEST))
+    else:
+        _box(scene, rank)
+
+
+@st.fragment
+def _box(scene: Scene, rank: int) -> None:
+    # A stroke runs this function alone.
+    address.write("what_if", SETTINGS, key="address_of_paint")
+    st.caption(sentences.PAINT_INVITATION)
+    grid, target = scene.grid, scene.target
     budget = budget_for_rank(grid.shape, rank)
     svd = compute.decompositions(scene)[0]
-    spectra = svd.on(grid).spectra
     maps = {
         name: svd.rank_map(name, budget)
         for name, family in FAMILIES.items()
         if family.fits(grid) and not family.spans_whole and family.from_spectra
     }
-    left, right = st.columns([3, 2], gap="large")
-    with right:
-        text = controls.text(PAINT, max_chars=2000)
-        ranks = _current(text, grid, maps[Localized.name])
-        _brushes(maps)
-    _NOW.set((ranks, grid.max_ranks))
-    errors = {name: spectra.relative_error(found) for name, found in maps.items()}
-    best = errors.pop(Adaptive.name)
-    with left:
-        st.plotly_chart(
-            figures_sweep.paint_figure(ranks, int(max(ranks.max(), maps[Adaptive.name].max()))),
-            key="paint_map",
-            on_select=_stroke,
-            selection_mode="points",
-            config=PICTURE,
-        )
+    _brushes(maps)
+    ranks = _current(grid)
+    made = strokes("paint_map")
+    _DRAWN.set(_Drawn(ranks, grid, budget, int(made[-1]["count"]) if made else 0))
+    own = svd.approximate(rank_map=ranks)
+    _score(svd, maps, ranks, budget)
+    painting(
+        target,
+        grid,
+        ranks,
+        own.dense().numpy(force=True),
+        sentences.rebuilt(own.relative_error),
+        key="paint_map",
+        on_stroke=_stroke,
+    )
+    _take_away(scene, ranks, own.num_parameters, own.relative_error)
+
+
+def _brushes(maps: dict[str, np.ndarray]) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        controls.segments(BRUSH)
+        controls.number(BRUSH_RANK, width=150)
+    with st.container(horizontal=True):
+        st.button("Clear", on_click=_clear, key="paint_clear", help="Start empty.")
+        for name, found in maps.items():
+            st.button(
+                f"Fill like {name}",
+                on_click=_write,
+                args=(found,),
+                key=f"paint_{name}",
+                help=f"Take the ranks that {name} gives with your budget.",
+            )
+
+
+def _score(svd: Decomposition, maps: dict[str, np.ndarray], ranks: np.ndarray, budget: int) -> None:
+    grid, spectra = svd.grid, svd.on(svd.grid).spectra
     used, error = int((ranks * grid.costs).sum()), spectra.relative_error(ranks)
-    with right:
-        _score(used, budget, error, errors, best)
+    equal, best = (spectra.relative_error(maps[name]) for name in (Localized.name, Adaptive.name))
+    with st.container(horizontal=True, gap="large"):
+        st.metric(
+            "Your error",
+            format_error(error),
+            width="content",
+            help="‖W − Ŵ‖_F/‖W‖_F, W the target and Ŵ what your ranks rebuild: 0 is perfect, 1 is "
+            "as bad as nothing. Each block is rebuilt as well as its rank allows (truncated SVD).",
+        )
+        st.metric("Parameters left", f"{budget - used:,}", width="content")
+        st.metric(
+            "Best error at this budget",
+            format_error(best),
+            width="content",
+            help="adaptive spends where one parameter buys most energy. Where all blocks are of "
+            "one size, no map of ranks with this budget does better.",
+        )
+    refused = _REFUSED.take()
+    if refused:
+        st.error(refused)
+    proven = grid.costs.min() == grid.costs.max()
+    sentence = sentences.painted(used, budget, error, (equal, best), proven=bool(proven))
+    if used > budget:
+        st.error(sentence)
+    else:
+        st.markdown(f"**{sentence}**")
+
+
+def _take_away(scene: Scene, ranks: np.ndarray, used: int, error: float) -> None:
+    """Offer the map as lines of Python, as a file, as text and as a table."""
+    target, grid = scene.target, scene.grid
+    with st.container(horizontal=True):
+        code = snippets.painted(target, grid, ranks.tolist())
+        if code:
+            answers.python(code, key="paint_python")
         st.download_button(
             "Rank map, JSON",
             json.dumps(
                 {
-                    "target": scene.target.id,
-                    "sha256": scene.target.sha256,
+                    "target": target.id,
+                    "sha256": target.sha256,
                     "row_edges": grid.row_edges,
                     "col_edges": grid.col_edges,
                     "rank_map": ranks.tolist(),
@@ -123,63 +214,29 @@ def draw(scene: Scene, rank: int) -> None:
                     "relative_error": error,
                 }
             ),
-            f"{scene.target.id}-rank-map.json",
+            f"{target.id}-rank-map.json",
             "application/json",
             on_click="ignore",
             key="paint_json",
             help="Grid and ranks as `approximate(W, grid=…, rank_map=…)` takes them.",
         )
-        first = int(grid.row_sizes[0]), int(grid.col_sizes[0])
-        st.caption(prose_sweep.rank_cost(first, int(grid.costs[0, 0])))
-    _table(ranks, grid)
-
-
-def _brushes(maps: dict[str, np.ndarray]) -> None:
-    controls.segments(BRUSH)
-    controls.number(BRUSH_RANK)
-    with st.container(horizontal=True):
-        st.button("Clear", on_click=_everywhere, key="paint_clear", help="Rank 0 everywhere.")
-        for name, found in maps.items():
-            st.button(
-                f"Copy {name}",
-                on_click=_write,
-                args=(found,),
-                key=f"paint_{name}",
-                help=f"Start from the ranks that {name} gives at this budget.",
-            )
-
-
-def _score(used: int, budget: int, error: float, errors: dict[str, float], best: float) -> None:
-    shown = st.toggle(
-        "Show the optimum",
-        key="paint_optimum",
-        help="adaptive takes the singular values with the greatest energy per parameter. Where "
-        "all blocks cost the same, no map of this budget does better.",
-    )
-    rivals: dict[str, Any] = {**errors, **({Adaptive.name: best} if shown else {})}
-    st.progress(min(1.0, used / budget) if budget else 0.0)
-    sentence = prose_sweep.painted(used, budget, error, rivals)
-    if used > budget:
-        st.error(sentence)
-    elif error <= best + 1e-5:
-        st.success(f"{sentence} {prose_sweep.OPTIMUM}")
-    else:
-        st.info(sentence)
+    with st.expander("The same ranks as text and as a table"):
+        controls.text(PAINT, max_chars=2000)
+        _table(ranks, grid)
 
 
 def _table(ranks: np.ndarray, grid: Grid) -> None:
-    with st.expander("Ranks as a table, to edit with the keyboard"):
-        key = f"paint_table_{hash(ranks.tobytes())}"
-        st.data_editor(
-            pd.DataFrame(ranks, columns=[str(j) for j in range(ranks.shape[1])]),
-            key=key,
-            on_change=_edited,
-            args=(key,),
-            width="stretch",
-            column_config={
-                str(j): st.column_config.NumberColumn(
-                    min_value=0, max_value=int(grid.max_ranks[:, j].max()), step=1
-                )
-                for j in range(ranks.shape[1])
-            },
-        )
+    key = f"paint_table_{hash(ranks.tobytes())}"
+    st.data_editor(
+        pd.DataFrame(ranks, columns=[str(j) for j in range(ranks.shape[1])]),
+        key=key,
+        on_change=_edited,
+        args=(key,),
+        width="stretch",
+        column_config={
+            str(j): st.column_config.NumberColumn(
+                min_value=0, max_value=int(grid.max_ranks[:, j].max()), step=1
+            )
+            for j in range(ranks.shape[1])
+        },
+    )

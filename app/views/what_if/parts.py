@@ -1,4 +1,4 @@
-"""The parts of What if: adviser, winner map, curves, rows × columns, reordering, downloads."""
+"""The parts of What if that read the sweep: adviser, winner map, curves, rows × columns, files."""
 
 from __future__ import annotations
 
@@ -10,29 +10,20 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.shared import address, answers, charts, progress
+from app.shared import address, answers, progress
 from app.shared import widgets as controls
 from app.shared.common import BLOCK_COL, BLOCK_ROW, COLS, LINKED, LOG_CURVE, RANK, ROWS
 from app.shared.picking import PICTURE, picked_cell
 from app.shared.scene import Scene
 from app.shared.settings import reset
 from app.shared.words import dense_storage
-from app.views.what_if import (
-    compute as compute_sweep,
-)
-from app.views.what_if import (
-    figures as figures_sweep,
-)
-from app.views.what_if import (
-    sentences as prose_sweep,
-)
+from app.views.what_if import compute, figures, sentences, snippets
 from app.views.what_if.settings import (
     ACROSS,
     AIM,
     AIM_ENERGY,
     AIM_ERROR,
     LOG_PARAMETERS,
-    REORDER,
     SWEEP_GRIDS,
 )
 from lolora_core import FAMILIES, Grid, Sweep
@@ -44,7 +35,6 @@ __all__ = [
     "curves",
     "downloads",
     "pairs",
-    "reorder",
     "rows_by_columns",
     "wanted",
     "winner_map",
@@ -68,35 +58,36 @@ def adviser(scene: Scene, rank: int, found: Sweep) -> None:
     sentence = st.empty()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         aim = controls.segments(AIM)
-        value: float = compute_sweep.budget_of(scene.target, rank)
+        value: float = compute.budget_of(scene.target, rank)
         if aim == "error":
             value = controls.number(AIM_ERROR, width=220)
         elif aim == "energy":
             value = controls.number(AIM_ENERGY, width=220)
         button = st.empty()
-    advice = compute_sweep.advice(scene.target, found, aim, value)
+    advice = compute.advice(scene.target, found, aim, value)
     sentence.markdown(
         f"**{advice}**",
-        help="Over every family and every grid of the map below. Errors are ‖W − Ŵ‖_F/‖W‖_F. "
-        "Where two are equal to 1e-6, the one with fewer parameters is named. Dense storage, the "
-        "entries themselves, is always among them.",
+        help="Looked for among every family and every grid of the map below. The relative error is "
+        "‖W − Ŵ‖_F/‖W‖_F: 0 is perfect, 1 is as bad as nothing. Of two that are equal to 1e-6 the "
+        "cheaper is named. Dense storage, the entries themselves, is always among them.",
     )
-    dense = dense_storage(compute_sweep.budget_of(scene.target, rank), scene.target.array.size)
+    dense = dense_storage(compute.budget_of(scene.target, rank), scene.target.array.size)
     if dense:
         st.caption(dense)
     if advice.best.family != DENSE:
         _apply(scene, rank, advice, button)
-    _other_tools(scene, advice)
+    _other_tools(scene, found, advice)
 
 
 def _apply(scene: Scene, rank: int, advice: Advice, place: DeltaGenerator) -> None:
     """Draw the button that opens the choice in Compare."""
-    needed = compute_sweep.rank_of(scene.target, advice.best.num_parameters)
+    needed = compute.rank_of(scene.target, advice.best.num_parameters)
     if advice.goal == "budget":
         needed = rank
     best = advice.best
+    on = "" if FAMILIES[best.family].spans_whole else f" on {best.grid_rows}×{best.grid_cols}"
     place.button(
-        f"Open {best.family} on {best.grid_rows}×{best.grid_cols}, r = {needed} in Compare",
+        f"Open {best.family}{on}, r = {needed} in Compare",
         on_click=open_in_compare,
         args=(best.grid_rows, best.grid_cols, needed),
         key="apply_advice",
@@ -104,13 +95,13 @@ def _apply(scene: Scene, rank: int, advice: Advice, place: DeltaGenerator) -> No
         disabled=needed > RANK.maximum,
     )
     if needed > RANK.maximum:
-        st.caption(prose_sweep.beyond_slider(needed, RANK.maximum))
+        st.caption(sentences.beyond_slider(needed, RANK.maximum))
 
 
-def _other_tools(scene: Scene, advice: Advice) -> None:
+def _other_tools(scene: Scene, found: Sweep, advice: Advice) -> None:
     with st.expander(f"The same choice in other tools: LoRA of rank {advice.global_rank}"):
         if len(scene.target.channels) > 1:
-            st.info(prose_sweep.COLOUR_TABLE)
+            st.info(sentences.COLOUR_TABLE)
             return
         rows = [
             {"tool": "PEFT", "setting": name, "value": str(value), "what it means": meaning}
@@ -128,7 +119,10 @@ def _other_tools(scene: Scene, advice: Advice) -> None:
                 }
             )
         answers.table(pd.DataFrame(rows), key="other_tools")
-        st.caption(prose_sweep.other_tools(advice.global_rank))
+        st.caption(sentences.other_tools(advice.global_rank))
+        code = snippets.advice(scene.target, found.grids, advice.goal, advice.target)
+        if code:
+            answers.python(code, key="advice_python")
 
 
 _PEFT = {
@@ -146,7 +140,16 @@ def _go_to_cell() -> None:
 
 def winner_map(scene: Scene, rank: int, found: Sweep) -> None:
     """Draw who wins on each grid at each budget; a click opens Compare there."""
-    st.header("Who wins where", anchor=False)
+    st.header(
+        "Who wins where",
+        anchor=False,
+        help="Each cell is one grid at one budget; from column to column the budget grows by "
+        "about the same factor. A tie is two errors within 1e-5. Hybrid is left out: each of its "
+        "cells would cost a search.",
+    )
+    ranks = compute.drawn_ranks(scene.target, rank, RANK.maximum)
+    cells = compute.winner_cells(found, scene.target, ranks)
+    st.markdown(f"**{sentences.moral(cells)}**")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         controls.segments(SWEEP_GRIDS)
         rows, cols = scene.grid.blocks
@@ -157,46 +160,51 @@ def winner_map(scene: Scene, rank: int, found: Sweep) -> None:
             key="open_current",
             help="The grid and budget of the sidebar, framed in the map.",
         )
-    ranks = compute_sweep.drawn_ranks(scene.target, rank, RANK.maximum)
-    cells = compute_sweep.winner_cells(found, scene.target, ranks)
-    st.plotly_chart(
-        figures_sweep.winner_map_figure(cells, (scene.grid.blocks, rank)),
+    answers.chart(
+        figures.winner_map_figure(cells, (scene.grid.blocks, rank)),
         key="winners",
+        caption=(
+            "Colour and letter: who has the lowest error. Pale: won by little. Full colour: the "
+            "next has twice the error or more. Grey bars: the lead changes. Click a cell to open "
+            f"it in Compare. {sentences.lead_changes(cells)}"
+        ),
+        code=snippets.winners(scene.target, found.grids),
+        config=PICTURE,
         on_select=_go_to_cell,
         selection_mode="points",
-        config=PICTURE,
-    )
-    st.caption(
-        "Colour and letter: the family with the lowest error on this grid at this budget; paler "
-        "where the next is close, full where it has twice the error or more. Grey bars: the lead "
-        "changes. Click a cell to open Compare there. Hybrid is left out: each cell would cost a "
-        f"search. {prose_sweep.winner_map(cells)}"
     )
 
 
 def curves(scene: Scene, rank: int, found: Sweep) -> None:
-    """Draw every family on every grid against parameters, and the Pareto front."""
-    st.header("Every curve, and the Pareto front", anchor=False)
+    """Draw the best curve of each family against parameters, and the lowest of all."""
+    st.header(
+        "The best that each family can do",
+        anchor=False,
+        help="At each budget a family takes the grid of the map above on which its error is "
+        "lowest; point at a line for that grid. Grids of one block count for global alone. The "
+        "grey band is the Pareto front: no family on any grid has a lower error with as few "
+        "parameters.",
+    )
     with st.container(horizontal=True):
         log_error = controls.toggle(LOG_CURVE)
         log_parameters = controls.toggle(LOG_PARAMETERS)
-    frame = compute_sweep.curve_rows(found, scene.target, rank)
     front = found.pareto()
-    st.plotly_chart(
-        figures_sweep.all_curves_figure(
-            frame,
+    leaders = compute.leaders(front)
+    answers.chart(
+        figures.best_curves_figure(
+            compute.best_curves(found, scene.target),
             front[front["num_parameters"] > 0],
-            compute_sweep.budget_of(scene.target, rank),
+            compute.budget_of(scene.target, rank),
             log_error=log_error,
             log_parameters=log_parameters,
         ),
         key="all_curves",
+        caption=(
+            "One line a family, on its best grid at each budget. Grey band: the lowest of all. "
+            f"Dotted: your budget. {sentences.curves(leaders, int(front['num_parameters'].max()))}"
+        ),
+        code=snippets.best_curves(scene.target, found.grids),
         config=PICTURE,
-    )
-    st.caption(
-        "A line for each family on each grid; point at one for its name. Thick grey: the Pareto "
-        "front, on which no structure has a lower error with as few parameters. Dotted: the "
-        f"budget of the sidebar. {prose_sweep.pareto(figures_sweep.front_changes(front))}"
     )
 
 
@@ -207,7 +215,7 @@ def pairs(scene: Scene, rows: Sequence[int], cols: Sequence[int]) -> tuple[Grid,
 
 def wanted(scene: Scene, grids: tuple[Grid, ...]) -> bool:
     """Ask first where the sweep takes long."""
-    seconds = compute_sweep.missing_seconds(scene.target, grids)
+    seconds = compute.missing_seconds(scene.target, grids)
     if seconds <= _LONG:
         return True
     return st.button(
@@ -227,7 +235,7 @@ def rows_by_columns(
     """Draw the error of one family over block rows × block columns."""
     names = [name for name in found.families if not FAMILIES[name].spans_whole]
     name = controls.choice(ACROSS, names)
-    budget = compute_sweep.budget_of(scene.target, rank)
+    budget = compute.budget_of(scene.target, rank)
     errors = np.array(
         [
             [
@@ -239,16 +247,17 @@ def rows_by_columns(
             for r in rows
         ]
     )
-    st.plotly_chart(
-        figures_sweep.grid_error_figure(errors, rows, cols, scene.grid.blocks),
+    answers.chart(
+        figures.grid_error_figure(errors, rows, cols, scene.grid.blocks),
         key="rectangles",
+        caption=(
+            f"{sentences.grid_errors(name, errors, list(rows), list(cols))} "
+            f"{sentences.grid_map(rank, budget)}"
+        ),
+        code=snippets.rectangles(scene.target, rows, cols, name, budget),
+        config=PICTURE,
         on_select=_go_to_pair,
         selection_mode="points",
-        config=PICTURE,
-    )
-    st.caption(
-        f"{prose_sweep.grid_map(rank, budget)} "
-        f"{prose_sweep.grid_errors(name, errors, list(rows), list(cols))}"
     )
     st.download_button(
         "Rows × columns, CSV",
@@ -259,51 +268,6 @@ def rows_by_columns(
         "text/csv",
         on_click="ignore",
         key="rectangles_csv",
-    )
-
-
-def reorder(scene: Scene, rank: int) -> None:
-    """Show the matrix before and after its rows and columns are put in order."""
-    st.header("Reordered", anchor=False)
-    if not controls.toggle(REORDER):
-        st.caption(
-            "Blocks see only what lies side by side. Switch on to look for a better order of rows "
-            "and columns, found by spectral co-clustering."
-        )
-        return
-    target, grid = scene.target, scene.grid
-    if len(target.channels) > 1:
-        st.info(prose_sweep.COLOUR_REORDER)
-        return
-    with st.spinner("Looking for an order …"):
-        found = compute_sweep.reordered(target, grid, rank)
-    before = target.channels[0]
-    left, right = st.columns(2)
-    for column, words, array in ((left, "before", before), (right, "after", found.apply(before))):
-        column.image(
-            charts.picture_png(
-                array, target.display_range, image=target.value_range is not None, grid=grid
-            ),
-            caption=f"{words}, {grid.label} blocks",
-            output_format="PNG",
-            width="stretch",
-        )
-    moved = np.concatenate(
-        [found.row_order != np.arange(len(found.row_order)),
-         found.col_order != np.arange(len(found.col_order))]
-    )  # fmt: skip
-    low, high = target.display_range
-    st.caption(
-        f"{prose_sweep.reordering(found.error_before, found.error_after, float(moved.mean()))} "
-        f"{prose_sweep.order_scale(low, high)}"
-    )
-    st.download_button(
-        "Orders as JSON",
-        json.dumps({"rows": found.row_order.tolist(), "columns": found.col_order.tolist()}),
-        f"{target.id}-orders.json",
-        "application/json",
-        on_click="ignore",
-        key="orders",
     )
 
 
@@ -342,6 +306,6 @@ def downloads(scene: Scene, rank: int, found: Sweep) -> None:
         ):
             st.download_button(label, make, name, mime, on_click="ignore")
     st.caption(
-        "Every family on every grid at every whole equivalent rank. The camera above a figure "
-        "saves it as PNG. All settings are under Share."
+        "The sweep holds every family on every grid at every whole equivalent rank. The camera "
+        "above a figure saves it as PNG. All settings are under Share."
     )

@@ -19,6 +19,7 @@ __all__ = [
     "TURNED",
     "UPRIGHT",
     "accuracy",
+    "adapted",
     "adapter",
     "file_size",
     "holds",
@@ -36,7 +37,7 @@ HOW_MEASURED = (
 
 
 MODELS = (
-    "Base: before the fine-tune. Tuned: after it. Base + this adapter: the base with what the file "
+    "Base: before the fine-tune. Tuned: after it. Base + adapter: the base with what the file "
     "above adds, so biases and norms are still the old ones."
 )
 UPRIGHT = "What the base had learnt. Share of 449 test digits that are read rightly."
@@ -218,6 +219,18 @@ model 30.0 %, the base 97.0 %.'
         f"adapter reads {adapted}.** Of upright digits, which fine-tuning forgets, it still reads "
         f"{up}; the tuned model {up_tuned}, the base {up_base}."
     )
+
+
+def adapted(count: int) -> str:
+    """Say what the list of matrices of an adapter holds.
+
+    Examples
+    --------
+    >>> adapted(1), adapted(14)
+    ('The adapted matrix, and what is left out', 'The 14 adapted matrices, and what is left out')
+    """
+    what = "adapted matrix" if count == 1 else f"{count} adapted matrices"
+    return f"The {what}, and what is left out"
 
 
 def packed(share: float) -> str:

@@ -50,7 +50,6 @@ def digest(file: Any) -> str:
 
 
 def _uploaded() -> Pair | None:
-    _larger()
     files = []
     for column, key, words in zip(
         st.columns(2),
@@ -72,6 +71,7 @@ def _uploaded() -> Pair | None:
                 sentences.what_it_is(found.words, found.evidence), help=sentences.HOW_IT_IS_TOLD
             )
         files.append(file)
+    _larger()
     digests = [digest(file) for file in files if file is not None]
     if len(digests) == 2:
         _FILES.set(tuple(digests))

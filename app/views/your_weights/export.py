@@ -102,7 +102,7 @@ def _sizes(pair: Pair, plan: AdapterPlan, kept: Kept) -> None:
 def _matrices(found: Extraction) -> None:
     frame = found.frame()
     column = st.column_config
-    with st.expander(f"The {len(frame)} adapted matrices, and what is left out"):
+    with st.expander(adapter_words.adapted(len(frame))):
         answers.table(
             pd.DataFrame(
                 {

@@ -16,6 +16,7 @@ __all__ = [
     "COMMAND",
     "HOW_IT_IS_TOLD",
     "HOW_MEASURED",
+    "HOW_MOVED",
     "LARGER",
     "MAP",
     "NOT_COMPLETE",
@@ -67,9 +68,12 @@ HOW_IT_IS_TOLD = (
 NOT_COMPLETE = "The adapter can be made when the survey is complete."
 LARGER = "Files too large to upload?"
 COMMAND = "Makes this survey in a terminal, also on a machine without this app."
-HOW_MEASURED = (
+HOW_MOVED = (
     "Shares of the change are shares of ‖ΔW‖²_F, the sum of its squared entries; how far a matrix "
-    "moved is ‖ΔW‖_F/‖W‖_F. Every m×n matrix has the budget r·(m + n). The error over all matrices "
+    "moved is ‖ΔW‖_F/‖W‖_F."
+)
+HOW_MEASURED = (
+    "Every m×n matrix has the budget r·(m + n). The error over all matrices "
     "is √(Σ‖ΔW − ΔŴ‖²/Σ‖ΔW‖²), with the best approximation of each family; hybrid is not among "
     "them, because a survey reads singular values only. Where the grid does not fit a matrix, "
     "global holds it."
@@ -285,14 +289,14 @@ def winner(pooled: Mapping[str, float], rank: int, blocks: tuple[int, int]) -> s
     Examples
     --------
     >>> winner({"adaptive": 0.2, "global": 0.25}, 8, (4, 4))
-    '**adaptive on 4×4 blocks** holds it best at r = 8 for each matrix: error 0.200 over all \
+    '**adaptive on 4×4 blocks** holds the change best at r = 8: error 0.200 over all \
 matrices, 20.0 % less than global (plain LoRA) with 0.250.'
     >>> winner({"global": 0.2, "adaptive": 0.25}, 8, (4, 4))
-    '**global (plain LoRA)** holds it best at r = 8 for each matrix: error 0.200 over all \
+    '**global (plain LoRA)** holds the change best at r = 8: error 0.200 over all \
 matrices; the best of the others, adaptive on 4×4 blocks, has 0.250, 1.25 times as much.'
     """
     (best, error), *others = pooled.items()
-    text = f"**{structure(best, blocks)}** holds it best at r = {rank} for each matrix: "
+    text = f"**{structure(best, blocks)}** holds the change best at r = {rank}: "
     if error < TIE:
         text += "exact to rounding"
     else:

@@ -30,9 +30,13 @@ def draw(pair: Pair, frame: pd.DataFrame, rank: int, blocks: tuple[int, int]) ->
     """Show every matrix with bars and small curves of energy."""
     st.header("Every matrix", anchor=False)
     controls.toggle(INTRUDERS)
-    answers.table(_shown(frame), key="layers", columns=_columns(frame))
     intruders = INTRUDER_DIRECTIONS if INTRUDERS.value else 0
-    answers.python(snippets.survey(pair.code, rank, blocks, intruders), key="layers_python")
+    answers.table(
+        _shown(frame),
+        key="layers",
+        columns=_columns(frame),
+        code=snippets.survey(pair.code, rank, blocks, intruders),
+    )
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:

@@ -57,8 +57,7 @@ def draw() -> None:
         st.warning(as_text(f"{note[:1].upper()}{note[1:]}."))
     st.markdown(as_text(found.verdict), help=overlap_words.CLASH)
     if found.rows:
-        _table(found.frame())
-        answers.python(snippets.overlap(*overlaps.names(_ADAPTERS.value)), key="overlaps_python")
+        _table(found.frame(), snippets.overlap(*overlaps.names(_ADAPTERS.value)))
     _rest(found)
 
 
@@ -94,7 +93,7 @@ def _found(files: tuple[Files, ...]) -> Overlap | None:
     )
 
 
-def _table(frame: pd.DataFrame) -> None:
+def _table(frame: pd.DataFrame, code: str) -> None:
     shown = pd.DataFrame({heading: frame[column] for heading, column in _COLUMNS.items()})
     shown["matrix"] = [sentences.module_name(str(name)) for name in shown["matrix"]]
     column = st.column_config
@@ -110,6 +109,7 @@ def _table(frame: pd.DataFrame) -> None:
             )
             for heading, key in _COLUMNS.items()
         },
+        code=code,
     )
     st.download_button(
         "Comparison, CSV",

@@ -21,6 +21,9 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 Score = Callable[[Tensor, Tensor], Tensor]
 
+#: Examples that are evaluated at once.
+CHUNK = 512
+
 
 class Data(NamedTuple):
     """Inputs and targets of one split, n of each along the first axis."""
@@ -59,6 +62,17 @@ class Problem:
         splits = {name: Data(*(part.to(device) for part in d)) for name, d in self.splits.items()}
         return replace(self, model=self.model.to(device), splits=splits)
 
+    @torch.no_grad()
+    def score(self, data: Data) -> tuple[float, float]:
+        """Return loss and metric of the model over some examples, in float32."""
+        outputs = self.outputs(data.inputs)
+        return float(self.loss(outputs, data.targets)), float(self.metric(outputs, data.targets))
+
+    @torch.no_grad()
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Return what the model says about some inputs."""
+        return torch.cat([self.model(part) for part in inputs.split(CHUNK)])
+
     def weights(self) -> dict[str, Float[Tensor, "m n"]]:
         """Return the weight of every adapted module by its name."""
         found = {name: self.model.get_submodule(name) for name in self.adapted}
@@ -76,6 +90,8 @@ class Task:
         The key in `TASKS`.
     title, description, source : str
         A short name, what is learnt from what, and where model and data come from.
+    goal : str
+        One plain sentence: what the base can do, and what it has to learn.
     build : callable
         ``seed -> Problem``. The seed draws the training examples; the test split does not change.
     steps, batch : int
@@ -92,12 +108,21 @@ class Task:
         Whether bfloat16 products may be used on CUDA; not where the fit itself is measured.
     requires : callable
         Returns a sentence on what is missing, or None.
+    known : callable, optional
+        ``seed -> Data``: test examples of what the base was made for.
+    classes : tuple of str
+        What the targets are called, where they are classes.
+    text : callable, optional
+        ``inputs -> sentences`` where the inputs are tokens.
+    downloads : bool
+        Whether the first `build` needs a network.
     """
 
     name: str
     title: str
     description: str
     source: str
+    goal: str
     build: Callable[[int], Problem]
     steps: int = 400
     batch: int = 32
@@ -107,3 +132,7 @@ class Task:
     target: Callable[[int], Float[Tensor, "m n"]] | None = None
     mixed_precision: bool = True
     requires: Callable[[], str | None] = lambda: None
+    known: Callable[[int], Data] | None = None
+    classes: tuple[str, ...] = ()
+    text: Callable[[Tensor], list[str]] | None = None
+    downloads: bool = False

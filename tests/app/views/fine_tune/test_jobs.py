@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -237,6 +238,20 @@ def test_one_race_at_a_time() -> None:
             assert started.join(60)
 
 
+def test_an_ended_race_is_held_when_nobody_looks_at_it() -> None:
+    race = jobs.start(plan(), None)
+    assert race.join(60)
+    key, records = race.key, len(race.lanes[0].records)
+    adapters = sum(len(lane.adapter or b"") for lane in race.lanes)
+    assert race.nbytes > adapters + records
+    del race
+    gc.collect()
+    found = jobs.held(key)
+    assert found is not None
+    assert (found.state, len(found.lanes[0].records)) == ("finished", records)
+    assert jobs.held("unknown") is None
+
+
 def test_a_plan_without_methods_or_of_no_task() -> None:
     empty = RacePlan("planted-blocks", (), (), 4, 4, (0,), 3)
     with pytest.raises(ValueError, match=r"Choose at least one method\."):
@@ -269,7 +284,6 @@ def test_when_all_diverge_the_last_good_snapshot_is_shown(make: Make) -> None:
     race = finished(make(plan("global", steps=40, rates=(1e12,))))
     assert race.state == "finished"
     assert [frame.step for frame in race.film.frames] == [0]
-    assert prose.no_verdict(race) == "Nobody has won: no method was trained to its last step."
 
 
 def test_one_takes_no_part(make: Make) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from app.shared.style import METHOD_LINES
-from app.views.fine_tune import figures
+from app.views.fine_tune import figures, verdict_words
 from app.views.fine_tune import sentences as prose
 from app.views.fine_tune.jobs import Lane, Outcome, Race, State
-from lolora_core.training import METHODS, Record
+from lolora_core.training import METHODS, Paired, Record
+from lolora_core.training.compare import Lead
 from tests.app.views.fine_tune.race_tools import Clock, plan
 
 DONE = Outcome(0.5, 0.5, (4,), None)
@@ -77,19 +76,23 @@ def test_problems_are_said_once_with_their_seed() -> None:
     assert prose.problems(both) == [f"Seed 0: {out}", f"Seed 1: {out}"]
 
 
-def test_who_has_the_lowest_loss() -> None:
-    tied = prose.single_seed_verdict({"a": 0.25, "b": 0.25, "c": 1.0})
-    assert tied.startswith("a and b have the same test loss, 0.250; c follows with 1.00. One seed")
-    all_tied = prose.single_seed_verdict({"a": 0.25, "b": 0.25})
-    assert all_tied.startswith("a and b have the same test loss, 0.250. One seed cannot say")
-    assert prose.single_seed_verdict({"a": 1.0, "b": 2.0}, planned=3).endswith(
-        "One seed of 3 is done; whether that is more than chance is open."
-    )
-    assert prose.no_verdict(race("running")).startswith("In training: 2 methods. Who wins is said")
-    alone = race("running")
-    alone.plan = replace(alone.plan, methods=("full",), rates=(None,))
-    assert prose.no_verdict(alone).startswith("In training: full.")
-    assert prose.no_verdict(race("failed")).startswith("Nobody has won")
+def test_who_is_ahead() -> None:
+    tied = verdict_words.of_one_seed({"a": 0.25, "b": 0.25, "c": 1.0})
+    assert tied.answer == "a and b have the same test loss, 0.250; c has 1.00."
+    all_tied = verdict_words.of_one_seed({"a": 0.25, "b": 0.25})
+    assert all_tied.answer == "a and b have the same test loss, 0.250."
+    early = verdict_words.of_one_seed({"a": 1.0, "b": 2.0}, planned=3)
+    assert early.meaning == "One seed of 3 is done; wait for the next."
+    alone = verdict_words.open_race(["full"], ended=False)
+    assert alone.answer.startswith("Training full. ")
+    assert verdict_words.open_race(["full"], ended=True).answer.startswith("Nobody has won")
+
+
+def test_a_tie_over_seeds_is_called_one() -> None:
+    tie = Lead("a", "b", 0.1, 0.1, Paired(0.0, 0.1, -0.1, 0.1))
+    said = verdict_words.of_seeds(tie, 3)
+    assert said.answer == "a and b tie with a mean test loss of 0.100 over 3 seeds."
+    assert said.stamp == "Not larger than the spread"
 
 
 def test_facts_of_spectra() -> None:
@@ -101,9 +104,9 @@ def test_facts_of_spectra() -> None:
 
 
 def test_losses_that_print_as_equal_are_a_tie() -> None:
-    said = prose.single_seed_verdict({"localized": 0.67901, "adaptive": 0.67914, "global": 0.7})
-    assert said.startswith(
-        "localized and adaptive have the same test loss, 0.679; global follows with 0.700. One seed"
+    said = verdict_words.of_one_seed({"localized": 0.67901, "adaptive": 0.67914, "global": 0.7})
+    assert said.answer.startswith(
+        "localized and adaptive have the same test loss, 0.679; global has 0.700."
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -111,25 +113,24 @@ def test_a_stopped_sweep_keeps_what_is_done() -> None:
     assert compute_sweep.swept(target, done).grids == done
 
 
-def test_painting() -> None:
+def test_painting_starts_empty_and_fills() -> None:
     at = start("checkerboard", rank=8, rows=4)
+    assert at.text_input(key="paint").value == ""
+    assert "Nothing is painted yet" in text(at)
+    values = {metric.label: metric.value for metric in at.metric}
+    assert values["Your error"] == "1.00"
+    assert values["Parameters left"] == "4,096"
     at.button(key="paint_diagonal").click().run()
-    expected = "_".join(
-        ".".join("8" if i == j else "0" for j in range(4))
-        .replace("0.0.0", "0x3")
-        .replace("0.0", "0x2")
-        for i in range(4)
-    )
-    assert at.text_input(key="paint").value == expected
-    at.button(key="paint_clear").click().run()
-    assert at.text_input(key="paint").value == "_".join(["0x4"] * 4)
-    assert "Error 1.00" in text(at)
+    assert at.text_input(key="paint").value == "8.0x3_0.8.0x2_0x2.8.0_0x3.8"
     at.text_input(key="paint").set_value("9x4_9x4_9x4_9x4").run()
-    assert "too many" in text(at)
+    assert "too many" in at.error[0].value
     at.text_input(key="paint").set_value("1.2").run()
     assert "1 rows of 2; the grid is 4×4" in at.warning[0].value
+    assert "Nothing is painted yet" in text(at)
     at.button(key="paint_adaptive").click().run()
-    assert "you found the optimum" in at.success[0].value
+    assert "You found the best" in text(at)
+    at.button(key="paint_clear").click().run()
+    assert at.text_input(key="paint").value == ""
     assert not at.exception
 
 
@@ -138,16 +139,35 @@ def test_a_colour_image_is_told_apart() -> None:
     at.toggle(key="colour").set_value(True).run()
     assert not at.exception
     assert "98,304 parameters" in text(at)
-    assert "one rank map" in text(at)
+    assert "Switch the colour off to paint" in text(at)
     at.toggle(key="reorder").set_value(True).run()
-    assert "Only one matrix can be reordered" in text(at)
+    assert "Only one matrix can be put in order" in text(at)
 
 
-def test_reordering_finds_hidden_blocks() -> None:
+def test_an_order_makes_the_blocks_keep_more() -> None:
     at = start("permuted-blocks")
     at.toggle(key="reorder").set_value(True).run()
     assert not at.exception
-    assert "In this order adaptive has an error of" in text(at)
+    assert "the error of adaptive falls from 0.733 to 0" in text(at)
+    target = load("permuted-blocks")
+    grid = Grid.regular(target.shape, 8)
+    before, after = compute_sweep.block_energies(target, grid, 32)
+    found = compute_sweep.reordered(target, grid, 32)
+    assert before.shares.sum() == pytest.approx(1)
+    assert 1 - before.total == pytest.approx(found.error_before**2, abs=1e-9)
+    assert after.kept.min() == pytest.approx(1)
+    figure = figures_sweep.order_figure((before.shares, before.kept), (after.shares, after.kept))
+    drawn = [np.array(trace.z) for trace in figure.data if trace.type == "heatmap"]
+    for z, expected in zip(drawn, (before.shares, before.kept, after.shares, after.kept),
+                           strict=True):  # fmt: skip
+        np.testing.assert_array_equal(z, expected)
+
+
+def test_where_no_order_helps_nothing_moves() -> None:
+    at = start("low-rank", rank=64)
+    at.toggle(key="reorder").set_value(True).run()
+    assert "No better order was found" in text(at)
+    assert not [chart for chart in at.get("plotly_chart") if "order_blocks" in str(chart.proto)]
 
 
 def test_the_map_names_every_family_by_a_letter() -> None:
@@ -155,41 +175,59 @@ def test_the_map_names_every_family_by_a_letter() -> None:
     found = compute_sweep.swept(at.target, compute_sweep.grids_of(at, "powers of 2"))
     cells = compute_sweep.winner_cells(found, at.target, [4, 32])
     figure = figures_sweep.winner_map_figure(cells, ((8, 8), 32))
-    letters = {t for trace in figure.data if trace.type == "heatmap" for t in trace.text.ravel()}
-    winners = set(cells.loc[~cells.tied, "winner"])
-    assert letters == {"", "="} | {FAMILIES[name].letter for name in winners}
+    drawn = {
+        (y, x): letter
+        for trace in figure.select_traces(selector={"type": "scatter", "mode": "text"})
+        for y, x, letter in zip(trace.y, trace.x, trace.text, strict=True)
+    }  # fmt: skip
+    names = [
+        FAMILIES[str(row.winner)].letter if not row.tied else "=" for row in cells.itertuples()
+    ]
+    # Two budgets: one letter for both where their winner is the same.
+    expected = {}
+    for line in range(len(names) // 2):
+        first, second = names[2 * line], names[2 * line + 1]
+        if first != second:
+            expected[line, 0] = first
+        expected[line, 1] = second
+    assert drawn == expected
+    assert len(set(names)) > 2
     clickable = figure.data[-1]
     assert len(clickable.customdata) == len(cells)
 
 
-def test_curves_begin_where_the_structure_has_a_parameter() -> None:
+def test_one_line_a_family_holds_its_lowest_error_over_the_grids() -> None:
     at = scene()
     found = compute_sweep.swept(at.target, compute_sweep.grids_of(at, "powers of 2"))
-    rows = compute_sweep.curve_rows(found, at.target, 32)
-    late = rows[(rows.family == "localized") & (rows.grid_rows == 32)]
-    assert late["num_parameters"].iloc[0] == 0
-    figure = figures_sweep.all_curves_figure(
-        rows, found.pareto(), 32768, log_error=True, log_parameters=True
-    )
+    best = compute_sweep.best_curves(found, at.target)
+    frame = found.frame()
+    for row in best[best["budget"] == 32768].itertuples():
+        own = frame[(frame.family == row.family) & (frame.budget == 32768)]
+        if row.family != "global":
+            own = own[own.grid_rows > 1]
+        assert row.relative_error == own.relative_error.min()
+    front = found.pareto()
+    figure = figures_sweep.best_curves_figure(best, front, 32768, log_error=True,
+                                              log_parameters=True)  # fmt: skip
     lines = [trace for trace in figure.data if trace.name in FAMILIES]
-    # global once, the others on each of six grids.
-    assert len(lines) == 1 + 3 * 6
+    assert [line.name for line in lines] == ["global", "diagonal", "localized", "adaptive"]
     for line in lines:
+        assert line.text is None
         assert min(line.x) > 0
         assert max(line.y) < 1
-    (shown,) = [line for line in lines if "localized 32×32" in line.hovertemplate]
-    assert shown.x[0] == 32 * 2 * 512
+        assert all(used <= x for (_, _, used), x in zip(line.customdata, line.x, strict=True))
 
 
 def test_rows_by_columns_of_an_undefined_family_stay_empty() -> None:
     figure = figures_sweep.grid_error_figure(
         np.array([[0.5, np.nan], [np.nan, 0.25]]), [1, 2], [1, 2], (2, 2)
     )
-    assert figure.data[0].text.tolist() == [["0.5", ""], ["", "● 0.25"]]
+    assert list(figure.data[1].text) == ["0.5", "", "", "● 0.25"]
 
 
 def test_the_heading_stands_before_torch_is_imported() -> None:
     lines = Path(MAIN).read_text().splitlines()
     heading = next(at for at, line in enumerate(lines) if line.startswith("st.title"))
-    first = next(at for at, line in enumerate(lines) if line.startswith("from app"))
-    assert heading < first
+    before = [line for line in lines[:heading] if line.startswith("from app")]
+    code = "\n".join([*before, "import sys", "sys.exit('torch' in sys.modules)"])
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(MAIN).parents[1]).returncode == 0

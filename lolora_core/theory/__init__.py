@@ -9,14 +9,14 @@ True
 
 from __future__ import annotations
 
-from lolora_core.theory.base import Check, Sides, Statement
+from lolora_core.theory.base import Check, Sides, Statement, largest_rank
 from lolora_core.theory.best_fit import AdaptiveIsOptimal, EckartYoung
 from lolora_core.theory.counting import ParameterCounts, RankBounds
 from lolora_core.theory.noise import NoiseLimit, NoiseMean
 from lolora_core.theory.reach import ContainsDiagonal, HoldsGlobal, NeitherContains
 from lolora_core.theory.works import Work
 
-__all__ = ["STATEMENTS", "Check", "Sides", "Statement", "Work"]
+__all__ = ["STATEMENTS", "Check", "Sides", "Statement", "Work", "largest_rank"]
 
 #: Every statement by name, in the order in which they are shown.
 STATEMENTS: dict[str, Statement] = {

@@ -6,10 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float64
 
 from lolora_core.blocks.approximation import Approximation
@@ -17,7 +16,10 @@ from lolora_core.blocks.grid import Grid
 from lolora_core.common.threads import one_thread
 from lolora_core.theory.works import Work
 
-__all__ = ["EXACT", "ROUNDING", "Check", "Draw", "Relation", "Sides", "Statement"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["EXACT", "ROUNDING", "Check", "Draw", "Relation", "Sides", "Statement", "largest_rank"]
 
 #: What the two sides of a statement promise; "≈" is a mean against a limit.
 Relation = Literal["=", "≤", "≈"]
@@ -129,6 +131,8 @@ class Check:
         >>> Check((Sides(1, "ranks", 2, "≤", 3, EXACT),)).frame().to_dict("list")["left"]
         [2]
         """
+        import pandas as pd  # slow to load
+
         return pd.DataFrame(
             [
                 {
@@ -280,6 +284,17 @@ class Statement(ABC):
             return Check(tuple(self.sides(draws)))
 
 
+def largest_rank(grid: Grid) -> int:
+    """Return the largest rank that is not full in any block.
+
+    Examples
+    --------
+    >>> largest_rank(Grid.regular((12, 9), 2))
+    3
+    """
+    return int(grid.max_ranks.min()) - 1
+
+
 def checked_grid(shape: tuple[int, int], blocks: int, rank: int) -> Grid:
     """Return the K×K grid, if a statement can be checked on it at a block rank.
 
@@ -297,7 +312,7 @@ def checked_grid(shape: tuple[int, int], blocks: int, rank: int) -> Grid:
     if blocks < 2:
         raise ValueError(f"blocks must be 2 or more; it is {blocks}")
     grid = Grid.regular(shape, blocks)
-    most = int(grid.max_ranks.min()) - 1
+    most = largest_rank(grid)
     if most < 1:
         raise ValueError(
             f"blocks must leave a block two rows and two columns; {grid.label} blocks on a "

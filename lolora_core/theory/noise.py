@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.integrate import quad
-from scipy.optimize import brentq
 
 from lolora_core.approximate import decompose
 from lolora_core.blocks.grid import Grid
@@ -43,6 +41,9 @@ def noise_limit(aspect: float, kept: float) -> float:
     >>> round(noise_limit(1.0, 0.25), 4)
     0.3771
     """
+    from scipy.integrate import quad  # slow to load
+    from scipy.optimize import brentq
+
     root = np.sqrt(aspect)
 
     def density(theta: float) -> float:

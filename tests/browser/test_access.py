@@ -15,6 +15,7 @@ PAGES = {
     "what_if": "What if",
     "fine_tune": "Fine-tune",
     "your_weights": "Your weights",
+    "theory?theory_checked=contains": "Theory",
 }
 #: Sum of the moves of what is seen while a page loads, as browsers count them. Runs on a busy
 #: machine had at most 0.087; Compare had 0.49 before room was kept.

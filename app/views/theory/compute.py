@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cachetools import LRUCache, cached
 
 from lolora_core import Approximation, Grid
-from lolora_core.theory import STATEMENTS, Check
+from lolora_core.theory import STATEMENTS, Check, largest_rank
 
 __all__ = ["Cases", "checked", "structures"]
 
@@ -36,6 +36,23 @@ class Cases(NamedTuple):
     def grid(self) -> Grid:
         """The K×K grid."""
         return Grid.regular(self.shape, self.blocks)
+
+    @property
+    def most(self) -> int:
+        """The largest rank that is not full in any block.
+
+        Examples
+        --------
+        >>> cases = Cases((16, 20), 4, 2, 5, 0)
+        >>> cases.most, cases.fits
+        (3, True)
+        """
+        return largest_rank(self.grid)
+
+    @property
+    def fits(self) -> bool:
+        """Whether every block has room for the rank."""
+        return self.rank <= self.most
 
 
 @cached(LRUCache(256), condition=threading.Condition())

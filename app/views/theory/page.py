@@ -13,12 +13,13 @@ def page() -> None:
     cases = parts.picked()
     st.markdown(sentences.introduction(len(STATEMENTS), cases))
     with st.container(horizontal=True):
-        parts.check_all()
+        parts.check_all(cases)
         with st.popover("Symbols", type="tertiary", key="theory_symbols"):
             st.markdown(sentences.SYMBOLS)
-    possible = not parts.too_large(cases)
+    if not cases.fits:
+        parts.too_large(cases)
     for statement in STATEMENTS.values():
-        parts.card(statement, cases, possible=possible)
+        parts.card(statement, cases)
 
 
 page()

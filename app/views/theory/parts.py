@@ -45,20 +45,18 @@ def settings() -> None:
         controls.number(COLS)
     controls.slider(BLOCKS)
     controls.slider(RANK)
-    st.caption(prose.blocks(picked()))
+    if picked().fits:
+        st.caption(prose.blocks(picked()))
     controls.slider(CASES)
     controls.number(SEED)
 
 
-def too_large(cases: Cases) -> bool:
-    """Say so, with a way out, if a block has no room for its rank; return whether that is so."""
-    most = int(cases.grid.max_ranks.min()) - 1
-    if cases.rank <= most:
-        return False
+def too_large(cases: Cases) -> None:
+    """Say that a block has no room for its rank, with a way out."""
+    most = cases.most
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(f"Use rank {most}", on_click=RANK.set, args=(most,), key="theory_fit")
-        st.error(prose.too_large(cases, most))
-    return True
+        st.error(prose.too_large(cases))
 
 
 def _toggle(name: str) -> None:
@@ -66,13 +64,14 @@ def _toggle(name: str) -> None:
     CHECKED.set([n for n in STATEMENTS if (n in shown) != (n == name)])
 
 
-def check_all() -> None:
+def check_all(cases: Cases) -> None:
     """Draw the button that checks every statement, or hides every check."""
     every = set(CHECKED.value) == set(STATEMENTS)
     st.button(
         "Hide every check" if every else "Check everything",
         on_click=CHECKED.set,
         args=([] if every else list(STATEMENTS),),
+        disabled=not cases.fits,
         key="theory_all",
     )
 
@@ -135,21 +134,13 @@ def _check(statement: Statement, cases: Cases) -> None:
     _table(statement.name, check, cases)
 
 
-def card(statement: Statement, cases: Cases, *, possible: bool) -> None:
-    """Draw a statement: formula, sentence, proof, sources, check.
-
-    Parameters
-    ----------
-    statement : Statement
-    cases : Cases
-    possible : bool
-        The blocks have room for the rank.
-    """
+def card(statement: Statement, cases: Cases) -> None:
+    """Draw a statement: formula, sentence, proof, sources, check."""
     name, shown = statement.name, statement.name in CHECKED.value
     with st.container(border=True, key=f"theory_{name}"):
         st.header(statement.title, anchor=False)
         st.markdown(statement.statement)
-        found = compute.structures(name, cases.grid, cases.rank) if possible else {}
+        found = compute.structures(name, cases.grid, cases.rank) if cases.fits else {}
         formula = r" \\[0.7em] ".join(statement.formulas)
         st.latex(rf"\begin{{gathered}}{formula}\end{{gathered}}")
         if found:
@@ -161,8 +152,8 @@ def card(statement: Statement, cases: Cases, *, possible: bool) -> None:
             "Hide the check" if shown else "Check it",
             on_click=_toggle,
             args=(name,),
-            disabled=not possible,
+            disabled=not cases.fits,
             key=f"theory_{name}_check",
         )
-        if shown and possible:
+        if shown and cases.fits:
             _check(statement, cases)

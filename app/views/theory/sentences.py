@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 SYMBOLS = r"""
-| | |
+| symbol | meaning |
 | --- | --- |
 | $W$ | the matrix to approximate, $m$ rows and $n$ columns |
 | $\hat W$ | its approximation |
@@ -33,6 +33,7 @@ SYMBOLS = r"""
 | $r_{ij},\ R$ | rank of block $(i,j)$; all of them, the rank map |
 | $P$ | the budget: how many numbers may be learned |
 | $\sigma_k$ | singular values, largest first: how much each rank-one pattern weighs |
+| SVD | $W$ as a sum of such patterns, $\sum_k\sigma_k u_k v_k^\top$; truncated: the first ones |
 | $\lVert W\rVert_F$ | square root of the sum of all squared entries |
 | $\varepsilon$ | relative error, $\lVert W-\hat W\rVert_F/\lVert W\rVert_F$ |
 | $\mathbb E$ | the mean over random matrices |
@@ -91,12 +92,12 @@ def blocks(cases: Cases) -> str:
     )
 
 
-def too_large(cases: Cases, most: int) -> str:
+def too_large(cases: Cases) -> str:
     """Say that a block has no room for its rank."""
     grid = cases.grid
     return (
         f"The smallest block is {grid.row_sizes.min()} × {grid.col_sizes.min()}. With rank "
-        f"{cases.rank} nothing is left to approximate; choose at most {most}."
+        f"{cases.rank} nothing is left to approximate; choose at most {cases.most}."
     )
 
 

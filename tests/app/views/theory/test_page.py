@@ -80,6 +80,7 @@ def test_a_rank_that_does_not_fit_is_mended_by_a_button() -> None:
     at = start(rows="16", cols="16", rank="8", checked=["counts"])
     assert "The smallest block is 4 × 4. With rank 8 nothing is left" in at.error[0].value
     assert at.button(key="theory_counts_check").disabled
+    assert at.button(key="theory_all").disabled
     assert not at.success
     at.button(key="theory_fit").click().run()
     assert at.slider(key="theory_rank").value == 3

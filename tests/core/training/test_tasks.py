@@ -7,7 +7,6 @@ import json
 import math
 import re
 from dataclasses import replace
-from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -236,8 +235,3 @@ def test_mnist_is_turned_and_split_once_it_is_there(monkeypatch: pytest.MonkeyPa
     assert torch.equal(known.targets, run.problem.splits["test"].targets)
     sizes = {name: len(data.inputs) for name, data in run.problem.splits.items()}
     assert sizes == {"train": 80, "validation": 40, "test": 50}
-
-
-def test_assets_stay_small() -> None:
-    folder = Path(asset_path("docstrings.json")).parent
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 12_000_000

@@ -54,16 +54,20 @@ function watchCharts() {
 function watchPrinting() {
   window.addEventListener("beforeprint", () => {
     for (const picture of document.querySelectorAll(PICTURES)) {
-      picture.style.zoom = Math.min(1, PAPER / picture.offsetWidth);
+      const width = picture.offsetWidth;
+      picture.style.width = `${width}px`;
+      picture.style.zoom = Math.min(1, PAPER / width);
     }
   });
   window.addEventListener("afterprint", () => {
-    for (const picture of document.querySelectorAll(PICTURES)) picture.style.zoom = "";
+    for (const picture of document.querySelectorAll(PICTURES)) {
+      picture.style.width = picture.style.zoom = "";
+    }
   });
 }
 
 function closeDrawer() {
-  const drawer = document.querySelector("[data-testid='stSidebar'][aria-expanded='true']");
+  const drawer = document.querySelector("[data-testid='stSidebar'][data-collapsed='false']");
   if (PHONE.matches) drawer?.querySelector("[data-testid='stSidebarCollapseButton'] button")?.click();
 }
 

@@ -16,7 +16,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from lolora_core.training import Method, fine_tune
 from tests.browser.conftest import App
 
-STEPS = 300
+STEPS = 150
 #: A race whose end no test sees: ten seeds with as many steps as the page allows.
 ENDLESS = "?ft_steps=5000&ft_seeds=10&ft_methods=global&ft_methods=localized"
 #: One whose first seed takes minutes.

@@ -196,10 +196,13 @@ def open_in_compare(race: Race) -> None:
         "Adapted matrix", list(lane.deltas), key="ft_open_module", help="Whose update ΔW it is."
     )
     target = _target(race, lane, module)
-    st.button(
+    opened = st.button(
         "Open in Compare", on_click=look_at, args=(target, "views/compare/page.py"), key="ft_open",
         width="stretch",
     )  # fmt: skip
+    if opened:
+        # The click ran the race's part of the page alone; the whole goes to the other page.
+        st.rerun()
     st.caption(
         "Compare asks how well each family can copy a ΔW that is known already. There the order is "
         "often the other way round: what trains best need not copy best."

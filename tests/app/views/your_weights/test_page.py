@@ -85,7 +85,7 @@ def test_the_page_says_what_the_library_says() -> None:
     error = float(np.sqrt((frame["error_global"] ** 2 * energy).sum() / energy.sum()))
     said = text(at)
     assert f"error {error:#.3g} over all matrices" in said
-    assert "**global (plain LoRA)** holds it best at r = 8" in said
+    assert "**global (plain LoRA)** holds the change best at r = 8" in said
     assert "of 15 matrices" in said
     for widget in (*at.selectbox, *at.segmented_control, *at.slider, *at.number_input):
         assert widget.proto.help, widget.label

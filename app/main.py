@@ -24,6 +24,7 @@ page = st.navigation(
         st.Page("views/what_if/page.py", title="What if", url_path="what_if"),
         st.Page("views/fine_tune/page.py", title="Fine-tune", url_path="fine_tune"),
         st.Page("views/your_weights/page.py", title="Your weights", url_path="your_weights"),
+        st.Page("views/scoreboard/page.py", title="Does it always win?", url_path="scoreboard"),
     ],
     position="top",
 )
@@ -48,6 +49,9 @@ with faceless:
 if page.url_path != "fine_tune":
     with st.sidebar:
         heartbeat.draw()
-        (sidebar if TARGET in used else side).draw()
+        if TARGET in used:
+            sidebar.draw()
+        elif page.url_path == "your_weights":
+            side.draw()
 page.run()
 share.draw(used, EVERY)

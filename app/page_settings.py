@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.shared.settings import Setting
 from app.views.compare.settings import SETTINGS as COMPARE
 from app.views.fine_tune.settings import SETTINGS as FINE_TUNE
+from app.views.scoreboard.settings import SETTINGS as SCOREBOARD
 from app.views.what_if.settings import SETTINGS as WHAT_IF
 from app.views.your_weights.settings import SETTINGS as YOUR_WEIGHTS
 
@@ -16,6 +17,7 @@ OF_PAGE: dict[str, tuple[Setting, ...]] = {
     "what_if": WHAT_IF,
     "fine_tune": FINE_TUNE,
     "your_weights": YOUR_WEIGHTS,
+    "scoreboard": SCOREBOARD,
 }
 #: Each setting once, in the order of the pages.
 EVERY: tuple[Setting, ...] = tuple(

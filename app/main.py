@@ -26,6 +26,7 @@ page = st.navigation(
         st.Page("views/your_weights/page.py", title="Your weights", url_path="your_weights"),
         st.Page("views/theory/page.py", title="Theory", url_path="theory"),
         st.Page("views/lessons/page.py", title="Lessons", url_path="lessons"),
+        st.Page("views/scoreboard/page.py", title="Does it always win?", url_path="scoreboard"),
     ],
     position="top",
 )

@@ -7,6 +7,7 @@ from app.shared.settings import Setting
 from app.views.compare.settings import SETTINGS as COMPARE
 from app.views.fine_tune.settings import SETTINGS as FINE_TUNE
 from app.views.lessons.settings import SETTINGS as LESSONS
+from app.views.scoreboard.settings import SETTINGS as SCOREBOARD
 from app.views.theory.settings import SETTINGS as THEORY
 from app.views.what_if.settings import SETTINGS as WHAT_IF
 from app.views.your_weights.settings import SETTINGS as YOUR_WEIGHTS
@@ -21,6 +22,7 @@ OF_PAGE: dict[str, tuple[Setting, ...]] = {
     "your_weights": YOUR_WEIGHTS,
     "theory": THEORY,
     "lessons": LESSONS,
+    "scoreboard": SCOREBOARD,
 }
 #: Each setting once, in the order of the pages.
 EVERY: tuple[Setting, ...] = tuple(

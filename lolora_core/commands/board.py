@@ -71,7 +71,7 @@ def scoreboard_command(
     )
     print_table(
         {"kind": "kind", "outcome": "family", "cells": "cells", "share": "share"},
-        [row._asdict() for row in shares(exact).itertuples(index=False)],
+        [{str(k): v for k, v in row.items()} for row in shares(exact).to_dict("records")],
     )
 
 

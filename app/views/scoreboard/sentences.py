@@ -171,7 +171,7 @@ is furthest ahead on Camera (2×2, r = 2: 0.500 times) and furthest behind on Co
         return text
 
     def place(at: int) -> str:
-        row = real.loc[at]
+        row = real.iloc[at].to_dict()
         ratio = float(row["ratio"])
         much = f"{three_digits(ratio)} times" if ratio < np.inf else "global rebuilds it exactly"
         return (
@@ -179,8 +179,8 @@ is furthest ahead on Camera (2×2, r = 2: 0.500 times) and furthest behind on Co
         )
 
     return (
-        f"{text} Patterns aside it is furthest ahead on {place(real['ratio'].idxmin())} and "
-        f"furthest behind on {place(real['ratio'].idxmax())}."
+        f"{text} Patterns aside it is furthest ahead on {place(int(real['ratio'].argmin()))} and "
+        f"furthest behind on {place(int(real['ratio'].argmax()))}."
     )
 
 

@@ -88,6 +88,7 @@ def test_the_examples_of_the_readme_run(folder: Path) -> None:
     smaller = AdapterSet.load(folder / "smaller")
     assert 0 < smaller.num_parameters < read_peft(folder / "adapter").num_parameters
     assert (folder / "sweep.csv").read_text().startswith("family,grid_rows")
+    assert set(pd.read_csv(folder / "scoreboard.csv")["kind"]) == {"weights"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -129,6 +130,8 @@ def test_json_is_all_that_stdout_holds(folder: Path) -> None:
     errors = {a["family"]: round(a["relative_error"], 4) for a in found["approximations"]}
     assert (errors["global"], errors["adaptive"]) == (0.0804, 0.0618)
     assert found["budget"] == 32_768
+    cells = json.loads(run("scoreboard --kind update --family diagonal --json").stdout)
+    assert {(cell["kind"], cell["winner"]) for cell in cells} == {("update", "diagonal")}
     rows = json.loads(run("sweep camera --grid 2 --family localized --json").stdout)
     assert {row["family"] for row in rows} == {"localized"}
     assert json.loads(run("advise camera --rank 32 --json").stdout)["best"]["family"] == "adaptive"

@@ -12,6 +12,7 @@ if ROOT not in sys.path:
 
 from app.shared import access  # noqa: E402
 
+st.set_page_config(layout="wide", initial_sidebar_state="auto")
 # Parts without a face, in the sidebar because that opens with its first element, and moves what is
 # there already. In one pixel: each part would else take room as long as it is loading.
 faceless = st.sidebar.container(height=1, border=False, gap=None, key="faceless")
@@ -27,11 +28,7 @@ page = st.navigation(
     ],
     position="top",
 )
-st.set_page_config(
-    page_title=f"{page.title} · Localized LoRA Explorer",
-    layout="wide",
-    initial_sidebar_state="auto",
-)
+st.set_page_config(page_title=f"{page.title} · Localized LoRA Explorer")
 st.title(page.title, anchor=False)
 
 # After the heading: this imports torch.

@@ -82,10 +82,12 @@ function showBudget(state) {
   for (const panel of state.panels) {
     const family = factors.families[panel.name];
     setText(panel.best, family && all && family.best[live.rank] ? "best" : "");
-    if (!family) continue;
+    if (!family || (byBlock && !canMeasure(state, panel.name))) {
+      restore(state, panel);
+      continue;
+    }
     setText(panel.message, "");
     setText(panel.subtitle, family.subtitles[live.rank]);
-    if (byBlock && !canMeasure(state, panel.name)) continue;
     panel.live = live.errors[panel.name];
     if (byBlock) measureBlocks(state, panel);
     paintPanel(state, panel);
@@ -96,16 +98,23 @@ function showBudget(state) {
   drawRankMaps(state);
 }
 
+// Give a panel back what the server sent.
+function restore(state, panel) {
+  if (!panel.live) return;
+  panel.live = null;
+  panel.blocks = panel.served;
+  if (panel.error) paintPanel(state, panel);
+  else panel.base.getContext("2d").reset();
+  setText(panel.subtitle, panel.words.subtitle);
+  setText(panel.message, panel.error ? "" : panel.words.message);
+}
+
 // Give the server's pictures back their place.
 function settle(state) {
   if (!state.moved) return;
   state.moved = false;
   setCut(state, state.header);
-  for (const panel of state.panels) {
-    panel.live = null;
-    panel.blocks = panel.served;
-    if (panel.error) paintPanel(state, panel);
-  }
+  for (const panel of state.panels) restore(state, panel);
   describe(state);
   drawRankMaps(state);
   drawAll(state);

@@ -49,7 +49,6 @@ function describeGrid(state) {
 
 function moveGrid(state, at) {
   state.gridHeld = true;
-  state.play = null;
   state.grid = state.header.budget.stops[at].label;
   takeFactors(state);
   state.parts.budget.max = endOf(state);
@@ -88,7 +87,8 @@ function askForMore(state) {
   const next = stops
     .filter(({ factors }) => room && !held.has(factors) && !asked.has(factors))
     .sort((a, b) => Math.abs(stops.indexOf(a) - here) - Math.abs(stops.indexOf(b) - here))[0];
-  root.dataset.grids = next ? "" : "here";
+  root.dataset.grids = stops.filter(({ factors }) => held.has(factors))
+    .map(({ label }) => label).join(" ");
   if (!next) return;
   asked.add(next.factors);
   ask(next.factors);

@@ -41,10 +41,10 @@ function createState(parent) {
     }),
     budget: element("input", "", { type: "range", step: "1" }),
     budgetLabel: element("span"),
-    budgetText: element("output", "budget-text", { "aria-hidden": "true" }),
+    budgetText: element("span", "budget-text", { "aria-hidden": "true" }),
     grid: element("input", "", { type: "range", step: "1" }),
     gridLabel: element("span"),
-    gridText: element("output", "budget-text", { "aria-hidden": "true" }),
+    gridText: element("span", "budget-text", { "aria-hidden": "true" }),
     curve: element("canvas", "curve", { role: "img", title: "Drag to move the budget" }),
     ranks: element("div", "ranks"),
     play: button("Play", "Let the budget run from the start to the end in ten seconds"),
@@ -95,6 +95,7 @@ function buildPanels(state, names) {
     const swatch = element("span", "swatch");
     const title = element("span", "title");
     const best = element("span", "best");
+    const drawing = element("img", "drawing", { alt: "" });
     const subtitle = element("div", "subtitle");
     const base = element("canvas", "base", { role: "img" });
     const overlay = element("canvas", "overlay", { "aria-hidden": "true" });
@@ -103,7 +104,7 @@ function buildPanels(state, names) {
     const picture = element("div", "picture", {}, [base, overlay, message, divider]);
     connectDivider(state, divider, picture);
     const foot = element("div", "foot");
-    const heading = element("div", "heading", {}, [swatch, title, best]);
+    const heading = element("div", "heading", {}, [swatch, title, best, drawing]);
     const figure = element("figure", "panel", { "data-panel": name || "target" },
       [heading, subtitle, picture, foot]);
     const readName = element("span", "read-name");
@@ -112,7 +113,7 @@ function buildPanels(state, names) {
     const cell = element("div", "reading", { "data-panel": name || "target" },
       [element("div", "read-head", {}, [readSwatch, readName]), ...lines]);
     return {
-      name, swatch, title, best, subtitle, base, overlay, message, divider, picture, foot,
+      name, swatch, title, best, drawing, subtitle, base, overlay, message, divider, picture, foot,
       figure,
       readName, readSwatch, lines, cell, source: document.createElement("canvas"),
       error: null, live: null, blocks: null, served: null, image: null, pixels: null,

@@ -35,12 +35,15 @@ function startMoving(state) {
       errors: {},
       ranks: {},
     };
+    // A fit of the whole matrix is the same on every grid, and takes longest to build.
+    const whole = last && sameWindows(last.factors, factors)
+      && Object.keys(last.errors).find((name) => spansWhole(last.factors.families[name]));
     for (const [name, family] of Object.entries(factors.families)) {
-      // A fit of the whole matrix is the same on every grid, and takes longest to build.
-      const same = last && last.errors[name] && spansWhole(family)
-        && spansWhole(last.factors.families[name]) && sameWindows(last.factors, factors);
-      live.errors[name] = (same ? last.errors[name] : target).slice();
-      live.ranks[name] = same ? last.ranks[name] : 0;
+      const rank = whole && last.ranks[whole];
+      const same = whole && spansWhole(family) && family.maps.every(
+        (map, c) => map[rank] === last.factors.families[whole].maps[c][rank]);
+      live.errors[name] = (same ? last.errors[whole] : target).slice();
+      live.ranks[name] = same ? rank : 0;
     }
     lives.set(factors, live);
     if (lives.size > MOST_LIVES) lives.delete(lives.keys().next().value);

@@ -8,6 +8,7 @@ export default function linkedFactors({ data, setTriggerValue }) {
   }
   const ask = (token) => setTriggerValue("asked", token);
   store.ask = ask;
+  for (const tell of store.waiting) tell("");
   return () => {
     if (store.ask === ask) store.ask = null;
   };

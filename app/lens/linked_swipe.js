@@ -32,7 +32,6 @@ function showSwipe(state) {
   if (Number(parts.swipe.value) !== percent) parts.swipe.value = percent;
   parts.swipe.setAttribute("aria-valuetext", `target over ${percent} % of each picture`);
   parts.flip.setAttribute("aria-pressed", String(state.flipped));
-  setText(parts.flip, state.flipped ? "Back to families" : "Flip to target");
   if (state.box) placeDividers(state);
   schedule(state, "all");
 }

@@ -71,10 +71,11 @@ function paint(state) {
   state.timing.paint = performance.now() - started;
 }
 
-// While the budget moves the arrays of `live` stand for those of the pictures.
+// While the budget moves the arrays of `live` stand for those of the pictures; errors of blocks have
+// the cells of the target, of which windows may be several.
 function paintPanel(state, panel) {
   const { header, channels, luts, valueLut } = state;
-  const { target, rows, cols } = panel.live ? state.live : state;
+  const { target, rows, cols } = panel.live && header.view !== "blocks" ? state.live : state;
   const error = panel.live || panel.error;
   // Assigning a size clears a canvas, so only when it differs.
   if (!panel.image || panel.source.width !== cols || panel.source.height !== rows) {

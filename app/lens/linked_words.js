@@ -18,6 +18,10 @@ function describe(state) {
     setText(panel.title, words.title);
     setText(panel.best, words.best ? "best" : "");
     setText(panel.subtitle, words.subtitle);
+    panel.drawing.hidden = !words.drawing;
+    // Of the budget that the server answered last: faint while another is looked at.
+    panel.drawing.classList.toggle("older", Boolean(panel.live));
+    if (words.drawing && panel.drawing.src !== words.drawing) panel.drawing.src = words.drawing;
     setText(panel.message, hasPicture(panel) ? "" : words.message || "no result");
     describeOutside(panel);
     namePicture(state, panel);

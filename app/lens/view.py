@@ -36,7 +36,7 @@ _PARTS = (
     "linked_parts.js",
     "linked_view.js",
 )
-_PANEL_WORDS = ("name", "title", "subtitle", "colour", "dash", "message", "best")
+_PANEL_WORDS = ("name", "title", "subtitle", "colour", "dash", "message", "best", "drawing")
 #: What the browser tells of: the latest pick, and the latest release of each handle.
 _STATES = ("block", "budget", "grid")
 _COMPONENT = st.components.v2.component(
@@ -59,6 +59,7 @@ class Panel:
     message: str = ""
     best: bool = False
     dash: str = "solid"  # of its curve, by plotly's name
+    drawing: str = ""  # source of a picture of its structure, which stands beside the title
 
 
 def _checked(name: str, array: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:

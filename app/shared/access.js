@@ -1,6 +1,8 @@
 // What Streamlit leaves out: a way past the settings, names for charts, a drawer that closes.
-const PICTURES = "[class*='st-key-pictures'], [data-testid='stPlotlyChart']";
+const PICTURES = ".st-key-pictures, [data-testid='stPlotlyChart']";
 const PHONE = window.matchMedia("(max-width: 768px)");
+// Pixels across a sheet of A4 within its margins, at 96 an inch.
+const PAPER = 700;
 let shown = null;
 
 function skip(event) {
@@ -13,7 +15,6 @@ function skip(event) {
 
 // Outside of what React draws, so that it stays, and the first stop of Tab.
 function addSkipLink() {
-  if (document.querySelector("body > .skip")) return;
   const link = document.createElement("a");
   link.className = "skip";
   link.href = "#stMain";
@@ -37,8 +38,6 @@ function nameCharts() {
 }
 
 function watchCharts() {
-  if (window.chartsWatched) return;
-  window.chartsWatched = true;
   let asked = false;
   const look = () => {
     asked = false;
@@ -51,14 +50,33 @@ function watchCharts() {
   look();
 }
 
+// Pictures have the width of the screen: on paper each shrinks to the column, whole.
+function watchPrinting() {
+  window.addEventListener("beforeprint", () => {
+    for (const picture of document.querySelectorAll(PICTURES)) {
+      const width = picture.offsetWidth;
+      picture.style.width = `${width}px`;
+      picture.style.zoom = Math.min(1, PAPER / width);
+    }
+  });
+  window.addEventListener("afterprint", () => {
+    for (const picture of document.querySelectorAll(PICTURES)) {
+      picture.style.width = picture.style.zoom = "";
+    }
+  });
+}
+
 function closeDrawer() {
-  const drawer = document.querySelector("[data-testid='stSidebar'][aria-expanded='true']");
+  const drawer = document.querySelector("[data-testid='stSidebar'][data-collapsed='false']");
   if (PHONE.matches) drawer?.querySelector("[data-testid='stSidebarCollapseButton'] button")?.click();
 }
 
 export default function ({ data }) {
-  addSkipLink();
-  watchCharts();
+  if (shown === null) {
+    addSkipLink();
+    watchCharts();
+    watchPrinting();
+  }
   if (shown !== null && shown !== data.page) closeDrawer();
   shown = data.page;
 }

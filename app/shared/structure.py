@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -10,7 +11,7 @@ from lolora_core.blocks.approximation import Approximation
 from lolora_core.blocks.grid import Grid
 from lolora_core.blocks.rank_maps import RankMap
 
-__all__ = ["drawing", "longest_side"]
+__all__ = ["drawing", "longest_side", "source"]
 
 #: Between two terms, as a share of the drawing's height.
 _GAP = 0.12
@@ -84,8 +85,8 @@ def drawing(found: Approximation, colour: str, *, scale: float) -> str:
     >>> import numpy as np
     >>> from lolora_core import approximate
     >>> found = approximate(np.eye(8), "global", budget=16, grid=2)
-    >>> drawing(found, "#000000", scale=2).split(">")[2]
-    '<path d="M0 1h1v8h-1z" fill="#000000"/'
+    >>> drawing(found, "blue", scale=2).split(">")[2]
+    '<path d="M0 1h1v8h-1z" fill="blue"/'
     """
     sizes = [_size(grid, ranks) for grid, ranks in _terms(found)]
     height = max(size[1] for size in sizes)
@@ -101,6 +102,10 @@ def drawing(found: Approximation, colour: str, *, scale: float) -> str:
         offset += size[0] + _GAP * height
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
-        f'width="{width * scale:.1f}" height="{height * scale:.1f}" '
-        f'shape-rendering="crispEdges">{"".join(parts)}</svg>'
+        f'width="{width * scale:.1f}" height="{height * scale:.1f}">{"".join(parts)}</svg>'
     )
+
+
+def source(svg: str) -> str:
+    """Return an SVG as the source of an image; what `st.html` lets through holds no SVG itself."""
+    return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"

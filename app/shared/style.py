@@ -22,6 +22,8 @@ __all__ = [
     "VALUES",
     "Line",
     "fade",
+    "ink",
+    "tint",
 ]
 
 
@@ -75,6 +77,18 @@ LENS_COLOURS: Mapping[str, str] = {
 }
 
 
+def tint(colour: str, share: float) -> str:
+    """Return a share of a colour "#rrggbb" on white: the same, and as readable, in every theme.
+
+    Examples
+    --------
+    >>> tint("#0072B2", 1.0), tint("#0072B2", 0.2)
+    ('#0072b2', '#cce3f0')
+    """
+    parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"#{bytes(round(share * part + (1 - share) * 255) for part in parts).hex()}"
+
+
 def fade(colour: str, share: float) -> str:
     """Return a colour "#rrggbb" with an opacity from 0 to 1.
 
@@ -85,6 +99,27 @@ def fade(colour: str, share: float) -> str:
     """
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},{share})"
+
+
+def ink(colour: str) -> str:
+    """Return the text colour, dark or light, that stands out more on a colour "#rrggbb".
+
+    Examples
+    --------
+    >>> ink("#0072B2"), ink("#CC79A7")
+    ('#ffffff', '#111111')
+    """
+
+    def luminance(of: str) -> float:
+        unit = np.array([int(of[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+        linear = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722]) + 0.05
+
+    def contrast(of: str) -> float:
+        ratio = luminance(of) / luminance(colour)
+        return max(ratio, 1 / ratio)
+
+    return max(LENS_COLOURS["dark text"], LENS_COLOURS["light text"], key=contrast)
 
 
 #: The families' lines, and those of the other methods; PEFT's own layers are thinner.

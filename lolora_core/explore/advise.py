@@ -69,12 +69,11 @@ class Advice:
     def __str__(self) -> str:
         """Return the advice as sentences."""
         best, other = self.best, self.runner_up
-        choice = (
-            f"{_named(best)} with {best.num_parameters:,} parameters has a relative error of "
-            f"{best.relative_error:.3g}"
-        )
         if self.goal == "budget":
-            first = f"At a budget of {int(self.target):,} parameters, {choice}"
+            first = f"With {int(self.target):,} parameters {_named(best)} comes closest: relative "
+            first += f"error {best.relative_error:.3g}"
+            if best.num_parameters < self.target:
+                first += f", with {best.num_parameters:,} of them"
             if other is None:
                 return f"{first}; no other family was compared."
             if self.margin <= SLACK:
@@ -83,7 +82,10 @@ class Advice:
             if f"{other.relative_error:.3g}" == f"{best.relative_error:.3g}":
                 more += f", {self.margin:.1g} more"
             return f"{first}{more}."
-        first = f"The fewest parameters for {_goal(self.goal, self.target)}: {choice}"
+        first = (
+            f"The fewest parameters for {_goal(self.goal, self.target)}: {_named(best)} with "
+            f"{best.num_parameters:,} parameters has a relative error of {best.relative_error:.3g}"
+        )
         assert other is not None
         if self.margin == 1:
             return f"{first}; {_named(other)} needs as many."

@@ -68,7 +68,7 @@ def path_blocks(
         left = [tails[at][: depth + 1] for at, depth in np.ndenumerate(depths)]
         own.append(np.concatenate(left).astype(np.float32))
     single = grid.whole()
-    whole = ()
+    whole: tuple[np.ndarray, ...] = ()
     if single != grid and single in factors.depths and factors.windows.blocks != grid.shape:
         depths = factors.depths[single].max(axis=(1, 2))
         if 2 * int((depths + 1).sum()) * int(np.prod(grid.blocks)) <= most_bytes:

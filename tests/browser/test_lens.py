@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from app.shared.style import LUTS
+from app.shared.style import FAMILY_LINES, LUTS
 from tests.browser.conftest import App
 
 FAMILIES = ("global", "diagonal", "localized", "adaptive")
@@ -37,6 +37,7 @@ class Lens:
         self.root = page.locator(".linked")
         self.handle = page.locator(".budget input").first
         self.text = page.locator(".budget-text").first
+        self.grid = page.get_by_role("slider", name="Blocks a side")
         #: What asked for a run of the page; what the browser fetches while it is idle is not.
         self.sent: list[BackMsg] = []
         page.on("websocket", lambda socket: socket.on("framesent", self._note))
@@ -62,6 +63,15 @@ class Lens:
         token = self.root.get_attribute("data-rendered") or ""
         self.handle.evaluate(RELEASE)
         expect(self.root).not_to_have_attribute("data-rendered", token)
+
+    def has_grid(self, label: str) -> None:
+        """Wait for the factors of another grid."""
+        expect(self.root).to_have_attribute("data-grids", re.compile(rf"\b{label}\b"))
+
+    def move_grid(self, stop: int, label: str) -> None:
+        """Move the grid's handle and wait until the pictures have followed."""
+        self.grid.evaluate(DRAG, stop)
+        expect(self.root).to_have_attribute("data-cut", label)
 
     def picture(self, name: str) -> np.ndarray:
         """The canvas of a panel, (height, width, 3)."""
@@ -118,7 +128,7 @@ def test_the_browser_shows_what_the_server_then_answers(
     app.open(f"?rank=32{query}")
     lens.ready()
     scale = app.page.locator(".scale-text").inner_text()
-    for rank in (45, 5, 200):
+    for rank in (5, 200):
         before = lens.picture("adaptive")
         lens.drag(rank)
         moved = {name: levels(lens.picture(name), table) for name in FAMILIES}
@@ -261,6 +271,103 @@ def test_play_runs_to_the_end_and_asks_once(browser: Browser, app: App, motion: 
     context.close()
 
 
+@pytest.mark.parametrize("view", ["reconstruction", "per block"])
+def test_another_grid_shows_at_once_what_the_server_then_answers(
+    close_up: tuple[App, Lens], view: str
+) -> None:
+    app, lens = close_up
+    app.open(f"?rank=40&view={view.replace(' ', '+')}")
+    lens.ready()
+    lens.has_grid("16×16")
+    before, entries = len(lens.sent), app.page.evaluate("history.length")
+    scale = app.page.locator(".scale-text").inner_text()
+    table = None if view == "reconstruction" else "absolute"
+    lens.move_grid(2, "4×4")
+    lens.move_grid(4, "16×16")
+    expect(lens.grid).to_have_attribute("aria-valuetext", "16×16 blocks")
+    moved = {name: levels(lens.picture(name), table) for name in FAMILIES}
+    words = [lens.subtitle(name) for name in FAMILIES], lens.badges()
+    assert len(lens.sent) == before
+    token = lens.root.get_attribute("data-rendered") or ""
+    with app.run():
+        lens.grid.evaluate(RELEASE)
+    app.wait_for_new_pictures(token)
+    expect(app.page).to_have_url(re.compile(r"rows=16&cols=16"))
+    assert len(lens.sent) == before + 1
+    assert app.page.evaluate("history.length") == entries + 1
+    assert words == ([lens.subtitle(name) for name in FAMILIES], lens.badges())
+    if app.page.locator(".scale-text").inner_text() != scale:
+        return  # Of another scale the greys cannot be compared.
+    for name in FAMILIES:
+        found = np.abs(moved[name] - levels(lens.picture(name), table))
+        assert found.max() <= 1, name
+        assert (found > 0).mean() < 0.02, name
+
+
+def test_a_grid_that_is_not_there_yet_says_so_and_one_may_bring_a_family(app: App) -> None:
+    lens = Lens(app.page)
+    app.open("?target=MiniLM+layer+0+query&rank=24&rows=12&cols=1&linked=false")
+    lens.ready()
+    diagonal = app.page.locator("figure[data-panel=diagonal]")
+    expect(diagonal.locator(".message")).to_contain_text("block")
+    lens.has_grid("4×4")
+    lens.move_grid(3, "4×4")
+    expect(diagonal.locator(".message")).to_have_text("")
+    assert lens.picture("diagonal").std() > 1
+    expect(diagonal.locator(".subtitle")).to_contain_text("18,432 parameters")
+    lens.move_grid(2, "12×1")
+    expect(diagonal.locator(".message")).to_contain_text("block")
+    # As if the factors of the finest grid had not come.
+    app.page.evaluate('window[Symbol.for("linked factors")].held.clear()')
+    last = int(lens.grid.get_attribute("max") or 0)
+    lens.grid.evaluate(DRAG, last)
+    expect(lens.grid).to_have_attribute("aria-valuetext", "64×64: follows on release")
+    expect(app.page.locator("figure.waiting")).to_have_count(3)
+    with app.run():
+        lens.grid.evaluate(RELEASE)
+    expect(app.page.locator("figure.waiting")).to_have_count(0)
+    expect(app.page).to_have_url(re.compile(r"rows=64&cols=64$"))
+    expect(lens.grid).to_have_attribute("aria-valuetext", "64×64 blocks")
+
+
+def test_the_curve_says_the_errors_and_is_dragged(app: App) -> None:
+    lens = Lens(app.page)
+    app.open("?rank=32")
+    lens.ready()
+    curve = app.page.locator("canvas.curve")
+    curve.scroll_into_view_if_needed()
+
+    def said() -> dict[str, str]:
+        label = curve.get_attribute("aria-label") or ""
+        return dict(re.findall(r"(\w+) ([\d.]+)(?:,|$)", label))
+
+    expect(curve).to_have_attribute("aria-label", re.compile("at r = 32: "))
+    for name in FAMILIES:
+        assert f"error\N{NO-BREAK SPACE}{said()[name]} " in lens.subtitle(name)
+    box = curve.bounding_box()
+    assert box is not None
+    before = len(lens.sent)
+    middle = box["y"] + box["height"] / 2
+    app.page.mouse.move(box["x"] + box["width"] / 4, middle)
+    app.page.mouse.down()
+    app.page.mouse.move(box["x"] + box["width"] * 0.6, middle, steps=5)
+    rank = int(lens.handle.input_value())
+    assert 110 < rank < 190
+    expect(lens.root).to_have_attribute("data-scrubbed", str(rank))
+    expect(curve).to_have_attribute("aria-label", re.compile(f"at r = {rank}: "))
+    assert len(lens.sent) == before
+    with app.run():
+        app.page.mouse.up()
+    expect(app.page).to_have_url(f"{app.url}/?rank={rank}")
+    assert len(lens.sent) == before + 1
+    url = curve.evaluate("canvas => canvas.toDataURL('image/png')")
+    data = io.BytesIO(base64.b64decode(url.partition(",")[2]))
+    painted = np.array(Image.open(data).convert("RGB")).reshape(-1, 3)
+    for name in FAMILIES:
+        colour = [int(FAMILY_LINES[name].colour[at : at + 2], 16) for at in (1, 3, 5)]
+        assert (painted == colour).all(-1).sum() > 40, name
+
+
 def tiles(picture: np.ndarray, side: int = 48) -> np.ndarray:
     """The mean colour of every side×side pixels."""
     rows, cols = (size // side * side for size in picture.shape[:2])
@@ -310,3 +417,15 @@ def test_a_large_target_moves_in_means_and_is_sharp_again_on_release(
     assert words == [lens.subtitle(name) for name in names]
     for name in names:
         assert_alike(moved[name], lens.picture(name))
+    # Errors of blocks come from singular values, because means do not hold them.
+    app.page.get_by_text("per block", exact=True).click()
+    expect(app.page.locator(".scale-text")).to_contain_text("error per block")
+    lens.ready()
+    scale = app.page.locator(".scale-text").inner_text()
+    lens.drag(30)
+    moved = {name: levels(lens.picture(name), "absolute") for name in names}
+    lens.release()
+    assert app.page.locator(".scale-text").inner_text() == scale
+    for name in names:
+        found = np.abs(moved[name] - levels(lens.picture(name), "absolute"))
+        assert found.max() <= 1, name

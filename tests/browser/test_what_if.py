@@ -174,12 +174,7 @@ def test_rows_and_columns_go_to_their_places(app: App) -> None:
     assert places == [[",".join(map(str, (*table[at], 255))) for at in row] for row in levels]
 
 
-@pytest.mark.parametrize("kind", ["synthetic", "upload"])
-def test_other_targets(app: App, kind: str) -> None:
-    if kind == "synthetic":
-        open_page(app, "?target=Planted+blocks&rank=8")
-        expect_sentence(app, load("planted-blocks").array, 8)
-        return
+def test_an_own_upload(app: App) -> None:
     open_page(app, "?rank=4")
     app.select("target", "Own upload")
     w = np.random.default_rng(0).normal(size=(40, 72)).astype(np.float32)

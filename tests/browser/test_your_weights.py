@@ -177,7 +177,7 @@ def test_uploads_good_and_bad(app: App, tmp_path: Path) -> None:
     expect(app.main).to_contain_text("Upload the other of the two files as well")
     whole_upload(app, "tuned_file", "after.safetensors", save(after))
     expect(app.main).to_contain_text("before.safetensors → after.safetensors: 1 matrix at")
-    expect(app.main).to_contain_text(re.compile("adaptive on 8×8 blocks holds it best"))
+    expect(app.main).to_contain_text(re.compile("adaptive on 8×8 blocks holds the change best"))
     for name, data, words in (
         ("cut.safetensors", save(after)[:-9], "is cut off"),
         ("other.safetensors", save({"x": torch.ones(3, 3)}), "not checkpoints of one model"),

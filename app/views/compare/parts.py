@@ -15,6 +15,7 @@ from app.shared.common import BLOCK_COL, BLOCK_ROW, LOG_CURVE, RANK
 from app.shared.scene import Scene, decompositions, lut_of
 from app.views.compare import compute, figures, snippets
 from app.views.compare import sentences as prose
+from app.views.compare.structures import beside_names
 from lolora_core import FAMILIES, Grid
 from lolora_core.explore.compare import TIE, Comparison
 from lolora_core.families.adaptive import Adaptive
@@ -57,6 +58,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
     """Return one panel a family, in the order of the registry."""
     made = []
     winners = {result.family.name for result in found.winners}
+    drawings = beside_names(found)
     for name, family in FAMILIES.items():
         result = found.results.get(name)
         if result is None and not family.from_spectra:
@@ -83,6 +85,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
                 pictures.errors[name],
                 pictures.block_errors[name],
                 best=name in winners and len(winners) < len(found.results),
+                drawing=drawings.get(name, ""),
                 dash=style.FAMILY_LINES[name].dash,
             )
         )

@@ -33,8 +33,8 @@ def _story() -> None:
     with st.container(border=True):
         st.markdown(words.story(told[PICKED.key], budget, told[GRID.key] ** 2))
         st.button(words.STORY, on_click=buttons.tell, key="ft_story",
-                  help="Sets task, methods, budget and seeds, and starts. It takes some "
-                  "seconds.")  # fmt: skip
+                  help="Sets task, methods, budget and seeds, and starts. It takes less "
+                  "than a minute.")  # fmt: skip
 
 
 def _task() -> None:
@@ -76,6 +76,6 @@ def _examples(found: compute.Before) -> None:
             figures.gallery([(picture, words.example(e.truth, e.guess)) for e, picture in pictures])
         )
     else:
-        for e in found.examples:
-            st.markdown(f"- {words.sentence(e.text, e.truth, e.guess)}")
+        lines = [f"- {words.sentence(e.text, e.truth, e.guess)}" for e in found.examples]
+        st.markdown("\n".join(lines))
     st.caption(words.EXAMPLES)

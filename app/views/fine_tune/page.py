@@ -21,6 +21,8 @@ _INTRODUCTION = (
     "examples in the same order, and you watch their loss fall side by side. You can look at other "
     "pages meanwhile; close the tab, and the training ends."
 )
+#: The answer, and how sure it is.
+_COLUMNS = (3, 2)
 
 
 def _live(drawn: Race | None, polled: bool) -> None:
@@ -29,13 +31,13 @@ def _live(drawn: Race | None, polled: bool) -> None:
     if race is not drawn:
         st.rerun()
     if race is None:
-        st.markdown(_INTRODUCTION)
+        answer, _ = st.columns(_COLUMNS, gap="large")
+        answer.markdown(_INTRODUCTION)
         buttons.draw(None, ended=False)
         return
     race.beat()
     # Asked once: whatever is drawn in this run is of the same moment.
     ended = race.ended
-    address.write("fine_tune", SETTINGS, key="address_of_race")
     _answer(race, ended=ended)
     buttons.draw(race, ended=ended)
     # One place, however many sentences: what comes after is not drawn anew.
@@ -44,6 +46,8 @@ def _live(drawn: Race | None, polled: bool) -> None:
     parts.curves(race)
     updates.draw(race)
     race_end.table(race)
+    # Without a face: further up it would leave a gap.
+    address.write("fine_tune", SETTINGS, key="address_of_race")
     if ended:
         compare, downloads = st.columns(2, gap="large")
         with compare:
@@ -57,7 +61,7 @@ def _live(drawn: Race | None, polled: bool) -> None:
 
 def _answer(race: Race, *, ended: bool) -> None:
     verdict = race_end.verdict(race, ended=ended)
-    answer, stamp = st.columns([3, 2], gap="large")
+    answer, stamp = st.columns(_COLUMNS, gap="large")
     with answer:
         st.markdown(verdict.answer)
         if ended:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.shared import answers
 from app.shared.uploads import look_at
-from app.shared.words import three_digits
+from app.shared.words import format_error, three_digits
 from app.views.fine_tune import compute, race_files, snippets, verdict_words
 from app.views.fine_tune import sentences as words
 from app.views.fine_tune.jobs import Race
@@ -94,8 +94,8 @@ def facts(race: Race) -> None:
 def _spread(values: list[float]) -> str:
     if not values:
         return "–"
-    text = three_digits(float(np.mean(values)))
-    return f"{text} ± {np.std(values, ddof=1):.2g}" if values[1:] else text
+    text = format_error(float(np.mean(values)))
+    return f"{text} ± {format_error(float(np.std(values, ddof=1)))}" if values[1:] else text
 
 
 def _row(race: Race, method: str) -> dict[str, object]:
@@ -137,9 +137,13 @@ def table(race: Race) -> None:
                 help="Trainable parameters, those of the head included.", format="localized"
             ),
             "learning rate": text(help="Peak rate of AdamW."),
-            "validation loss": text(help="At the last evaluation; the curves show it."),
-            "test loss": text(help="At the end, on examples that nothing was chosen on."),
-            f"test {task.metric_name}": text(help=f"{task.metric_name} at the end, on test data."),
+            "validation loss": text(help="At the last evaluation; the curves show it.", width=130),
+            "test loss": text(
+                help="At the end, on examples that nothing was chosen on.", width=130
+            ),
+            f"test {task.metric_name}": text(
+                help=f"{task.metric_name} at the end, on test data.", width=140
+            ),
             "time": text(help="Spent in the method's own steps, evaluations left out."),
             "samples/s": number(
                 help="Training examples a second of the method's own time.", format="localized"
@@ -192,10 +196,13 @@ def open_in_compare(race: Race) -> None:
         "Adapted matrix", list(lane.deltas), key="ft_open_module", help="Whose update ΔW it is."
     )
     target = _target(race, lane, module)
-    st.button(
+    opened = st.button(
         "Open in Compare", on_click=look_at, args=(target, "views/compare/page.py"), key="ft_open",
         width="stretch",
     )  # fmt: skip
+    if opened:
+        # The click ran the race's part of the page alone; the whole goes to the other page.
+        st.rerun()
     st.caption(
         "Compare asks how well each family can copy a ΔW that is known already. There the order is "
         "often the other way round: what trains best need not copy best."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.shared.words import join_words, percent, three_digits
+from app.shared.words import format_error, join_words, percent, three_digits
 
 if TYPE_CHECKING:
     from app.views.fine_tune.jobs import Race
@@ -188,23 +188,24 @@ def update(module: str, shape: tuple[int, ...], seed: int, step: int) -> str:
     Examples
     --------
     >>> update("fc1", (64, 32), 0, 1200)
-    'ΔW of fc1, 64×32, seed 0, after step 1,200.'
+    'What each method has changed in fc1, 64×32, seed 0, after step 1,200.'
     """
-    return f"ΔW of {module}, {'×'.join(map(str, shape))}, seed {seed}, after step {step:,}."
+    size = "×".join(map(str, shape))
+    return f"What each method has changed in {module}, {size}, seed {seed}, after step {step:,}."
 
 
 def one_scale(limit: float, part: int) -> str:
     """Say where the colour scale of ΔW ends."""
     share = "the" if part == 1 else f"1/{part} of the"
     return (
-        f"One colour scale for all methods and steps, from −{limit:.3g} over 0 to {limit:.3g}: "
-        f"{share} largest |ΔW| so far; what lies beyond has the end's colour."
+        f"The same colours for all, from −{limit:.3g} to {limit:.3g}: {share} largest change so "
+        "far. What lies beyond has the colour of the end."
     )
 
 
 def snapshots(steps: Sequence[int]) -> str:
     """Say which steps the rewind slider holds."""
-    return f"{len(steps)} snapshots are held, of steps {steps[0]:,} to {steps[-1]:,}."
+    return f"Rewind reaches {len(steps)} snapshots, of steps {steps[0]:,} to {steps[-1]:,}."
 
 
 def no_picture(name: str) -> str:
@@ -228,8 +229,9 @@ def curve_caption(race: Race, quantity: str, latest: Mapping[str, float], *, lea
     if not latest:
         return f"{quantity} over the steps. {FIRST_STEP}"
     ranking = sorted(latest, key=latest.__getitem__, reverse=not least)
-    values = join_words([f"{name} {three_digits(latest[name])}" for name in ranking])
-    text = f"{quantity} over the steps. Now: {values}."
+    values = join_words([f"{name} {format_error(latest[name])}" for name in ranking])
+    when = "At the end" if race.ended else "Now"
+    text = f"{quantity} over the steps. {when}: {values}."
     done = {lane.seed for lane in race.lanes if lane.outcome is not None}
     if len(done) > 1:
         text += f" Line: mean over {len(done)} seeds; band: from the lowest to the highest."

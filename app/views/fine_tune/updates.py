@@ -27,18 +27,16 @@ def _frame(race: Race) -> tuple[Frame | None, str]:
     if first is None:
         return None, ""
     modules = list(next(iter(first.deltas.values()), {}))
-    left, middle, right = st.columns([2, 2, 3])
-    with left:
+    # They wrap where there is no room; in columns the scale would be cut.
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         picked = widget_value("ft_module")
         module = st.selectbox(
             "Adapted matrix", modules, index=modules.index(picked) if picked in modules else 0,
-            key="ft_module", help="Whose update ΔW is shown.",
+            key="ft_module", help="Whose update ΔW is shown.", width=220,
         )  # fmt: skip
-    with middle:
         controls.segments(SCALE)
-    with right:
         step = st.slider(
-            "Rewind to step", 0, race.num_steps, race.num_steps, key="ft_rewind",
+            "Rewind to step", 0, race.num_steps, race.num_steps, key="ft_rewind", width=320,
             help="Shows the last snapshot at or before this step; at the right end the latest.",
         )  # fmt: skip
     return race.film.at(step), module or ""

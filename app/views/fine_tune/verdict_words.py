@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from app.shared.words import format_error, join_words, three_digits
+from app.shared.words import format_error, join_words
 from lolora_core.training.compare import Lead
 
 __all__ = ["Verdict", "interval", "of_one", "of_one_seed", "of_seeds", "open_race", "reached"]
@@ -53,7 +53,7 @@ def of_one(method: str, loss: float) -> Verdict:
     >>> of_one("full", 0.4).answer
     'full reached a test loss of 0.400.'
     """
-    answer = f"{method} reached a test loss of {three_digits(loss)}."
+    answer = f"{method} reached a test loss of {format_error(loss)}."
     return Verdict(answer, "Nothing to compare", "Choose a second method to compare it with.")
 
 
@@ -71,14 +71,14 @@ def of_one_seed(losses: Mapping[str, float], planned: int = 1) -> Verdict:
     ranking = sorted(losses, key=losses.__getitem__)
     best = ranking[0]
     # Equal as printed is a tie: one seed says nothing about what lies beyond.
-    tied = [n for n in ranking if three_digits(losses[n]) == three_digits(losses[best])]
+    tied = [n for n in ranking if format_error(losses[n]) == format_error(losses[best])]
     if len(tied) > 1:
-        answer = f"{join_words(tied)} have the same test loss, {three_digits(losses[best])}"
+        answer = f"{join_words(tied)} have the same test loss, {format_error(losses[best])}"
     else:
-        answer = f"**{best}** is ahead with a test loss of {three_digits(losses[best])}"
+        answer = f"**{best}** is ahead with a test loss of {format_error(losses[best])}"
     if len(tied) < len(ranking):
         runner = ranking[len(tied)]
-        answer += f"; {runner} has {three_digits(losses[runner])}"
+        answer += f"; {runner} has {format_error(losses[runner])}"
     if planned > 1:
         return Verdict(f"{answer}.", _UNKNOWN, f"One seed of {planned} is done; wait for the next.")
     meaning = "One seed may be luck. Choose two or more seeds, and Start again."
@@ -97,7 +97,7 @@ def of_seeds(lead: Lead, seeds: int) -> Verdict:
     >>> clear.stamp, of_seeds(Lead("a", "b", 0.1, 0.1, Paired(0.0, 1.0, -1.0, 1.0)), 3).stamp
     ('Larger than the spread', 'Not larger than the spread')
     """
-    pair, first, second = lead.pair, three_digits(lead.best_loss), three_digits(lead.second_loss)
+    pair, first, second = lead.pair, format_error(lead.best_loss), format_error(lead.second_loss)
     if first == second and not pair.is_clear:
         answer = (
             f"{lead.best} and {lead.second} tie with a mean test loss of {first} over {seeds} seeds"
@@ -124,10 +124,10 @@ def interval(lead: Lead) -> str:
     'Test loss of b minus that of a, seed by seed: mean 0.200, 95 % t-interval 0.100 to 0.300. \
 Larger than the spread means that the interval leaves out 0.'
     """
-    low, high = three_digits(lead.pair.low), three_digits(lead.pair.high)
+    low, high = format_error(lead.pair.low), format_error(lead.pair.high)
     return (
         f"Test loss of {lead.second} minus that of {lead.best}, seed by seed: mean "
-        f"{three_digits(lead.pair.mean)}, 95 % t-interval {low} to {high}. Larger than the spread "
+        f"{format_error(lead.pair.mean)}, 95 % t-interval {low} to {high}. Larger than the spread "
         "means that the interval leaves out 0."
     )
 

@@ -22,7 +22,7 @@ from lolora_core import Grid
 from lolora_core.explore.reorder import Reordering
 from lolora_core.targets import Target
 
-__all__ = ["moving_picture", "painting", "thinned"]
+__all__ = ["moving_picture", "painting", "strokes", "thinned"]
 
 _FOLDER = Path(__file__).parent
 #: Entries of a longer side are left out: more than the screen shows.
@@ -74,6 +74,16 @@ def _telling(target: Target) -> tuple[float, float]:
     return (float(low), float(high)) if low < high else target.display_range
 
 
+def strokes(key: str) -> list[dict[str, Any]]:
+    """Return the strokes that the browser has not yet seen drawn, the latest last.
+
+    Each has its number `count` and `blocks`, the [i, j] that the brush went over; or with `add`
+    other than 0, one block that gets so many ranks more. Several come where the hand is faster
+    than the server.
+    """
+    return (widget_value(key) or {}).get("strokes") or []
+
+
 def painting(
     target: Target,
     grid: Grid,
@@ -96,11 +106,10 @@ def painting(
     words : str
         What the rebuilt picture is.
     key : str
-        In `on_stroke` its value is ``{"stroke": {"blocks": [[i, j], …], "add": n, "count": c}}``:
-        the blocks that the brush went over, or with `add` one block that gets n ranks more.
+        Of the component; see `strokes`.
     on_stroke : callable
     """
-    held = (widget_value(key) or {}).get("stroke") or {}
+    made = strokes(key)
     _PAINTING(
         key=key,
         data={
@@ -116,10 +125,10 @@ def painting(
             "line": FRAME,
             "label": canvas_label(grid.label),
             "hint": BLOCKS_HINT,
-            "count": int(held.get("count", 0)),
+            "count": int(made[-1]["count"]) if made else 0,
         },
-        default={"stroke": None},
-        on_stroke_change=on_stroke,
+        default={"strokes": None},
+        on_strokes_change=on_stroke,
     )
 
 

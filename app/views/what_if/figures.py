@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from app.shared.cells import ROOM, cell_axes, cell_targets, frame_cell, legend_square
 from app.shared.charts import finish
-from app.shared.style import FAMILY_LINES, GREY, MARKER, VALUES, fade
+from app.shared.style import FAMILY_LINES, GREY, LUTS, MARKER, VALUES, ink, tint
 from lolora_core import FAMILIES
 
 __all__ = ["best_curves_figure", "grid_error_figure", "order_figure", "winner_map_figure"]
@@ -19,6 +19,8 @@ __all__ = ["best_curves_figure", "grid_error_figure", "order_figure", "winner_ma
 #: Shares of each block, of all energy and of its own.
 Blocks = tuple[np.ndarray, np.ndarray]
 
+#: The share of its colour that a cell has which was won by nothing.
+_PALEST = 0.3
 #: Above the drawing area: below it a narrow screen has the title of the axis.
 _LEGEND = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "yref": "paper"}
 
@@ -85,10 +87,6 @@ def winner_map_figure(
     return figure.update_layout(legend=_LEGEND)
 
 
-def _letter(name: str) -> str:
-    return FAMILIES[name].letter if name in FAMILIES else "="
-
-
 def _winner_cells(
     figure: go.Figure,
     shape: tuple[int, int],
@@ -97,26 +95,55 @@ def _winner_cells(
     name: str,
     colour: str,
 ) -> None:
+    """Fill the cells of one winner, with its letter in the middle of each run of cells."""
     if not len(lead):
         return
     z = np.full(shape, np.nan)
     z[cells] = np.minimum(lead, 0.5)
-    text = np.full(shape, "", dtype=object)
-    text[cells] = letter = _letter(name)
     figure.add_heatmap(
         z=z,
         zmin=0,
         zmax=0.5,
-        colorscale=[[0, fade(colour, 0.3)], [1, fade(colour, 1.0)]],
+        colorscale=[[0, tint(colour, _PALEST)], [1, tint(colour, 1.0)]],
         showscale=False,
-        text=text,
-        texttemplate="%{text}" if shape[1] <= 48 else None,
-        textfont={"size": 11},
         xgap=1,
         ygap=1,
         hoverinfo="skip",
     )
+    letter = FAMILIES[name].letter if name in FAMILIES else "="
     legend_square(figure, letter, name, colour)
+    order = np.lexsort((cells[1], cells[0]))
+    row, col = cells[0][order], cells[1][order]
+    starts = np.flatnonzero((np.diff(row, prepend=-1) != 0) | (np.diff(col, prepend=-9) != 1))
+    runs = np.split(np.arange(len(row)), starts[1:])
+    middle = np.array([run[len(run) // 2] for run in runs])
+    shares = _PALEST + (1 - _PALEST) * 2 * z[row[middle], col[middle]]
+    figure.add_scatter(
+        x=col[middle],
+        y=row[middle],
+        mode="text",
+        text=[letter] * len(middle),
+        textfont={"color": [ink(tint(colour, share)) for share in shares], "size": 12},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _words(z: np.ndarray, text: Sequence[Sequence[str]], low: float, high: float) -> go.Scatter:
+    """Return the words of the cells of a heatmap, each readable on its colour."""
+    table = np.frombuffer(LUTS["values"], np.uint8).reshape(256, 3)
+    unit = np.nan_to_num(np.clip((z - low) / ((high - low) or 1.0), 0, 1))
+    colours = table[np.round(unit * 255).astype(int)].reshape(-1, 3)
+    down, across = np.indices(z.shape).reshape(2, -1)
+    return go.Scatter(
+        x=across,
+        y=down,
+        mode="text",
+        text=[word for line in text for word in line],
+        textfont={"color": [ink(f"#{bytes(colour).hex()}") for colour in colours], "size": 11},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def _crossovers(figure: go.Figure, winners: pd.DataFrame, row: np.ndarray, col: np.ndarray) -> None:
@@ -133,7 +160,7 @@ def _crossovers(figure: go.Figure, winners: pd.DataFrame, row: np.ndarray, col: 
         y=np.stack([at_row - 0.45, at_row + 0.45, gap], axis=-1).ravel(),
         mode="lines",
         line={"color": GREY, "width": 3},
-        name="crossover",
+        name="the lead changes",
         hoverinfo="skip",
     )
 
@@ -205,24 +232,24 @@ def grid_error_figure(
     """
     known = errors[np.isfinite(errors)]
     best = known.min() if len(known) else np.nan
-    text = np.array(
-        [
-            ["" if np.isnan(e) else f"{'● ' if e <= best + 1e-5 else ''}{e:.3g}" for e in line]
-            for line in errors
-        ]
-    )
+    text = [
+        ["" if np.isnan(e) else f"{'● ' if e <= best + 1e-5 else ''}{e:.3g}" for e in line]
+        for line in errors
+    ]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     figure = go.Figure(
         go.Heatmap(
             z=errors,
+            zmin=low,
+            zmax=high,
             colorscale=VALUES,
-            text=text,
-            texttemplate="%{text}",
+            showscale=False,
             xgap=1,
             ygap=1,
             hoverinfo="skip",
-            colorbar={"title": "relative<br>error", "thickness": 12},
         )
     )
+    figure.add_trace(_words(errors, text, low, high))
     down, across = np.indices(errors.shape).reshape(2, -1)
     custom = np.stack([np.asarray(rows)[down], np.asarray(cols)[across], errors.ravel()], axis=-1)
     figure.add_trace(
@@ -260,15 +287,14 @@ def order_figure(before: Blocks, after: Blocks) -> go.Figure:
         for row, (share, end, words) in enumerate(
             zip(blocks, (most, 1.0), ("of all energy", "of its energy kept"), strict=True), start=1
         ):
-            roomy = max(share.shape) <= 8
+            if max(share.shape) <= 8:
+                text = [[f"{100 * s:.2g}" if s < 0.995 else "100" for s in line] for line in share]
+                figure.add_trace(_words(share, text, 0.0, end or 1.0), row=row, col=col)
             figure.add_heatmap(
                 z=share,
                 zmin=0,
                 zmax=end or 1.0,
                 colorscale=VALUES,
-                text=[[f"{100 * s:.2g}" if s < 0.995 else "100" for s in line] for line in share],
-                texttemplate="%{text}" if roomy else None,
-                textfont={"size": 10},
                 xgap=1,
                 ygap=1,
                 showscale=col == 2,

@@ -19,9 +19,6 @@ from lolora_core.explore.reorder import Reordering
 
 __all__ = ["draw"]
 
-#: Of each picture, in pixels.
-_WIDTH = 460
-
 
 def draw(scene: Scene, rank: int) -> None:
     """Draw the switch, and where it is on what an order of rows and columns gains."""
@@ -52,9 +49,8 @@ def draw(scene: Scene, rank: int) -> None:
 def _pictures(scene: Scene, rank: int, found: Reordering) -> None:
     target, grid = scene.target, scene.grid
     before, after = compute.block_energies(target, grid, rank)
-    # Side by side where there is room for both.
-    row = st.container(horizontal=True, gap="medium")
-    with row.container(width=_WIDTH):
+    row = controls.side_by_side("order")
+    with row.container():
         moving_picture(target, found, key="moving")
         st.download_button(
             "Orders, JSON",
@@ -64,7 +60,7 @@ def _pictures(scene: Scene, rank: int, found: Reordering) -> None:
             on_click="ignore",
             key="orders",
         )
-    with row.container(width=_WIDTH):
+    with row.container():
         answers.chart(
             figures.order_figure((before.shares, before.kept), (after.shares, after.kept)),
             key="order_blocks",

@@ -16,7 +16,7 @@ from app.shared.scene import Scene
 from app.shared.settings import Slot, widget_value
 from app.shared.words import format_error
 from app.views.what_if import paint, sentences, snippets
-from app.views.what_if.canvases import painting
+from app.views.what_if.canvases import painting, strokes
 from app.views.what_if.settings import BRUSH, BRUSH_RANK, PAINT, SETTINGS
 from lolora_core import FAMILIES, Decomposition, Grid
 from lolora_core.blocks.grid import budget_for_rank
@@ -34,6 +34,8 @@ class _Drawn(NamedTuple):
     ranks: np.ndarray
     grid: Grid
     budget: int
+    #: Number of the last stroke that is in it.
+    last: int
 
 
 _DRAWN: Slot[_Drawn | None] = Slot("painted", None)
@@ -48,12 +50,14 @@ def _drawn() -> _Drawn:
 
 
 def _write(ranks: np.ndarray) -> None:
+    # What comes before the next drawing starts from this.
+    _DRAWN.set(_drawn()._replace(ranks=ranks))
     PAINT.set(paint.to_text(ranks) if ranks.any() else "")
 
 
 def _offer(ranks: np.ndarray) -> None:
     """Paint what the budget allows; what makes a map cheaper is always allowed."""
-    before, grid, budget = _drawn()
+    before, grid, budget, _ = _drawn()
     had, costs = int((before * grid.costs).sum()), int((ranks * grid.costs).sum())
     if costs > max(budget, had):
         _REFUSED.set(sentences.refused(costs - had, budget - had))
@@ -62,21 +66,26 @@ def _offer(ranks: np.ndarray) -> None:
 
 
 def _stroke() -> None:
-    made = (widget_value("paint_map") or {}).get("stroke")
-    if not made:
-        return
-    ranks, grid, _ = _drawn()
-    blocks, limits = [(int(i), int(j)) for i, j in made["blocks"]], grid.max_ranks
-    if made["add"]:
-        ((i, j),) = blocks
-        rank = max(0, int(ranks[i, j]) + int(made["add"]))
-        _offer(paint.stroke(ranks, "block", blocks, rank, limits))
-    else:
-        _offer(paint.stroke(ranks, BRUSH.value, blocks, BRUSH_RANK.value, limits))
+    for made in strokes("paint_map"):
+        ranks, grid, _, last = _drawn()
+        if made["count"] <= last:
+            continue
+        blocks, limits = [(int(i), int(j)) for i, j in made["blocks"]], grid.max_ranks
+        if made["add"]:
+            ((i, j),) = blocks
+            rank = max(0, int(ranks[i, j]) + int(made["add"]))
+            _offer(paint.stroke(ranks, "block", blocks, rank, limits))
+        else:
+            _offer(paint.stroke(ranks, BRUSH.value, blocks, BRUSH_RANK.value, limits))
+        _DRAWN.set(_drawn()._replace(last=int(made["count"])))
+
+
+def _clear() -> None:
+    _write(np.zeros_like(_drawn().ranks))
 
 
 def _edited(key: str) -> None:
-    ranks, grid, _ = _drawn()
+    ranks, grid, *_ = _drawn()
     ranks = ranks.copy()
     for row, cells in widget_value(key)["edited_rows"].items():
         for column, value in cells.items():
@@ -122,7 +131,8 @@ def _box(scene: Scene, rank: int) -> None:
     }
     _brushes(maps)
     ranks = _current(grid)
-    _DRAWN.set(_Drawn(ranks, grid, budget))
+    made = strokes("paint_map")
+    _DRAWN.set(_Drawn(ranks, grid, budget, int(made[-1]["count"]) if made else 0))
     own = svd.approximate(rank_map=ranks)
     _score(svd, maps, ranks, budget)
     painting(
@@ -139,9 +149,10 @@ def _box(scene: Scene, rank: int) -> None:
 
 def _brushes(maps: dict[str, np.ndarray]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        controls.choice(BRUSH, width=150)
+        controls.segments(BRUSH)
         controls.number(BRUSH_RANK, width=150)
-        st.button("Clear", on_click=PAINT.set, args=("",), key="paint_clear", help="Start empty.")
+    with st.container(horizontal=True):
+        st.button("Clear", on_click=_clear, key="paint_clear", help="Start empty.")
         for name, found in maps.items():
             st.button(
                 f"Fill like {name}",
@@ -187,7 +198,9 @@ def _take_away(scene: Scene, ranks: np.ndarray, used: int, error: float) -> None
     """Offer the map as lines of Python, as a file, as text and as a table."""
     target, grid = scene.target, scene.grid
     with st.container(horizontal=True):
-        answers.python(snippets.painted(target, grid, ranks.tolist()), key="paint_python")
+        code = snippets.painted(target, grid, ranks.tolist())
+        if code:
+            answers.python(code, key="paint_python")
         st.download_button(
             "Rank map, JSON",
             json.dumps(

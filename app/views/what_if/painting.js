@@ -84,7 +84,9 @@ function moveTo(state, cursor) {
 function send(state, blocks, add) {
   if (!blocks.length) return;
   state.count += 1;
-  state.setStateValue("stroke", { blocks, add, count: state.count });
+  // All that the server may not have seen: of two values it gets only the later.
+  state.sent = [...state.sent, { blocks, add, count: state.count }];
+  state.setStateValue("strokes", state.sent);
 }
 
 function placeOf(state, event) {
@@ -149,7 +151,7 @@ function create(parent) {
   ]);
   const state = {
     root, canvas, place, read, rebuilt, words, image: new Image(), stroke: [], cursor: null, painting: false,
-    count: 0, generation: 0,
+    count: 0, sent: [], generation: 0,
   };
   parent.append(root);
   for (const type of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
@@ -178,6 +180,7 @@ export default function painting({ parentElement, data, setStateValue }) {
   state.data = data;
   state.setStateValue = setStateValue;
   state.count = Math.max(state.count, data.count);
+  state.sent = state.sent.filter(({ count }) => count > data.count);
   state.place.setAttribute("aria-label", data.label);
   if (state.image.src !== data.picture) state.image.src = data.picture;
   state.rebuilt.src = data.rebuilt;

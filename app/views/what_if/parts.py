@@ -85,8 +85,9 @@ def _apply(scene: Scene, rank: int, advice: Advice, place: DeltaGenerator) -> No
     if advice.goal == "budget":
         needed = rank
     best = advice.best
+    on = "" if FAMILIES[best.family].spans_whole else f" on {best.grid_rows}×{best.grid_cols}"
     place.button(
-        f"Open {best.family} on {best.grid_rows}×{best.grid_cols}, r = {needed} in Compare",
+        f"Open {best.family}{on}, r = {needed} in Compare",
         on_click=open_in_compare,
         args=(best.grid_rows, best.grid_cols, needed),
         key="apply_advice",

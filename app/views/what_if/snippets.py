@@ -34,11 +34,11 @@ def _joined(target: Target, imports: Mapping[str, str], lines: Sequence[str]) ->
     head, made = target.code.rsplit("\n\n", 1)
     names: dict[str, list[str]] = {}
     for line in filter(None, head.splitlines()):
-        _, module, _, name = line.split()
-        names.setdefault(module, []).append(name)
+        _, module, _, *found = line.replace(",", "").split()
+        names.setdefault(module, []).extend(found)
     for module, more in imports.items():
         names.setdefault(module, []).extend(more.split())
-    top = [f"from {module} import {', '.join(sorted(found))}" for module, found in names.items()]
+    top = [f"from {module} import {', '.join(sorted(held))}" for module, held in names.items()]
     return "\n".join([*top, "", made, *lines])
 
 

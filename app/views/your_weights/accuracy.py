@@ -41,7 +41,7 @@ def accuracies(pair: Pair, plan: AdapterPlan, form: str) -> pd.DataFrame:
     models = {
         "base": _model(pair, pair.base),
         "tuned": _model(pair, pair.tuned),
-        "base + this adapter": adapted,
+        "base + adapter": adapted,
     }
     found = {name: digit_accuracies(model) for name, model in models.items()}
     return pd.DataFrame.from_dict(found, orient="index")

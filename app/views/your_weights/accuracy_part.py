@@ -27,8 +27,8 @@ def draw(pair: Pair, plan: AdapterPlan, form: str) -> None:
     shown = pd.DataFrame(
         {
             "model": found.index,
-            "upright digits": 100 * found["upright"].to_numpy(),
-            "turned digits": 100 * found["rotated"].to_numpy(),
+            "upright": 100 * found["upright"].to_numpy(),
+            "turned": 100 * found["rotated"].to_numpy(),
         }
     )
     answers.table(
@@ -36,14 +36,12 @@ def draw(pair: Pair, plan: AdapterPlan, form: str) -> None:
         key="accuracies",
         columns={
             "model": column.TextColumn(help=adapter_words.MODELS),
-            "upright digits": _bar(adapter_words.UPRIGHT),
-            "turned digits": _bar(adapter_words.TURNED),
+            "upright": _share(adapter_words.UPRIGHT),
+            "turned": _share(adapter_words.TURNED),
         },
         code=snippets.accuracies(pair.code, plan, pair.network.__name__),
     )
 
 
-def _bar(meaning: str) -> Any:
-    return st.column_config.ProgressColumn(
-        help=meaning, format="%.1f %%", min_value=0.0, max_value=100.0
-    )
+def _share(meaning: str) -> Any:
+    return st.column_config.NumberColumn(help=meaning, format="%.1f %%")

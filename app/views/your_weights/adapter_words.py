@@ -37,7 +37,7 @@ HOW_MEASURED = (
 
 
 MODELS = (
-    "Base: before the fine-tune. Tuned: after it. Base + this adapter: the base with what the file "
+    "Base: before the fine-tune. Tuned: after it. Base + adapter: the base with what the file "
     "above adds, so biases and norms are still the old ones."
 )
 UPRIGHT = "What the base had learnt. Share of 449 test digits that are read rightly."

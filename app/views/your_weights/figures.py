@@ -7,10 +7,11 @@ import re
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale, sample_colorscale
 
 from app.shared.cells import cell_axes, cell_targets, frame_cell, legend_square
 from app.shared.charts import finish
-from app.shared.style import FAMILY_LINES, GREY, MARKER, RATIOS, fade
+from app.shared.style import FAMILY_LINES, GREY, MARKER, RATIOS, ink
 from lolora_core import FAMILIES
 from lolora_core.checkpoints.columns import error_columns
 from lolora_core.explore.compare import TIE
@@ -131,15 +132,15 @@ def structure_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
         z = np.full((len(layers), len(kinds)), np.nan)
         text = np.full(z.shape, "", dtype=object)
         z[row[own], col[own]], text[row[own], col[own]] = 1.0, letters[name]
-        shade = fade(colour, 0.75 if name in FAMILY_LINES else 1.0)
         figure.add_heatmap(
             z=z,
             zmin=0,
             zmax=1,
-            colorscale=[[0, shade], [1, shade]],
+            colorscale=[[0, colour], [1, colour]],
             showscale=False,
             text=text,
             texttemplate="%{text}",
+            textfont={"color": ink(colour)},
             xgap=2,
             ygap=2,
             hoverinfo="skip",
@@ -163,22 +164,17 @@ def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
     """Draw the error of the best family with blocks as a multiple of LoRA's, on a log scale."""
     layers, kinds, row, col = _places(marks)
     z = np.full((len(layers), len(kinds)), np.nan)
-    text = np.full(z.shape, "", dtype=object)
     ratios = marks["ratio"].to_numpy()
     limit = np.log2(LARGEST_RATIO)
-    z[row, col] = np.clip(np.log2(np.maximum(ratios, 2.0**-40)), -limit, limit)
-    text[row, col] = [
-        ("·" if mark == "unchanged" else "=") if np.isnan(r) else _factor(r)
-        for r, mark in zip(ratios, marks["mark"], strict=True)
-    ]
+    known = ~np.isnan(ratios)
+    at = np.clip(np.log2(np.maximum(ratios[known], 2.0**-40)), -limit, limit)
+    z[row[known], col[known]] = at
     figure = go.Figure(
         go.Heatmap(
             z=z,
             zmin=-limit,
             zmax=limit,
             colorscale=RATIOS,
-            text=text,
-            texttemplate="%{text}",
             xgap=2,
             ygap=2,
             hoverinfo="skip",
@@ -190,15 +186,22 @@ def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
             },
         )
     )
-    # Cells without a ratio have no colour, so their words stand on the page itself.
-    blank = np.isnan(ratios)
+    cells = sample_colorscale(get_colorscale(RATIOS), (at / limit + 1) / 2, colortype="tuple")
+    colours = ["#" + "".join(f"{round(255 * part):02x}" for part in cell) for cell in cells]
+    words = {"mode": "text", "hoverinfo": "skip", "showlegend": False}
     figure.add_scatter(
-        x=col[blank],
-        y=row[blank],
-        text=text[row[blank], col[blank]],
-        mode="text",
-        hoverinfo="skip",
-        showlegend=False,
+        x=col[known],
+        y=row[known],
+        text=[_factor(ratio) for ratio in ratios[known]],
+        textfont={"color": [ink(colour) for colour in colours]},
+        **words,
+    )
+    # Cells without a ratio have no colour, so their words stand on the page itself.
+    figure.add_scatter(
+        x=col[~known],
+        y=row[~known],
+        text=["·" if mark == "unchanged" else "=" for mark in marks["mark"][~known]],
+        **words,
     )
     return _finish(figure, marks, picked, (layers, kinds))
 

@@ -66,29 +66,29 @@ def _pick(figure: str) -> None:
 def maps(pair: Pair, frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
     """Draw which family leads on each matrix, and by how much blocks differ from LoRA."""
     marks = figures.marked(frame)
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.header("Best structure of each matrix", anchor=False)
-        answers.chart(
-            figures.structure_figure(marks, picked),
-            key="structure_map",
-            caption=f"{sentences.cells(marks)} {sentences.MAP}",
-            code=snippets.structures(pair.code, rank, blocks),
-            on_select=lambda: _pick("structure_map"),
-            selection_mode="points",
-            config=PICTURE,
-        )
-    with right:
-        st.header("Blocks against LoRA", anchor=False)
-        answers.chart(
-            figures.ratio_figure(marks, picked),
-            key="ratio_map",
-            caption=f"{sentences.ratios(marks)} {sentences.RATIO}",
-            code=snippets.blocks_against_lora(pair.code, rank, blocks),
-            on_select=lambda: _pick("ratio_map"),
-            selection_mode="points",
-            config=PICTURE,
-        )
+    with controls.side_by_side("maps"):
+        with st.container():
+            st.header("Best structure of each matrix", anchor=False)
+            answers.chart(
+                figures.structure_figure(marks, picked),
+                key="structure_map",
+                caption=f"{sentences.cells(marks)} {sentences.MAP}",
+                code=snippets.structures(pair.code, rank, blocks),
+                on_select=lambda: _pick("structure_map"),
+                selection_mode="points",
+                config=PICTURE,
+            )
+        with st.container():
+            st.header("Blocks against LoRA", anchor=False)
+            answers.chart(
+                figures.ratio_figure(marks, picked),
+                key="ratio_map",
+                caption=f"{sentences.ratios(marks)} {sentences.RATIO}",
+                code=snippets.blocks_against_lora(pair.code, rank, blocks),
+                on_select=lambda: _pick("ratio_map"),
+                selection_mode="points",
+                config=PICTURE,
+            )
 
 
 def matrix_choice(moved: pd.DataFrame) -> str:

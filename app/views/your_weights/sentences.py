@@ -289,14 +289,14 @@ def winner(pooled: Mapping[str, float], rank: int, blocks: tuple[int, int]) -> s
     Examples
     --------
     >>> winner({"adaptive": 0.2, "global": 0.25}, 8, (4, 4))
-    '**adaptive on 4×4 blocks** holds it best at r = 8 for each matrix: error 0.200 over all \
+    '**adaptive on 4×4 blocks** holds the change best at r = 8: error 0.200 over all \
 matrices, 20.0 % less than global (plain LoRA) with 0.250.'
     >>> winner({"global": 0.2, "adaptive": 0.25}, 8, (4, 4))
-    '**global (plain LoRA)** holds it best at r = 8 for each matrix: error 0.200 over all \
+    '**global (plain LoRA)** holds the change best at r = 8: error 0.200 over all \
 matrices; the best of the others, adaptive on 4×4 blocks, has 0.250, 1.25 times as much.'
     """
     (best, error), *others = pooled.items()
-    text = f"**{structure(best, blocks)}** holds it best at r = {rank} for each matrix: "
+    text = f"**{structure(best, blocks)}** holds the change best at r = {rank}: "
     if error < TIE:
         text += "exact to rounding"
     else:

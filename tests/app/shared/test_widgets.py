@@ -12,7 +12,7 @@ def page() -> None:
     from app.shared import widgets
     from app.shared.settings import Setting, seed
 
-    number = {"minimum": 0, "maximum": 9, "step": 1}
+    number: dict[str, Any] = {"minimum": 0, "maximum": 9, "step": 1}
     kinds = {
         "slider": (widgets.slider, Setting("slider", 3, "a", "", **number)),
         "number": (widgets.number, Setting("number", None, "b", "", **number)),
@@ -39,10 +39,10 @@ def page() -> None:
 )
 def test_a_widget_is_drawn_from_its_value(kind: str, picked: Any, first: Any, then: Any) -> None:
     at = AppTest.from_function(page).run()
-    (widget,) = at.get(kind)
+    widget: Any = at.get(kind)[0]
     assert widget.proto.default == first
     at = widget.set_value(picked).run()
-    (widget,) = at.get(kind)
+    widget = at.get(kind)[0]
     assert widget.proto.default == then
 
 

@@ -78,7 +78,7 @@ def test_lowest_error_at_a_budget() -> None:
     assert advice.margin == pytest.approx(rest - errors[winner], abs=1e-7)
     assert advice.global_rank == 8
     assert advice.peft == {"r": 8}
-    assert str(advice).startswith("At a budget of 2,048 parameters, adaptive on ")
+    assert str(advice).startswith("With 2,048 parameters adaptive on ")
 
 
 def test_energy_is_the_error_in_other_words() -> None:

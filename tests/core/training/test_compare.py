@@ -77,6 +77,10 @@ def test_sentence_says_who_is_ahead_and_whether_it_is_clear() -> None:
         assert sentence.startswith("full has the lowest mean test loss, 2; frozen follows with")
         assert f"The difference {words} the spread over 3 seeds" in sentence
         assert "95 % interval" in sentence
+        lead = compared.lead()
+        assert (lead.best, lead.second, lead.best_loss) == ("full", "frozen", 2.0)
+        assert lead.second_loss == pytest.approx(2.1 + gap)
+        assert lead.pair == compared.paired("frozen", "full")
 
 
 def test_equal_losses_are_a_tie() -> None:

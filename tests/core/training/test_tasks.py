@@ -49,6 +49,26 @@ def test_digits_splits_share_no_example_and_the_test_split_stays(name: str) -> N
     assert torch.equal(first["test"].inputs, second["test"].inputs)
 
 
+@pytest.mark.parametrize("name", [name for name in TASKS if not TASKS[name].downloads])
+def test_a_task_says_its_goal_and_what_the_base_knows(name: str) -> None:
+    task = TASKS[name]
+    assert task.goal.startswith("The base ")
+    assert task.goal.endswith(".")
+    if task.requires() or task.known is None:
+        return
+    problem = task.build(0)
+    (_, old), (_, new) = problem.score(task.known(0)), problem.score(problem.splits["test"])
+    assert old > 0.95 > 0.6 > new if task.higher_is_better else old < 1e-6 < 0.99 < new
+
+
+def test_classes_have_the_names_of_their_labels() -> None:
+    libraries = json.loads(asset_path("docstrings.json").read_text(encoding="utf-8"))
+    assert TASKS["docstrings"].classes == tuple(libraries)
+    for name in DIGITS:
+        labels = TASKS[name].build(0).splits["test"].targets
+        assert int(labels.max()) < len(TASKS[name].classes) == 10
+
+
 def test_test_digits_are_those_the_base_has_not_seen() -> None:
     held_out = {row.tobytes() for row in digits(quarter_turns=1).test_images}
     assert rows(TASKS["digits-rotated"].build(0).splits["test"]) == held_out
@@ -211,6 +231,9 @@ def test_mnist_is_turned_and_split_once_it_is_there(monkeypatch: pytest.MonkeyPa
     assert calls == ["mnist_784"]
     turned = np.rot90(fetch("again")[0][-50].reshape(28, 28)).ravel() / 255
     np.testing.assert_allclose(run.problem.splits["test"].inputs[0], turned, rtol=1e-6)
+    known = openml_tasks.known("mnist_784", 0, fetch)
+    np.testing.assert_allclose(known.inputs[0], fetch("again")[0][-50] / 255, rtol=1e-6)
+    assert torch.equal(known.targets, run.problem.splits["test"].targets)
     sizes = {name: len(data.inputs) for name, data in run.problem.splits.items()}
     assert sizes == {"train": 80, "validation": 40, "test": 50}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -235,6 +236,20 @@ def test_one_race_at_a_time() -> None:
         for started in filter(None, (race, another)):
             started.stop()
             assert started.join(60)
+
+
+def test_an_ended_race_is_held_when_nobody_looks_at_it() -> None:
+    race = jobs.start(plan(), None)
+    assert race.join(60)
+    key, records = race.key, len(race.lanes[0].records)
+    adapters = sum(len(lane.adapter or b"") for lane in race.lanes)
+    assert race.nbytes > adapters + records
+    del race
+    gc.collect()
+    found = jobs.held(key)
+    assert found is not None
+    assert (found.state, len(found.lanes[0].records)) == ("finished", records)
+    assert jobs.held("unknown") is None
 
 
 def test_a_plan_without_methods_or_of_no_task() -> None:

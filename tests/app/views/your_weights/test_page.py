@@ -85,7 +85,7 @@ def test_the_page_says_what_the_library_says() -> None:
     error = float(np.sqrt((frame["error_global"] ** 2 * energy).sum() / energy.sum()))
     said = text(at)
     assert f"error {error:#.3g} over all matrices" in said
-    assert "**global (plain LoRA)** holds it best at r = 8" in said
+    assert "**global (plain LoRA)** holds the change best at r = 8" in said
     assert "of 15 matrices" in said
     for widget in (*at.selectbox, *at.segmented_control, *at.slider, *at.number_input):
         assert widget.proto.help, widget.label
@@ -418,5 +418,9 @@ def test_the_map_says_who_leads_and_by_how_much() -> None:
     assert [row[0] for row in clickable.customdata] == frame["name"].tolist()
     assert len(figure.layout.shapes) == 1
     ratio = figures_weights.ratio_figure(marks, "")
-    assert sorted(filter(None, ratio.data[0].text.ravel())) == ["0.5", "1.5", "=", "·"]
+    assert sorted(t for trace in ratio.data[1:3] for t in trace.text) == ["0.5", "1.5", "=", "·"]
+    # The darkest cells of the scale carry light words.
+    ends = marks.assign(ratio=[0.25, 1.0, 4.0, np.nan])
+    inks = list(figures_weights.ratio_figure(ends, "").data[1].textfont.color)
+    assert inks == ["#ffffff", "#111111", "#ffffff"]
     assert "×0.500 (`enc.0.q`) to ×1.50 (`dec.0.q`)" in prose_weights.ratios(marks)

@@ -10,6 +10,7 @@ from plotly.colors import get_colorscale, sample_colorscale
 
 __all__ = [
     "ACCENTS",
+    "EXPECTED",
     "FAMILY_LINES",
     "FRAME",
     "GREY",
@@ -56,6 +57,9 @@ ACCENTS: Mapping[str, str] = {"light": "#005a8d", "dark": "#8ab8e6"}
 
 #: The frame of what is picked, and the borders of blocks over a picture.
 FRAME = "#D55E00"
+
+#: What theory expects, beside what was measured.
+EXPECTED = Line(FRAME, "dash", 2)
 
 #: A thin line at the budget of the sidebar.
 MARKER: Mapping[str, str | float] = {"color": GREY, "width": 1, "dash": "dot"}

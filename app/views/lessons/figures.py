@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.shared.charts import finish
-from app.shared.style import FAMILY_LINES, GREY, MARKER, METHOD_LINES, VALUES
+from app.shared.style import EXPECTED, FAMILY_LINES, GREY, MARKER, METHOD_LINES, VALUES
 
 __all__ = ["curve_figure", "grids_figure", "race_figure", "ranks_figure", "spectrum_figure"]
 
@@ -65,7 +65,7 @@ def spectrum_figure(values: np.ndarray, kept: int, noise: np.ndarray | None) -> 
         y=values,
         name="this matrix",
         mode="lines",
-        line={"color": FAMILY_LINES["global"].colour, "width": 2.5},
+        line={"color": GREY, "width": 2.5},
         hovertemplate="σ = %{y:.3g}",
     )
     if noise is not None:
@@ -74,7 +74,7 @@ def spectrum_figure(values: np.ndarray, kept: int, noise: np.ndarray | None) -> 
             y=noise,
             name="expected of noise",
             mode="lines",
-            line={"color": GREY, "width": 2, "dash": "dash"},
+            line=EXPECTED.drawn(),
             hovertemplate="σ = %{y:.3g}",
         )
     figure.add_vline(x=kept + 0.5, line=MARKER)

@@ -25,6 +25,7 @@ from lolora_core.training import METHODS
 
 __all__ = [
     "MEASURED",
+    "PAGES",
     "SHOWN",
     "Lesson",
     "Lowest",
@@ -52,6 +53,8 @@ SHOWN: Mapping[str, str] = {
     "race": "the loss of each method while it learns",
     "updates": "error of each family on the ΔW that full fine-tuning finds",
 }
+#: The pages that a step can be about, with their titles.
+PAGES = {"compare": "Compare", "what_if": "What if", "fine_tune": "Fine-tune"}
 #: Readers wait for a race, and share the cores.
 MOST_STEPS = 1000
 _OF_TRAINING = ("race", "updates")
@@ -181,7 +184,7 @@ class Step(_Part):
     Attributes
     ----------
     page : str
-        Folder of the page that the state belongs to.
+        Folder of the page that the state belongs to, one of `PAGES`.
     state : dict
         Settings of that page by key; those left out are at their defaults.
     also : dict
@@ -208,10 +211,9 @@ class Step(_Part):
 
     @model_validator(mode="after")
     def _legal(self, info: ValidationInfo) -> Self:
-        pages: Mapping[str, Sequence[Setting]] = (info.context or {}).get("pages", {})
-        if self.page not in pages:
-            raise ValueError(f"“page” must be one of {_list(pages)}")
-        known = {setting.key: setting for setting in pages[self.page]}
+        if self.page not in PAGES:
+            raise ValueError(f"“page” must be one of {_list(PAGES)}")
+        known = {s.key: s for s in (info.context or {})["pages"][self.page]}
         for name, state in (("state", self.state), *self.also.items()):
             for key, value in state.items():
                 _check_value(name, key, value, known)
@@ -336,13 +338,28 @@ def read_lesson(text: str | bytes, name: str, pages: Mapping[str, Sequence[Setti
         raise ValueError("\n".join(dict.fromkeys(faults))) from None
 
 
+#: What pydantic says less plainly, by its type of error.
+_PLAIN = {
+    "missing": "is missing",
+    "extra_forbidden": "is no field of a lesson file",
+    "string_too_short": "is empty",
+    "string_too_long": "has more than {max_length} characters",
+    "too_short": "needs {min_length} or more",
+    "too_long": "may have {max_length} at most",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+    "greater_than": "must be more than {gt}",
+    "json_invalid": "is no JSON: {error}",
+}
+
+
 def _fault(error: Mapping[str, Any], name: str) -> str:
     """Say what pydantic found, with the place in words.
 
     Examples
     --------
-    >>> _fault({"loc": ("steps", 2, "heading"), "msg": "Field required"}, "mine.json")
-    'mine.json, step 3, “heading”: field required.'
+    >>> _fault({"type": "missing", "loc": ("steps", 2, "heading")}, "mine.json")
+    'mine.json, step 3, “heading”: is missing.'
     """
     words, at = [name], list(error["loc"])
     if at[:1] == ["steps"] and len(at) > 1:
@@ -350,5 +367,8 @@ def _fault(error: Mapping[str, Any], name: str) -> str:
         at = at[2:]
     # Names of classes say which of two forms of an answer was tried.
     words += [f"“{part}”" for part in at if part not in ("Measure", "Lowest")]
+    plain = _PLAIN.get(error["type"])
+    if plain:
+        return f"{', '.join(words)}: {plain.format(**error.get('ctx', {}))}."
     said = str(error["msg"]).removeprefix("Value error, ")
     return f"{', '.join(words)}: {said[:1].lower()}{said[1:].rstrip('.')}."

@@ -28,9 +28,10 @@ def _titled(name: str, lesson: Lesson) -> str:
 
 
 def _cards(shelf: dict[str, Lesson]) -> None:
-    columns = st.columns(2)
-    for at, (name, lesson) in enumerate(shelf.items()):
-        with columns[at % 2].container(border=True):
+    # Row by row: on a phone, where columns stack, they stay in order.
+    columns = [column for _ in range(0, len(shelf), 2) for column in st.columns(2)]
+    for column, (name, lesson) in zip(columns, shelf.items(), strict=False):
+        with column.container(border=True):
             st.subheader(_titled(name, lesson), anchor=False)
             st.caption(sentences.about(lesson.minutes, len(lesson.steps), lesson.audience))
             st.markdown("\n".join(f"- {one}" for one in lesson.objectives))

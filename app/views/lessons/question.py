@@ -60,7 +60,7 @@ def ask(
                 value=None,
                 format=sentences.digits(number.step),
                 key=f"{key}_guess",
-                placeholder=f"{number.minimum:g} to {number.maximum:g}",
+                placeholder=f"{number.minimum:,g} to {number.maximum:,g}",
                 persist_state="session",
             )
         st.button(

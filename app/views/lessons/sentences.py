@@ -210,24 +210,15 @@ def digits(step: float) -> str:
     return f"%.{len(after) if dot else 0}f"
 
 
-#: Titles of the pages that a step can be about.
-PAGES = {
-    "compare": "Compare",
-    "what_if": "What if",
-    "fine_tune": "Fine-tune",
-    "your_weights": "Your weights",
-}
-
-
-def go_on(page: str) -> str:
+def go_on(title: str) -> str:
     """Say where a step's button leads.
 
     Examples
     --------
-    >>> go_on("what_if")
+    >>> go_on("What if")
     'Opens What if with exactly this state.'
     """
-    return f"Opens {PAGES[page]} with exactly this state."
+    return f"Opens {title} with exactly this state."
 
 
 def cannot(problem: str) -> str:
@@ -276,20 +267,28 @@ TEXT_HELP = (
     "Markdown and formulas between dollar signs. Numbers come from the program: "
     "{{relative_error:global}}, {{parameters:localized}}, {{rank}}, {{blocks}}."
 )
+TITLE_HELP = "What the list calls it. The name of the file is made of it."
+AUDIENCE_HELP = "Whom it is for, and what they should know already."
+MINUTES_HELP = "How long it takes; the list is ordered by it."
+OBJECTIVES_HELP = "What a reader can say or do afterwards."
+HEADING_HELP = "Stands above the step, and in the list of steps."
+LOOK_HELP = "Where to look in the figures; may be left out."
+SHOW_HELP = "Figures of this step, drawn live. Errors below pictures appear after the guess."
+FILE_HELP = "JSON as the form writes it. It opens in this session only; nothing is kept."
 ASK_HELP = "The answer is never typed in: the program computes it when the lesson is read."
 NO_STEPS = "A lesson needs a step: take the state of a page."
 
 
-def draft_step(number: int, page: str, state: Mapping[str, object]) -> str:
+def draft_step(number: int, title: str, state: Mapping[str, object]) -> str:
     """Say which state a step of the form holds.
 
     Examples
     --------
-    >>> draft_step(1, "compare", {"target": "coins", "rank": 8})
+    >>> draft_step(1, "Compare", {"target": "coins", "rank": 8})
     '**Step 1** · Compare: target = coins, rank = 8'
     """
     listed = ", ".join(f"{as_text(key)} = {as_text(str(value))}" for key, value in state.items())
-    return f"**Step {number}** · {PAGES[page]}: {listed}"
+    return f"**Step {number}** · {title}: {listed}"
 
 
 def bad_file(problem: str) -> str:

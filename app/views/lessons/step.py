@@ -14,7 +14,7 @@ from app.shared.settings import Setting, set_widget, widget_value
 from app.shared.uploads import uploaded
 from app.views.lessons import parts, question, sentences
 from app.views.lessons.answer import filled
-from app.views.lessons.lesson import Lesson, Step
+from app.views.lessons.lesson import PAGES, Lesson, Step
 from app.views.lessons.measures import Looked
 from app.views.lessons.moved import read_moved, with_moved, write_moved
 from app.views.lessons.scenes import full_state, scene_of
@@ -111,7 +111,7 @@ def _onward(step: Step, number: int, state: Mapping[str, Any]) -> None:
             "Go on freely",
             key=f"lesson_go_{number}",
             icon=":material/arrow_forward:",
-            help=sentences.go_on(step.page),
+            help=sentences.go_on(PAGES[step.page]),
             on_click=_go,
             args=(step.page, state),
         )

@@ -10,7 +10,7 @@ import streamlit as st
 from app.shared.declared import pages
 from app.shared.settings import Slot, set_widget, widget_value
 from app.views.lessons import draft, sentences
-from app.views.lessons.lesson import SHOWN, read_lesson
+from app.views.lessons.lesson import PAGES, SHOWN, read_lesson
 from app.views.lessons.shelf import LOADED, OWN
 from lolora_core import FAMILIES
 
@@ -19,8 +19,6 @@ __all__ = ["draw"]
 #: Steps of the draft, as a file holds them; the form changes only some of their fields.
 _STEPS: Slot[tuple[dict[str, Any], ...]] = Slot("draft_steps", ())
 _PROBLEM: Slot[str] = Slot("lesson_problem", "")
-#: Pages whose state can be taken.
-_TAKEN = ("compare", "what_if", "fine_tune")
 _MOST = 6
 
 
@@ -45,6 +43,11 @@ def _fill_step(at: int, step: dict[str, Any]) -> None:
     _fill(f"{at}_look", step.get("look", ""))
     _fill(f"{at}_show", [item for item in step.get("show", ()) if item in SHOWN])
     _fill(f"{at}_ask", draft.FILE_ASKS if step.get("question") else draft.ASKS[0])
+
+
+def _keep(words: str) -> dict[str, Any]:
+    """Return what every field of the form has: its help, and a value that outlives the page."""
+    return {"help": words, "persist_state": "session"}
 
 
 def _drop() -> None:
@@ -74,29 +77,32 @@ def _load() -> None:
 def _step(at: int, base: dict[str, Any]) -> dict[str, Any]:
     """Draw the fields of one step; return it as a file holds it."""
     with st.container(border=True):
-        st.markdown(sentences.draft_step(at + 1, base["page"], base["state"]))
-        keep: dict[str, Any] = {"persist_state": "session"}
-        heading = st.text_input("Heading", key=f"draft_{at}_heading", **keep)
-        text = st.text_area("Text", key=f"draft_{at}_text", help=sentences.TEXT_HELP, **keep)
-        look = st.text_input("What to look at", key=f"draft_{at}_look", **keep)
+        st.markdown(sentences.draft_step(at + 1, PAGES[base["page"]], base["state"]))
+        heading = st.text_input(
+            "Heading", key=f"draft_{at}_heading", **_keep(sentences.HEADING_HELP)
+        )
+        text = st.text_area("Text", key=f"draft_{at}_text", **_keep(sentences.TEXT_HELP))
+        look = st.text_input(
+            "What to look at", key=f"draft_{at}_look", **_keep(sentences.LOOK_HELP)
+        )
         trains = base["page"] == "fine_tune"
         shown = st.multiselect(
             "Show",
             [name for name in SHOWN if (name in ("race", "updates")) == trains],
             format_func=SHOWN.__getitem__,
             key=f"draft_{at}_show",
-            **keep,
+            **_keep(sentences.SHOW_HELP),
         )
         asks = [*(draft.ASKS[:1] if trains else draft.ASKS)]
         if "question" in base:
             asks.append(draft.FILE_ASKS)
-        kind = st.selectbox(
-            "Question", asks, key=f"draft_{at}_ask", help=sentences.ASK_HELP, **keep
-        )
+        kind = st.selectbox("Question", asks, key=f"draft_{at}_ask", **_keep(sentences.ASK_HELP))
         family = "global"
         if kind == "how large is the error":
             families = [name for name, found in FAMILIES.items() if found.from_spectra]
-            family = st.selectbox("Of family", families, key=f"draft_{at}_family", **keep)
+            family = st.selectbox(
+                "Of family", families, key=f"draft_{at}_family", **_keep(sentences.ASK_HELP)
+            )
     asked = base.get("question") if kind == draft.FILE_ASKS else draft.question(kind, family)
     # What the form cannot show, of other states, stays as the file has it.
     others = [item for item in base.get("show", ()) if item not in SHOWN]
@@ -112,19 +118,22 @@ def _step(at: int, base: dict[str, Any]) -> dict[str, Any]:
 
 def _form() -> str:
     """Draw the form; return the lesson file."""
-    keep: dict[str, Any] = {"persist_state": "session"}
-    title = st.text_input("Title", key="draft_title", **keep)
-    audience = st.text_input("For whom", key="draft_audience", **keep)
+    title = st.text_input("Title", key="draft_title", **_keep(sentences.TITLE_HELP))
+    audience = st.text_input("For whom", key="draft_audience", **_keep(sentences.AUDIENCE_HELP))
     if widget_value("draft_minutes") is None:
         _fill("minutes", 10)
-    minutes = st.number_input("Minutes", 1, 120, key="draft_minutes", **keep)
-    objectives = st.text_area("Objectives, one a line", key="draft_objectives", **keep)
+    minutes = st.number_input(
+        "Minutes", 1, 120, key="draft_minutes", **_keep(sentences.MINUTES_HELP)
+    )
+    objectives = st.text_area(
+        "Objectives, one a line", key="draft_objectives", **_keep(sentences.OBJECTIVES_HELP)
+    )
     steps = [_step(at, base) for at, base in enumerate(_STEPS.value)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "State of",
-            _TAKEN,
-            format_func=sentences.PAGES.__getitem__,
+            list(PAGES),
+            format_func=PAGES.__getitem__,
             key="draft_page",
             help="The page whose settings become a step, as you left them.",
         )
@@ -152,7 +161,13 @@ def draw(open_lesson: Callable[[str], None]) -> None:
         Opens a lesson by its id; a callback.
     """
     st.header("For teachers", anchor=False)
-    st.file_uploader("Load a lesson file", type="json", key="lesson_file", on_change=_load)
+    st.file_uploader(
+        "Load a lesson file",
+        type="json",
+        key="lesson_file",
+        on_change=_load,
+        help=sentences.FILE_HELP,
+    )
     if _PROBLEM.value:
         st.error(sentences.bad_file(_PROBLEM.value))
     with st.expander("Make a lesson", expanded=bool(_STEPS.value)):

@@ -90,8 +90,8 @@ def test_what_is_moved_holds_in_the_other_states_too() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("minutes", 0, "“minutes”: input should be greater than or equal to 1"),
-        ("colour", "red", "“colour”: extra inputs are not permitted"),
+        ("minutes", 0, "“minutes”: must be 1 or more"),
+        ("colour", "red", "“colour”: is no field of a lesson file"),
         ("steps.0.page", "nowhere", "step 1: “page” must be one of compare"),
         ("steps.0.state.rank", 999, "“state” has rank = 999; allowed is a number from 1 to 256"),
         ("steps.0.state.target", "camra", "allowed is one of 'camera'"),
@@ -107,7 +107,17 @@ def test_what_is_moved_holds_in_the_other_states_too() -> None:
         ("steps.0.question.answer.of", "full", "“of” of relative_error must be one of global"),
         ("steps.0.question.options", {"a": "A"}, "either “options” or a “number”, not both"),
         ("steps.0.question.answer", {"measure": "winner"}, "give two “options” or more"),
-        ("steps.0.question.because", "", "step 1, “question”, “because”: string should have"),
+        (
+            "steps.0.self_check",
+            {"ask": "Why?", "options": [{"text": "a", "why": "b"}, {"text": "c", "why": "d"}]},
+            "step 1, “self_check”: exactly one option of a self-check is right",
+        ),
+        (
+            "steps.0.question.answer",
+            {"lowest": {"a": {"measure": "rank"}, "b": {"measure": "rank"}}},
+            "step 1, “question”: this answer is one of several: give two “options” or more",
+        ),
+        ("steps.0.question.because", "", "step 1, “question”, “because”: is empty"),
     ],
 )
 def test_a_bad_file_is_explained(path: str, value: object, words: str) -> None:

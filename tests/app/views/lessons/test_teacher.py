@@ -37,7 +37,7 @@ def test_a_lesson_is_made_of_what_was_looked_at_and_opened() -> None:
     at = opened(target="coins", rank="8", rows="4", cols="4")
     press(at, "draft_take")
     # Each thing that is missing is said.
-    assert "step 1, “heading”: field required" in at.warning[0].value.replace("\\", "")
+    assert "step 1, “heading”: is missing" in at.warning[0].value.replace("\\", "")
     fill(at)
     at.selectbox(key="draft_0_ask").set_value("who wins").run()
     found = made(at)

@@ -16,8 +16,9 @@ PAGES = {
     "fine_tune": "Fine-tune",
     "your_weights": "Your weights",
 }
-#: Sum of the moves of what is seen while a page loads; ten runs on a busy machine had at most FIXME.
-MOVES = 0.05
+#: Sum of the moves of what is seen while a page loads, as browsers count them. Four runs of each
+#: page on a busy machine had at most 0.087; Compare had 0.49 before room was kept.
+MOVES = 0.15
 #: Moves after the frame that first shows the heading: until then Streamlit opens an empty window.
 WATCH = """
 window.moved = 0;
@@ -77,6 +78,10 @@ def test_a_page_can_be_read_by_all(app: App, path: str) -> None:
         expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
         if width != 1024:
             assert violations(page) == []
+        for picture in page.locator(".panel canvas.base").all():
+            drawn = picture.bounding_box()
+            assert drawn is not None
+            assert 150 <= drawn["width"] <= width - drawn["x"]
         page.wait_for_function(f"({BEYOND})().length === 0")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -91,7 +96,7 @@ def test_a_sheet_of_paper_holds_all_in_one_column(app: App) -> None:
     expect(page.locator(".stDataFrame canvas").first).to_be_hidden()
     table = page.locator(".on-paper table", has_text="error of global")
     expect(table).to_be_visible()
-    expect(table.locator("th")).to_have_count(11)
+    expect(table.locator("th").last).to_have_text("gain")
     charts = page.get_by_test_id("stPlotlyChart").all()
     assert charts
     lefts = {round(chart.bounding_box()["x"]) for chart in charts}  # type: ignore[index]

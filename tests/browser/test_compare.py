@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from safetensors.numpy import save
 from skimage import data
 
@@ -206,22 +206,3 @@ def test_colour_is_three_matrices(app: App) -> None:
     app.open("?target=Astronaut&colour=true")
     expect(app.page.get_by_text("each of the three channels")).to_be_visible()
     expect(app.page.locator(".panel").filter(has_text="global")).to_contain_text("98,304")
-
-
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_overflows(browser: Browser, app: App, width: int, scheme: str) -> None:
-    context = browser.new_context(
-        viewport={"width": width, "height": 900},
-        color_scheme=scheme,  # type: ignore[arg-type]
-    )
-    page: Page = context.new_page()
-    App(page, app.url).open()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    main = page.get_by_test_id("stMain").bounding_box()
-    picture = page.locator(".panel canvas").first.bounding_box()
-    assert main is not None
-    assert picture is not None
-    assert picture["width"] >= 150
-    assert picture["x"] + picture["width"] <= width
-    context.close()

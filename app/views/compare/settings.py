@@ -23,8 +23,8 @@ SCALE = Setting(
     "One scale serves all families. Fit: the errors of the families that come within twice the "
     "lowest error; full: those of every family; 1/4 ends at a quarter of full. What lies beyond "
     "the scale is said under each picture.",
-    options=(FIT, 1, 4, 16),
-    titles={FIT: "fit", 1: "full", 4: "1/4", 16: "1/16"},
+    options=(FIT, 1, 4, 8, 16),
+    titles={FIT: "fit", 1: "full", 4: "1/4", 8: "1/8", 16: "1/16"},
 )
 GRID_LINES = Setting("lines", False, "Grid lines", "Draw the borders of the blocks.")
 BLOCK_MARKS = Setting(

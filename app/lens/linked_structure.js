@@ -1,7 +1,9 @@
 // Under each picture, at a first look: its factors, all to one scale, so that area is parameters.
 
-// CSS pixels of the longest side, factors of the largest budget included.
+// CSS pixels of a side at most, factors of the largest budget included.
 const STRUCTURE_SIDE = 190;
+
+const structureSide = ({ box }) => Math.min(STRUCTURE_SIDE, box.width);
 
 // The ranks of a family at a budget, and its blocks in cells of the target; of three channels the
 // first, whose numbers stand for all.
@@ -37,7 +39,7 @@ function structureScale(state) {
     ];
   }
   const [down, across] = state.structureRoom;
-  return Math.min(box.width / across, STRUCTURE_SIDE / down);
+  return Math.min(box.width / across, structureSide(state) / down);
 }
 
 // Draw every block with its B at its left and its A above it; return the numbers in B and A.
@@ -72,17 +74,20 @@ function drawStructures(state) {
   for (const { name, title, area, areaText, swatch } of state.panels) {
     if (name && !factors.families[name]) continue;
     area.width = Math.round(box.width * ratio);
-    area.height = Math.round(STRUCTURE_SIDE * ratio);
+    area.height = Math.round(structureSide(state) * ratio);
     const pen = area.getContext("2d");
     pen.scale(ratio * scale, ratio * scale);
+    // All stand on one line.
+    const floor = structureSide(state) / scale;
     let numbers = rows * cols;
     const { backgroundColor } = swatch.style;
     if (name) {
       const found = structureOf(state, name, shownRank(state));
+      pen.translate(0, floor - rows - sum(found.above));
       numbers = drawFactors(pen, found, { colour: backgroundColor, ground: state.line });
     } else {
       pen.fillStyle = backgroundColor;
-      pen.fillRect(0, 0, cols, rows);
+      pen.fillRect(0, floor - rows, cols, rows);
     }
     const share = (100 * numbers) / (rows * cols);
     const text = `${(numbers * channels).toLocaleString("en-US")} numbers`

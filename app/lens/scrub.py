@@ -97,7 +97,7 @@ def factors_of(scene: Scene, largest: int, token: str) -> bytes | None:
     condition=threading.Condition(),
 )
 def factors(scene: Scene, largest: int) -> bytes:
-    """Pack the factors of all families that singular values tell, for every budget up to `largest`."""
+    """Pack the factors of what singular values tell, for every budget up to `largest`."""
     channels = decompositions(scene)
     paths = budget_paths(channels, largest)
     found = path_factors(channels, paths.values(), most_cells=MOST_CELLS, most_bytes=MOST_BYTES)

@@ -18,8 +18,8 @@ from app.shared.common import BLOCK_COL, BLOCK_ROW, RANK
 from app.shared.settings import Slot, widget_value
 from app.shared.style import LUTS
 from app.views.compare import parts as details
-from app.views.compare import snippets
 from app.views.compare import sentences as prose
+from app.views.compare import snippets
 from app.views.compare.compute import comparison, limits, pictures, rank_needed
 from app.views.compare.settings import BLOCK_MARKS, FIT, GRID_LINES, SCALE, SEARCHED, VIEW
 from app.views.compare.structures import structures

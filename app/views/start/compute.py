@@ -18,7 +18,7 @@ __all__ = ["SHOWN", "compared", "example"]
 
 #: The two structures of the question.
 SHOWN = (REFERENCE.name, Localized.name)
-_BLOCKS = 8
+_BLOCKS = 4
 
 
 @cache

@@ -18,8 +18,6 @@ from lolora_core.explore.compare import Comparison
 _PICTURED = "pictures"
 #: The layer and the rank of "why care".
 _LAYER, _LORA_RANK = 4096, 8
-#: Pixels across a door; as many stand side by side as there is room for.
-_DOOR = 250
 
 
 def _release() -> None:
@@ -72,10 +70,10 @@ def _doors() -> None:
     """Draw a door to every page that is there."""
     st.header("Where to go", anchor=False)
     pages = site.pages()
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="doors"):
         for path, door in sentences.DOORS.items():
             if path in pages:
-                with st.container(border=True, width=_DOOR, gap="small"):
+                with st.container(border=True, gap=None):
                     st.page_link(pages[path], label=f"**{door.act}:** {pages[path].title}")
                     st.caption(door.about)
 

@@ -81,7 +81,8 @@ def answer(errors: dict[str, float], parameters: int, entries: int) -> str:
     'With 32,768 numbers, 12.5 % of the 262,144 in the photograph, **global'
     """
     (first, low), (second, high) = sorted(errors.items(), key=lambda item: item[1])
-    start = f"With {parameters:,} numbers, {percent(parameters / entries)} of the {entries:,} in the "
+    share = percent(parameters / entries)
+    start = f"With {parameters:,} numbers, {share} of the {entries:,} in the "
     if high - low <= TIE:
         return f"{start}photograph, {first} and {second} are equally close."
     lower, higher = format_apart(low, high)

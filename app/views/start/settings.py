@@ -13,7 +13,7 @@ EXAMPLE_RANK = Setting(
     16,
     "Budget",
     "How many numbers may be kept: r·(m + n), what global LoRA of rank r has.",
-    minimum=1,
+    minimum=4,
     maximum=64,
     step=1,
 )

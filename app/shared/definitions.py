@@ -113,7 +113,8 @@ WORDS: dict[str, Definition] = {
         source="Wang, Bovik, Sheikh and Simoncelli 2004",
     ),
     "knee": Definition(
-        "Where a curve bends most. Up to there every parameter helps much; after it, little."
+        "The point of a falling curve that lies farthest below the straight line between its ends. "
+        "Up to there every parameter helps much; after it, little."
     ),
     "seed": Definition(
         "The number that starts the random choices: other seeds give other starting values and "

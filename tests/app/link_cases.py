@@ -34,8 +34,9 @@ VALUES = {
     "ft_task": "planted-blocks",
     "ft_lr": 0.25,
 }
-#: Of an upload, of a race, or a device that this machine may lack: no widget without them.
-WITHOUT = {"side", "ft_curve", "ft_log", "ft_scale", "device"}
+#: Of an upload, of a race, or a device that this machine may lack: no widget without them; and what
+#: only the handle under the pictures sets.
+WITHOUT = {"side", "ft_curve", "ft_log", "ft_scale", "device", "example_rank"}
 
 
 def other_value(setting: Setting) -> object:
@@ -76,4 +77,4 @@ def _cases() -> Iterator[Case]:
 
 
 CASES = list(_cases())
-IDS = [f"{path or 'compare'}-{setting.key}" for path, setting in CASES]
+IDS = [f"{path or 'start'}-{setting.key}" for path, setting in CASES]

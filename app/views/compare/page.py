@@ -11,7 +11,7 @@ import streamlit as st
 from app.lens import scrub
 from app.lens.factors import linked_factors, other_grids
 from app.lens.view import linked_view
-from app.shared import answers, progress, sidebar
+from app.shared import answers, glossary, progress, sidebar
 from app.shared import scene as compute
 from app.shared import widgets as controls
 from app.shared.common import BLOCK_COL, BLOCK_ROW, RANK
@@ -23,6 +23,7 @@ from app.views.compare import snippets
 from app.views.compare.compute import comparison, limits, pictures, rank_needed
 from app.views.compare.settings import BLOCK_MARKS, FIT, GRID_LINES, SCALE, SEARCHED, VIEW
 from app.views.compare.structures import structures
+from lolora_core import FAMILIES
 from lolora_core.explore.compare import explain
 from lolora_core.families import REFERENCE
 
@@ -112,6 +113,7 @@ def page() -> None:
         with st.popover("Why?", type="tertiary", key="why"):
             st.markdown(explain(found, channels))
             st.caption(prose.WHY)
+    glossary.words("relative error", "equivalent rank", "Frobenius norm", *FAMILIES, "PSNR", "SSIM")
     _controls()
     target, grid = scene.target, scene.grid
     shown = pictures(scene, rank)

@@ -18,30 +18,36 @@ st.set_page_config(layout="wide", initial_sidebar_state="auto")
 faceless = st.sidebar.container(height=1, border=False, gap=None, key="faceless")
 with faceless:
     access.dress()
-page = st.navigation(
-    [
-        st.Page("views/compare/page.py", title="Compare", url_path="compare", default=True),
-        st.Page("views/what_if/page.py", title="What if", url_path="what_if"),
-        st.Page("views/fine_tune/page.py", title="Fine-tune", url_path="fine_tune"),
-        st.Page("views/your_weights/page.py", title="Your weights", url_path="your_weights"),
-        st.Page("views/theory/page.py", title="Theory", url_path="theory"),
-        st.Page("views/lessons/page.py", title="Lessons", url_path="lessons"),
-        st.Page("views/scoreboard/page.py", title="Does it always win?", url_path="scoreboard"),
-    ],
-    position="top",
+pages = [
+    st.Page("views/start/page.py", title="Start", default=True),
+    st.Page("views/compare/page.py", title="Compare", url_path="compare"),
+    st.Page("views/what_if/page.py", title="What if", url_path="what_if"),
+    st.Page("views/fine_tune/page.py", title="Fine-tune", url_path="fine_tune"),
+    st.Page("views/your_weights/page.py", title="Your weights", url_path="your_weights"),
+    st.Page("views/lessons/page.py", title="Lessons", url_path="lessons"),
+    st.Page("views/theory/page.py", title="Theory", url_path="theory"),
+    st.Page("views/scoreboard/page.py", title="Does it always win?", url_path="scoreboard"),
+]
+page = st.navigation(pages, position="top")
+st.set_page_config(
+    page_title=f"{page.title} · Localized LoRA Explorer",
+    # On Start there is nothing to set in it.
+    initial_sidebar_state="auto" if page.url_path else "collapsed",
 )
-st.set_page_config(page_title=f"{page.title} · Localized LoRA Explorer")
 st.title(page.title, anchor=False)
 
 # After the heading: this imports torch.
 from app.page_settings import EVERY, OF_PAGE  # noqa: E402
-from app.shared import address, share, sidebar  # noqa: E402
+from app.shared import address, share, sidebar, site  # noqa: E402
 from app.shared.common import TARGET  # noqa: E402
 from app.views.fine_tune import heartbeat  # noqa: E402
 from app.views.your_weights import side  # noqa: E402
 from app.views.your_weights.settings import PAIR  # noqa: E402
 
 used = OF_PAGE[page.url_path]
+site.declare(pages)
+if not page.url_path:
+    address.follow_old_link("views/compare/page.py", OF_PAGE["compare"])
 address.travel()
 address.follow(page.url_path, used, EVERY)
 with faceless:

@@ -8,6 +8,7 @@ from app.views.compare.settings import SETTINGS as COMPARE
 from app.views.fine_tune.settings import SETTINGS as FINE_TUNE
 from app.views.lessons.settings import SETTINGS as LESSONS
 from app.views.scoreboard.settings import SETTINGS as SCOREBOARD
+from app.views.start.settings import SETTINGS as START
 from app.views.theory.settings import SETTINGS as THEORY
 from app.views.what_if.settings import SETTINGS as WHAT_IF
 from app.views.your_weights.settings import SETTINGS as YOUR_WEIGHTS
@@ -16,7 +17,8 @@ __all__ = ["EVERY", "OF_PAGE"]
 
 #: What each page uses, by its path in the URL.
 OF_PAGE: dict[str, tuple[Setting, ...]] = {
-    "": COMPARE,
+    "": START,
+    "compare": COMPARE,
     "what_if": WHAT_IF,
     "fine_tune": FINE_TUNE,
     "your_weights": YOUR_WEIGHTS,

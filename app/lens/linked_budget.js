@@ -2,6 +2,7 @@
 // The pictures follow it, and the handle of the grid, here.
 
 const RUN_SECONDS = 10;
+const OPENING_SECONDS = 4;
 const MOVING_KEYS = new Set([
   "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown",
 ]);
@@ -175,11 +176,26 @@ function scrubFamilies(state) {
 
 // With the wish for less motion, ten steps of a second each. Returns whether the end is reached.
 function stepPlay(state) {
-  const [lowest, highest] = [state.header.budget.lowest, endOf(state)];
-  const share = (performance.now() - state.play.started) / 1000 / RUN_SECONDS;
+  const { started, seconds, highest = endOf(state) } = state.play;
+  const { lowest } = state.header.budget;
+  const share = (performance.now() - started) / 1000 / seconds;
   const steps = calm.matches ? Math.floor(share * RUN_SECONDS) / RUN_SECONDS : share;
   state.wanted = Math.round(lowest + Math.min(1, Math.max(0, steps)) * (highest - lowest));
   return share >= 1;
+}
+
+function startPlay(state, seconds, done, highest) {
+  state.play = { highest, seconds, started: performance.now() - done * 1000 * seconds };
+  state.paused = false;
+  scheduleScrub(state);
+}
+
+// Where the page asks for it: up to its budget, once, and not for who wishes for less motion.
+function playOnce(state) {
+  const { budget } = state.header;
+  if (!budget || !budget.plays || state.played || !canScrub(state) || !state.box) return;
+  state.played = true;
+  if (!calm.matches && !isAway(state)) startPlay(state, OPENING_SECONDS, 0, budget.rank);
 }
 
 function togglePlay(state) {
@@ -191,10 +207,8 @@ function togglePlay(state) {
   const [lowest, highest] = [state.header.budget.lowest, endOf(state)];
   const from = state.paused && state.wanted < highest ? state.wanted : lowest;
   const done = (from - lowest) / Math.max(1, highest - lowest);
-  state.play = { started: performance.now() - done * 1000 * RUN_SECONDS };
-  state.paused = false;
+  startPlay(state, RUN_SECONDS, done);
   setText(state.parts.announce, `The budget runs from r = ${from} to r = ${highest}`);
-  scheduleScrub(state);
 }
 
 // The handle stands still: ask the server for its exact answer, once.
@@ -264,6 +278,7 @@ function connectBudget(state) {
     markScrub(state);
     drawRankMaps(state);
     drawCurve(state);
+    playOnce(state);
     scheduleScrub(state);
   };
 }

@@ -30,6 +30,7 @@ function receiveGrid(state) {
     state.live = null;
   }
   grid.min = 0;
+  grid.parentElement.hidden = budget.stops.length < 2;
   grid.max = budget.stops.length - 1;
   setText(gridLabel, budget.grid_label);
   takeFactors(state);

@@ -105,8 +105,10 @@ function buildPanels(state, names) {
     connectDivider(state, divider, picture);
     const foot = element("div", "foot");
     const heading = element("div", "heading", {}, [swatch, title, best, drawing]);
+    const area = element("canvas", "area", { role: "img" });
+    const areaText = element("div", "area-text");
     const figure = element("figure", "panel", { "data-panel": name || "target" },
-      [heading, subtitle, picture, foot]);
+      [heading, subtitle, picture, foot, area, areaText]);
     const readName = element("span", "read-name");
     const readSwatch = element("span", "swatch");
     const lines = ["", "", " block"].map((kind) => element("span", `value${kind}`));
@@ -114,7 +116,7 @@ function buildPanels(state, names) {
       [element("div", "read-head", {}, [readSwatch, readName]), ...lines]);
     return {
       name, swatch, title, best, drawing, subtitle, base, overlay, message, divider, picture, foot,
-      figure,
+      figure, area, areaText,
       readName, readSwatch, lines, cell, source: document.createElement("canvas"),
       error: null, live: null, blocks: null, served: null, image: null, pixels: null,
       scratch: null, outside: 0,

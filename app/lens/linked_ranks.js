@@ -36,4 +36,5 @@ function drawRankMaps(state) {
     canvas.getContext("2d").putImageData(image, 0, 0);
     canvas.setAttribute("aria-label", `Ranks of the blocks of ${name} at r = ${shown}`);
   }
+  drawStructures(state);
 }

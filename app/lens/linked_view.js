@@ -47,6 +47,7 @@ function receive(state, bytes) {
     state.paintKey = "";
   }
   receiveBudget(state);
+  state.root.classList.toggle("plain", header.plain);
   // What Python says about the picked block may be older than what the visitor picked since.
   if (header.picks >= state.count) {
     state.count = header.picks;
@@ -143,6 +144,7 @@ export default function linkedView({ parentElement, data, setStateValue }) {
   follow(state);
   drawAll(state);
   showReadings(state);
+  playOnce(state);
   markRendered(state);
   return () => {
     if (generation !== state.generation) return;

@@ -26,6 +26,7 @@ _PARTS = (
     "linked_factors.js",
     "linked_scrub.js",
     "linked_ranks.js",
+    "linked_structure.js",
     "linked_curve.js",
     "linked_grids.js",
     "linked_budget.js",
@@ -101,7 +102,8 @@ class Budget(TypedDict):
     parameters: int  # of one rank
     grid: str  # label of the stop that the panels are of
     grid_label: str
-    stops: Sequence[Stop]  # from coarse to fine
+    stops: Sequence[Stop]  # from coarse to fine; a single one has no handle
+    plays: NotRequired[bool]  # up to `rank` by itself, once
 
 
 class Content(TypedDict):
@@ -121,6 +123,7 @@ class Content(TypedDict):
     image: bool  # grey or RGB picture; otherwise the colours of luts["values"]
     luts: Mapping[str, bytes]  # 256 × 3 bytes each: "values", "signed", "absolute"
     budget: NotRequired[Budget]  # without it the pictures have no handle
+    plain: NotRequired[bool]  # for a first look: no tools, the factors of each drawn under it
 
 
 def pack(content: Content, picks: int = 0, releases: int = 0, cuts: int = 0) -> bytes:
@@ -190,6 +193,7 @@ def pack(content: Content, picks: int = 0, releases: int = 0, cuts: int = 0) -> 
         "showBlockErrors": bool(content["show_block_errors"]),
         "selected": selected and [int(index) for index in selected],
         "picks": picks,
+        "plain": bool(content.get("plain")),
         "budget": budget and {**budget, "releases": releases, "cuts": cuts},
     }
     header["token"] = hashlib.sha256(json.dumps(header).encode()).hexdigest()[:16]

@@ -18,7 +18,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from app.shared import settings
 from app.shared.settings import Setting, Slot, query_of
 
-__all__ = ["follow", "go_to", "travel", "write"]
+__all__ = ["follow", "follow_old_link", "go_to", "travel", "write"]
 
 _COMPONENT = st.components.v2.component(
     "address", js=(Path(__file__).parent / "address.js").read_text(encoding="utf-8")
@@ -45,6 +45,20 @@ def travel() -> None:
     if path:
         # With the present query Streamlit adds an entry for the page alone; `write` replaces it.
         st.switch_page(path, query_params=_QUERY.value)
+
+
+def follow_old_link(path: str, used: Sequence[Setting]) -> None:
+    """Go to a page, named by its file, that stood at the root once, if a link holds its settings.
+
+    Parameters
+    ----------
+    path : str
+    used : sequence of Setting
+        Of that page; none of them is of the page that stands at the root now.
+    """
+    asked = {key: st.query_params.get_all(key) for key in st.query_params}
+    if _SHOWN.value is None and any(setting.key in asked for setting in used):
+        st.switch_page(path, query_params=asked)
 
 
 def follow(page: str, used: Sequence[Setting], every: Sequence[Setting]) -> None:

@@ -35,8 +35,8 @@ VALUES = {
     "ft_lr": 0.25,
 }
 #: Of an upload, of a race, or a device that this machine may lack: no widget without them. What is
-#: checked on Theory is set by buttons.
-WITHOUT = {"side", "ft_curve", "ft_log", "ft_scale", "device", "theory_checked"}
+#: checked on Theory is set by buttons, the budget of Start by the handle under its pictures.
+WITHOUT = {"side", "ft_curve", "ft_log", "ft_scale", "device", "theory_checked", "example_rank"}
 #: Of a lesson, which a button opens: tested with their page.
 WITHOUT |= {"lesson", "step", "moved", "handout"}
 
@@ -79,4 +79,4 @@ def _cases() -> Iterator[Case]:
 
 
 CASES = list(_cases())
-IDS = [f"{path or 'compare'}-{setting.key}" for path, setting in CASES]
+IDS = [f"{path or 'start'}-{setting.key}" for path, setting in CASES]

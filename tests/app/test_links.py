@@ -8,24 +8,15 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Block
-from streamlit.util import calc_hash
 
 from app.page_settings import EVERY
 from app.shared import scene
 from app.shared.settings import Setting
 from app.views.what_if import compute
 from tests.app.link_cases import CASES, IDS, around, other_value
-from tests.app.test_pages import MAIN
+from tests.app.test_pages import opened
 
 BY_KEY = {setting.key: setting for setting in EVERY}
-
-
-def opened(path: str) -> AppTest:
-    at = AppTest.from_file(MAIN, default_timeout=60)
-    if path:
-        # Before its first run `switch_page` goes by the file's name, and a link by the address.
-        at._page_hash = calc_hash(path)
-    return at
 
 
 def put(at: AppTest, key: str, value: object) -> None:

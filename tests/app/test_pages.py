@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from lolora_core import approximate, budget_for_rank
 from lolora_core.targets import catalogue, load
@@ -17,8 +18,15 @@ from lolora_core.targets import catalogue, load
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 
 
+def opened(path: str) -> AppTest:
+    at = AppTest.from_file(MAIN, default_timeout=60)
+    # Before its first run `switch_page` goes by the file's name, and a link by the address.
+    at._page_hash = calc_hash(path)
+    return at
+
+
 def start() -> AppTest:
-    return AppTest.from_file(MAIN, default_timeout=60)
+    return opened("compare")
 
 
 def text(at: AppTest) -> str:

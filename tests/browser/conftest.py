@@ -78,7 +78,8 @@ class App:
         expect(self.page.get_by_test_id("stSkeleton")).to_have_count(0)
 
     def open(self, query: str = "") -> None:
-        self.go(query)
+        """Open Compare with a query, and wait for its pictures."""
+        self.go(f"compare{query}")
         self.rendered()
 
     @property

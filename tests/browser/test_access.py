@@ -11,7 +11,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import App
 
 PAGES = {
-    "": "Compare",
+    "": "Start",
+    "compare": "Compare",
     "what_if": "What if",
     "fine_tune": "Fine-tune",
     "your_weights": "Your weights",

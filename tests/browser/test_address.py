@@ -29,7 +29,7 @@ def test_a_cell_of_the_winner_map_is_one_entry(app: App) -> None:
     before = entries(app.page)
     click_cell(app, "winners", 0.995, 2.5 / 6)
     app.rendered()
-    expect(app.page).to_have_url(f"{app.url}/?target=brick&rank=256&rows=4&cols=4")
+    expect(app.page).to_have_url(f"{app.url}/compare?target=brick&rank=256&rows=4&cols=4")
     assert entries(app.page) == before + 1
     app.page.go_back()
     expect(app.main.get_by_role("heading", name="What if")).to_be_visible()
@@ -50,7 +50,7 @@ def test_a_slider_on_its_way_is_one_entry(app: App) -> None:
         # Cut short, a run takes files away that the page still asks for.
         with app.run():
             app.slide("rank", 1)
-        expect(app.page).to_have_url(f"{app.url}/?rank={24 + step}")
+        expect(app.page).to_have_url(f"{app.url}/compare?rank={24 + step}")
     assert entries(app.page) == before + 1
     with app.run():
         app.page.go_back()
@@ -69,7 +69,7 @@ def test_each_act_on_compare_is_one_entry(app: App) -> None:
             lambda: (
                 app.page.get_by_test_id("stSidebar").get_by_role("button", name="Reset").click()
             ),
-            "/$",
+            "/compare$",
         ),
     )
     for act, shown in acts:
@@ -101,7 +101,7 @@ def test_another_page_is_one_entry_and_a_reload_keeps_the_view(app: App) -> None
     expect(app.page.get_by_test_id("stSidebar")).to_contain_text("brick wall")
     app.page.go_back()
     app.rendered()
-    expect(app.page).to_have_url(f"{app.url}/?target=brick&view=signed")
+    expect(app.page).to_have_url(f"{app.url}/compare?target=brick&view=signed")
     expect(app.page.locator(".st-key-view [aria-checked=true]")).to_have_text("signed error")
 
 

@@ -51,7 +51,7 @@ def expected(setting: Setting, value: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("path", "link"), LINKS, ids=[f"{path or 'compare'}-{'+'.join(link)}" for path, link in LINKS]
+    ("path", "link"), LINKS, ids=[f"{path or 'start'}-{'+'.join(link)}" for path, link in LINKS]
 )
 def test_a_link_fills_its_widgets(app: App, path: str, link: dict[str, object]) -> None:
     query = urlencode({key: BY_KEY[key].write(value) for key, value in link.items()}, doseq=True)

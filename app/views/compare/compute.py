@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from cachetools import LRUCache, cached
 
+from app.lens.sentences import ranks_of
 from app.shared.scene import MEGABYTE, Scene, decompositions, nbytes, scene_key, search_turn
-from app.views.compare.sentences import ranks_of
 from lolora_core import FAMILIES
 from lolora_core.blocks.gather import block_norms
 from lolora_core.common import metrics

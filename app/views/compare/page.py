@@ -8,20 +8,22 @@ from typing import Any
 
 import streamlit as st
 
+from app.lens import scrub
 from app.lens.factors import linked_factors, other_grids
 from app.lens.view import linked_view
-from app.shared import answers, progress, sidebar
+from app.shared import answers, glossary, progress, sidebar
 from app.shared import scene as compute
 from app.shared import widgets as controls
 from app.shared.common import BLOCK_COL, BLOCK_ROW, RANK
 from app.shared.settings import Slot, widget_value
 from app.shared.style import LUTS
 from app.views.compare import parts as details
-from app.views.compare import scrub, snippets
 from app.views.compare import sentences as prose
+from app.views.compare import snippets
 from app.views.compare.compute import comparison, limits, pictures, rank_needed
 from app.views.compare.settings import BLOCK_MARKS, FIT, GRID_LINES, SCALE, SEARCHED, VIEW
 from app.views.compare.structures import structures
+from lolora_core import FAMILIES
 from lolora_core.explore.compare import explain
 from lolora_core.families import REFERENCE
 
@@ -111,6 +113,7 @@ def page() -> None:
         with st.popover("Why?", type="tertiary", key="why"):
             st.markdown(explain(found, channels))
             st.caption(prose.WHY)
+    glossary.words("relative error", "equivalent rank", "Frobenius norm", *FAMILIES, "PSNR", "SSIM")
     _controls()
     target, grid = scene.target, scene.grid
     shown = pictures(scene, rank)
@@ -125,7 +128,7 @@ def page() -> None:
             on_pick=_pick,
             on_release=_release,
             on_cut=_regrid,
-            budget=scrub.budget(scene, rank),
+            budget=scrub.budget(scene, rank, RANK),
             target=target.array,
             value_range=target.display_range,
             panels=details.panels(scene, found, shown),
@@ -142,8 +145,8 @@ def page() -> None:
         )
     _pictures_first()
     with lens:
-        linked_factors(scrub.factors(scene), key="factors")
-        other_grids(partial(scrub.factors_of, scene), key="other_grids")
+        linked_factors(scrub.factors(scene, RANK.maximum), key="factors")
+        other_grids(partial(scrub.factors_of, scene, RANK.maximum), key="other_grids")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(prose.unmatched(found, target.array.size), width="content")
         answers.python(snippets.pictures(scene, rank), key="pictures_python")

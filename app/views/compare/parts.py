@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from app.lens.sentences import result_panel
 from app.lens.view import Panel
 from app.shared import answers, charts, style, words
 from app.shared import widgets as controls
@@ -80,7 +81,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
             Panel(
                 name,
                 name,
-                prose.result_panel(result),
+                result_panel(result),
                 style.FAMILY_LINES[name].colour,
                 pictures.errors[name],
                 pictures.block_errors[name],

@@ -18,7 +18,7 @@ from app.shared.words import (
 from lolora_core import FAMILIES, Decomposition
 from lolora_core.common.metrics import effective_rank
 from lolora_core.explore.compare import TIE, Comparison, Result, energy_count
-from lolora_core.families import REFERENCE, Family
+from lolora_core.families import REFERENCE
 
 __all__ = [
     "FLOOR",
@@ -33,9 +33,6 @@ __all__ = [
     "format_count",
     "format_figure",
     "marked_figure",
-    "panel",
-    "ranks_of",
-    "result_panel",
     "same_figure",
     "structure",
     "structures",
@@ -46,9 +43,6 @@ __all__ = [
     "unmatched",
     "verdict",
 ]
-
-#: Joins words that stay on one line.
-NO_BREAK = "\u00a0"
 
 
 def verdict(found: Comparison, global_rank_needed: int | None) -> str:
@@ -184,45 +178,6 @@ def structures(found: Comparison, entries: int) -> str:
 def undefined(family: str, grid: str) -> str:
     """Say why a family has no picture on a grid."""
     return f"{family.capitalize()} needs as many block rows as block columns; the grid is {grid}."
-
-
-def panel(error: float, ranks: str, parameters: int) -> str:
-    """Return what stands over the picture of a family.
-
-    Examples
-    --------
-    >>> panel(0.0804, "32", 32768).replace(NO_BREAK, "~")
-    'error~0.0804 · rank~32 · 32,768~parameters'
-    """
-    words = f"error {format_error(error)}", f"rank {ranks}", f"{parameters:,} parameters"
-    return " · ".join(word.replace(" ", NO_BREAK) for word in words)
-
-
-def ranks_of(family: Family, rank_maps: np.ndarray, terms: Sequence[int] = ()) -> str:
-    """Return the lowest and the highest rank of a family's blocks, after those of global terms.
-
-    Examples
-    --------
-    >>> ranks_of(FAMILIES["diagonal"], np.array([[[4, 0], [0, 4]]]))
-    '4'
-    >>> ranks_of(FAMILIES["hybrid"], np.array([[[1, 3]]]), [8])
-    '8 + 1–3'
-    """
-    # Off the diagonal a family that needs a square grid has no blocks.
-    some = family.needs_square_grid and rank_maps.any()
-    used = rank_maps[rank_maps > 0] if some else rank_maps
-    low, high = int(used.min()), int(used.max())
-    spread = str(low) if low == high else f"{low}–{high}"
-    if family.from_spectra:
-        return spread
-    return f"{'/'.join(map(str, dict.fromkeys(terms)))} + {spread}"
-
-
-def result_panel(result: Result) -> str:
-    """Return what stands over the picture of a family at one budget."""
-    terms = [channel.global_rank for channel in result.channels]
-    ranks = ranks_of(result.family, result.rank_maps, terms)
-    return panel(result.relative_error, ranks, result.num_parameters)
 
 
 def curve(frame: pd.DataFrame, largest: int, grid: str, points: Sequence[str]) -> str:

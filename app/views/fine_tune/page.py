@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.shared import address
+from app.shared import address, glossary
 from app.views.fine_tune import (
     buttons,
     figures,
@@ -79,6 +79,7 @@ def page() -> None:
     race = heartbeat.RACE.value
     running = race is not None and not race.ended
     st.fragment(_live, run_every=heartbeat.POLL if running else None)(race, running)
+    glossary.words("adapter", "LoRA", "ΔW", "learning rate", "seed", "spread")
     opening.draw(folded=race is not None)
 
 

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from app.shared import progress, sidebar
+from app.shared import glossary, progress, sidebar
 from app.shared.scene import Scene
 from app.views.what_if import compute as compute_sweep
 from app.views.what_if import order_box, paint_box, sentences
 from app.views.what_if import parts as sweep_parts
 from app.views.what_if.settings import SWEEP_GRIDS
 from lolora_core import Grid, Sweep
+from lolora_core.families import ranked_families
 
 #: Work that takes less, in seconds, has no bar.
 _QUICK = 0.5
@@ -36,6 +37,9 @@ def page() -> None:
     """Draw the page."""
     # The bar stands above: nothing that is drawn later moves its button.
     status, controls_row = st.container(), st.container()
+    glossary.words(
+        "grid", "budget", "equivalent rank", "relative error", "energy", *ranked_families()
+    )
     scene, rank = sidebar.looked_at()
     with status:
         found = _swept(scene, compute_sweep.grids_of(scene, SWEEP_GRIDS.value), "all")

@@ -9,10 +9,11 @@ from dataclasses import replace
 from cachetools import LRUCache, cached
 
 from app.lens.factors import pack_factors
+from app.lens.sentences import panel, ranks_of
 from app.lens.view import Budget, Stop
-from app.shared.common import RANK, ROWS
+from app.shared.common import ROWS
 from app.shared.scene import MEGABYTE, Scene, decompositions
-from app.views.compare.sentences import panel, ranks_of
+from app.shared.settings import Setting
 from lolora_core import Grid
 from lolora_core.explore.budget_path import budget_paths
 from lolora_core.explore.path_blocks import path_blocks
@@ -27,10 +28,10 @@ MOST_CELLS = 512 * 512
 MOST_BYTES = 6 * MEGABYTE
 
 
-def _token(scene: Scene) -> str:
+def _token(scene: Scene, largest: int) -> str:
     """Name what the factors depend on: of a scene all but the families that are searched for."""
     return hashlib.sha256(
-        repr((scene.target.sha256, scene.grid, scene.device)).encode()
+        repr((scene.target.sha256, scene.grid, scene.device, largest)).encode()
     ).hexdigest()
 
 
@@ -43,13 +44,28 @@ def _grids(scene: Scene) -> list[Grid]:
     )
 
 
-def budget(scene: Scene, rank: int) -> Budget:
-    """Return what the handle under the pictures says at a budget."""
+def budget(
+    scene: Scene, rank: int, setting: Setting, *, one_grid: bool = False, plays: bool = False
+) -> Budget:
+    """Return what the handle under the pictures says at a budget.
+
+    Parameters
+    ----------
+    scene : Scene
+    rank : int
+        Equivalent rank of the pictures.
+    setting : Setting
+        Of the rank: its bounds are the ends of the handle.
+    one_grid : bool
+        Whether the grid stays; else it has a handle of its own.
+    plays : bool
+        Whether the budget runs up to `rank` by itself, once.
+    """
     return Budget(
         rank=rank,
-        lowest=RANK.minimum,
-        highest=RANK.maximum,
-        label=RANK.label,
+        lowest=setting.minimum,
+        highest=setting.maximum,
+        label=setting.label,
         parameters=sum(scene.grid.shape) * len(scene.target.channels),
         grid=scene.grid.label,
         grid_label="Blocks a side",
@@ -58,19 +74,20 @@ def budget(scene: Scene, rank: int) -> Budget:
                 label=grid.label,
                 rows=grid.blocks[0],
                 cols=grid.blocks[1],
-                factors=_token(replace(scene, grid=grid)),
+                factors=_token(replace(scene, grid=grid), setting.maximum),
             )
-            for grid in _grids(scene)
+            for grid in ([scene.grid] if one_grid else _grids(scene))
         ],
+        plays=plays,
     )
 
 
-def factors_of(scene: Scene, token: str) -> bytes | None:
+def factors_of(scene: Scene, largest: int, token: str) -> bytes | None:
     """Return the factors on the grid of the stop that has this token."""
     for grid in _grids(scene):
         other = replace(scene, grid=grid, searched=False)
-        if _token(other) == token:
-            return factors(other)
+        if _token(other, largest) == token:
+            return factors(other, largest)
     return None
 
 
@@ -79,10 +96,10 @@ def factors_of(scene: Scene, token: str) -> bytes | None:
     key=_token,
     condition=threading.Condition(),
 )
-def factors(scene: Scene) -> bytes:
-    """Pack the factors of all families that singular values tell, for every budget."""
+def factors(scene: Scene, largest: int) -> bytes:
+    """Pack the factors of what singular values tell, for every budget up to `largest`."""
     channels = decompositions(scene)
-    paths = budget_paths(channels, RANK.maximum)
+    paths = budget_paths(channels, largest)
     found = path_factors(channels, paths.values(), most_cells=MOST_CELLS, most_bytes=MOST_BYTES)
     blocks = path_blocks(channels, found, most_bytes=MOST_BYTES - found.nbytes)
     subtitles = {
@@ -94,4 +111,4 @@ def factors(scene: Scene) -> bytes:
         ]
         for name, path in paths.items()
     }
-    return pack_factors(_token(scene), paths, found, blocks, subtitles)
+    return pack_factors(_token(scene, largest), paths, found, blocks, subtitles)

@@ -1,0 +1,1 @@
+"""Start: the question, one moving picture, and the doors to the other pages."""

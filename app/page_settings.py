@@ -30,4 +30,4 @@ OF_PAGE: dict[str, tuple[Setting, ...]] = {
 EVERY: tuple[Setting, ...] = tuple(
     {setting.key: setting for used in OF_PAGE.values() for setting in used}.values()
 )
-declare({path or "compare": used for path, used in OF_PAGE.items()})
+declare({path or "start": used for path, used in OF_PAGE.items()})

@@ -12,7 +12,7 @@ from tests.browser.conftest import App
 
 
 def expect_compare(app: App, query: str) -> None:
-    expect(app.page).to_have_url(re.compile(rf"/\?{query}$"))
+    expect(app.page).to_have_url(re.compile(rf"/(compare)?\?{query}$"))
     expect(app.main.get_by_role("heading", name="Compare")).to_be_visible()
 
 

@@ -38,6 +38,7 @@ def page() -> None:
         else:
             parts.share_of_wins(cells, picked)
             parts.winner_map(cells, picked)
+            parts.open_in_compare(cells)
             parts.table(cells, picked)
     trained.draw()
 

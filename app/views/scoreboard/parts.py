@@ -46,6 +46,7 @@ __all__ = [
     "claim",
     "filters",
     "look_at",
+    "open_in_compare",
     "share_of_wins",
     "table",
     "winner_map",
@@ -157,6 +158,25 @@ def winner_map(cells: pd.DataFrame, picked: Filters) -> None:
         )
 
 
+def open_in_compare(cells: pd.DataFrame) -> None:
+    """Offer each cell by its name: the map and the table answer the mouse alone."""
+    names, places = titles(), _places(cells)
+    named = {f"{names[target]}, {k}×{k}, r = {r}": (target, k, r) for target, k, r in places}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        # Without a key it starts anew with the first cell that the filters leave.
+        picked = st.selectbox(
+            "Cell to open",
+            list(named),
+            help="A target, a grid and a budget of the map. Type to search.",
+        )
+        st.button("Open in Compare", on_click=look_at, args=named[picked], key="board_open_cell")
+
+
+def _places(cells: pd.DataFrame) -> list[tuple[str, int, int]]:
+    columns = (cells[name].tolist() for name in ("target", "grid", "rank"))
+    return list(zip(*columns, strict=True))
+
+
 def _go_to_row(places: list[tuple[str, int, int]]) -> None:
     pressed = widget_value("board_open")
     if pressed:
@@ -181,7 +201,6 @@ def table(cells: pd.DataFrame, picked: Filters) -> None:
             "fair": cells["exact"],
         }
     )
-    places = list(zip(cells["target"], cells["grid"].tolist(), cells["rank"].tolist(), strict=True))
     number = st.column_config.NumberColumn
     answers.table(
         frame,
@@ -203,7 +222,7 @@ def table(cells: pd.DataFrame, picked: Filters) -> None:
         },
         buttons={
             "open": st.column_config.ButtonColumn(
-                "", on_click=_go_to_row, args=(places,), key="board_open", type="tertiary"
+                "", on_click=_go_to_row, args=(_places(cells),), key="board_open", type="tertiary"
             )
         },
         code=snippets.cells(*picked),

@@ -98,24 +98,20 @@ def test_the_filters_leave_what_they_say(rows: pd.DataFrame) -> None:
     assert not at.exception
 
 
-def opener() -> None:
-    import streamlit as st
-
-    from app.views.scoreboard import parts
-
-    st.button("open", on_click=parts.look_at, args=("checkerboard", 4, 8))
-
-
 def test_a_cell_opens_compare_where_the_scoreboard_looked() -> None:
-    at = AppTest.from_function(opener)
-    for key, value in {"checkerboard.size": 64, "colour": True, "linked": False, "rows": 3}.items():
-        at.session_state[key] = value
-    at.run().button[0].click().run()
+    at = start(**{"checkerboard.size": 64, "colour": True, "linked": False, "rows": 3})
+    at.selectbox[0].set_value("Checkerboard, 4×4, r = 8").run()
+    at.button(key="board_open_cell").click().run()
     assert not at.exception
-    keys = ("target", "checkerboard.size", "colour", "linked", "rows", "cols", "rank", "next_page")
+    assert [title.value for title in at.title] == ["Compare"]
+    keys = ("target", "checkerboard.size", "colour", "linked", "rows", "cols", "rank")
     assert [at.session_state[key] for key in keys] == [
-        "checkerboard", 256, False, True, 4, 4, 8, "views/compare/page.py"
+        "checkerboard", 256, False, True, 4, 4, 8
     ]  # fmt: skip
+    at.switch_page("views/scoreboard/page.py").run()
+    at.button_group(key="board_grids").set_value(["2"]).run()
+    assert str(at.selectbox[0].value).endswith("2×2, r = 2")
+    assert not at.exception
 
 
 def test_a_stop_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,6 @@ if ROOT not in sys.path:
 
 from app.shared import access  # noqa: E402
 
-st.set_page_config(layout="wide", initial_sidebar_state="auto")
-# Parts without a face, in the sidebar because that opens with its first element, and moves what is
-# there already. In one pixel: each part would else take room as long as it is loading.
-faceless = st.sidebar.container(height=1, border=False, gap=None, key="faceless")
-with faceless:
-    access.dress()
 pages = [
     st.Page("views/start/page.py", title="Start", default=True),
     st.Page("views/compare/page.py", title="Compare", url_path="compare"),
@@ -31,9 +25,15 @@ pages = [
 page = st.navigation(pages, position="top")
 st.set_page_config(
     page_title=f"{page.title} · Localized LoRA Explorer",
-    # On Start there is nothing to set in it.
+    layout="wide",
+    # On Start there is nothing to set in it. Said before its first element, which opens it.
     initial_sidebar_state="auto" if page.url_path else "collapsed",
 )
+# Parts without a face, in the sidebar because that opens with its first element, and moves what is
+# there already. In one pixel: each part would else take room as long as it is loading.
+faceless = st.sidebar.container(height=1, border=False, gap=None, key="faceless")
+with faceless:
+    access.dress()
 st.title(page.title, anchor=False)
 
 # After the heading: this imports torch.

@@ -54,7 +54,7 @@ def headings(browser: Browser, url: str, visits: int = 6) -> list[float]:
 def slider(browser: Browser, url: str, moves: int = 40, pause: float = 0.6) -> list[float]:
     """Return the seconds from a key press on the budget slider to the new pictures painted."""
     page = _page(browser)
-    page.goto(f"{url}/?rank=40")
+    page.goto(f"{url}/compare?rank=40")
     page.locator("[data-rendered]").wait_for()
     page.wait_for_timeout(3000)
     page.evaluate(WATCH)
@@ -86,7 +86,7 @@ def run() -> dict[str, Any]:
         serve(ROOT / "app" / "main.py", Path(folder)) as (url, _),
     ):
         browser = playwright.chromium.launch(executable_path=system_chromium(), args=QUIET)
-        first, *later = headings(browser, url)
+        first, *later = headings(browser, f"{url}/compare")
         found = {
             "first heading, cold server, s": first,
             "first heading, warm server, s": _summary(later),

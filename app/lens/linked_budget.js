@@ -2,7 +2,7 @@
 // The pictures follow it, and the handle of the grid, here.
 
 const RUN_SECONDS = 10;
-const OPENING_SECONDS = 4;
+const OPENING_SECONDS = 3;
 const MOVING_KEYS = new Set([
   "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown",
 ]);

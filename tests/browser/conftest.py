@@ -132,7 +132,7 @@ def app(page: Page, server: tuple[str, Path]) -> Iterator[App]:
         # Opened below the root, Streamlit first looks for its server there, and then at the root.
         looking = re.search(r"/\w+/_stcore/(health|host-config)$", message.location["url"])
         if message.type == "error" and not looking:
-            faults.append(f"console: {message.text}")
+            faults.append(f"console: {message.text} {message.location['url']}")
 
     page.on("console", heard)
     page.on("pageerror", lambda error: faults.append(f"page: {error}"))

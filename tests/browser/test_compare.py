@@ -58,7 +58,7 @@ def test_a_target_is_picked_from_pictures(app: App) -> None:
     gallery.get_by_role("button", name="Brick wall").press("Enter")
     app.wait_for_new_pictures(token)
     expect(gallery).to_have_count(0)
-    expect(app.page).to_have_url(f"{app.url}/?target=brick")
+    expect(app.page).to_have_url(f"{app.url}/compare?target=brick")
 
 
 def test_target_budget_and_grid_change_pictures_table_and_url(app: App) -> None:
@@ -68,7 +68,7 @@ def test_target_budget_and_grid_change_pictures_table_and_url(app: App) -> None:
     token = app.wait_for_new_pictures(token)
     brick = data.brick() / 255
     expect_errors(app, errors(brick, 32, 8))
-    expect(app.page).to_have_url(f"{app.url}/?target=brick")
+    expect(app.page).to_have_url(f"{app.url}/compare?target=brick")
     app.slide("rank", 3)
     expect(app.page).to_have_url(re.compile(r"[?&]rank=35\b"))
     expect_query(app, "target=brick")
@@ -116,7 +116,7 @@ def test_reset_is_one_click(app: App) -> None:
     app.open("?target=Brick+wall&rank=64&rows=4&cols=4&view=per+block&log=false")
     app.page.locator(".st-key-reset button").click()
     expect(app.main).to_contain_text("Adaptive comes closest. Its error is 0.0618")
-    expect(app.page).to_have_url(f"{app.url}/")
+    expect(app.page).to_have_url(f"{app.url}/compare")
 
 
 def test_settings_as_a_file(app: App, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_picked_block_shows_its_figures(app: App) -> None:
     with app.run():
         picture.click(position={"x": box["width"] * 0.57, "y": box["height"] * 0.70})
     expect(app.main).to_contain_text("Block (5, 4), counted from 0, has 64×64 entries")
-    expect(app.page).to_have_url(f"{app.url}/?block_row=5&block_col=4")
+    expect(app.page).to_have_url(f"{app.url}/compare?block_row=5&block_col=4")
     app.number("block_row", 2)
     expect(app.main).to_contain_text("Block (2, 4)")
 

@@ -163,7 +163,7 @@ def test_nothing_is_sent_until_the_release_and_then_once(app: App) -> None:
     assert len(lens.sent) == before
     with app.run():
         app.page.mouse.up()
-    expect(app.page).to_have_url(f"{app.url}/?rank={rank}")
+    expect(app.page).to_have_url(f"{app.url}/compare?rank={rank}")
     assert len(lens.sent) == before + 1
     assert app.page.evaluate("history.length") == entries + 1
     # The sidebar has followed, and the handle follows the sidebar.
@@ -194,7 +194,7 @@ def test_keys_move_it_and_letting_go_sends(app: App) -> None:
     assert len(lens.sent) == before
     with app.run():
         app.page.keyboard.up("PageDown")
-    expect(app.page).to_have_url(f"{app.url}/?rank={rank}")
+    expect(app.page).to_have_url(f"{app.url}/compare?rank={rank}")
     assert len(lens.sent) == before + 1
     assert lens.handle.evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
     expect(app.page.get_by_role("slider", name="Budget, as equivalent rank r").last).to_be_visible()
@@ -261,11 +261,11 @@ def test_play_runs_to_the_end_and_asks_once(browser: Browser, app: App, motion: 
     assert seen == ([14, 27, 65, 129] if motion == "no-preference" else [1, 27, 52, 129])
     assert len(lens.sent) == before
     play.click()
-    expect(page).to_have_url(f"{app.url}/?rank=129")
+    expect(page).to_have_url(f"{app.url}/compare?rank=129")
     assert len(lens.sent) == before + 1
     play.click()
     page.evaluate("window.clock += 6000")
-    expect(page).to_have_url(f"{app.url}/?rank=256")
+    expect(page).to_have_url(f"{app.url}/compare?rank=256")
     expect(play).to_have_text("Play")
     assert len(lens.sent) == before + 2
     context.close()
@@ -358,7 +358,7 @@ def test_the_curve_says_the_errors_and_is_dragged(app: App) -> None:
     assert len(lens.sent) == before
     with app.run():
         app.page.mouse.up()
-    expect(app.page).to_have_url(f"{app.url}/?rank={rank}")
+    expect(app.page).to_have_url(f"{app.url}/compare?rank={rank}")
     assert len(lens.sent) == before + 1
     url = curve.evaluate("canvas => canvas.toDataURL('image/png')")
     data = io.BytesIO(base64.b64decode(url.partition(",")[2]))

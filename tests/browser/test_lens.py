@@ -116,7 +116,7 @@ def levels(picture: np.ndarray, table: str | None) -> np.ndarray:
         ("", None, 0.02),
         ("&view=signed+error&scale=1%2F16", "signed", 0.15),
         ("&view=absolute+error&scale=1%2F16", "absolute", 0.15),
-        ("&view=per+block", "absolute", 0.02),
+        ("&view=per+block&scale=full", "absolute", 0.02),
         ("&target=Astronaut&colour=true", None, 0.02),
     ],
     ids=["reconstruction", "signed", "absolute", "per block", "colour"],

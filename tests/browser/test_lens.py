@@ -116,7 +116,7 @@ def levels(picture: np.ndarray, table: str | None) -> np.ndarray:
         ("", None, 0.02),
         ("&view=signed+error&scale=1%2F16", "signed", 0.15),
         ("&view=absolute+error&scale=1%2F16", "absolute", 0.15),
-        ("&view=per+block", "absolute", 0.02),
+        ("&view=per+block&scale=full", "absolute", 0.02),
         ("&target=Astronaut&colour=true", None, 0.02),
     ],
     ids=["reconstruction", "signed", "absolute", "per block", "colour"],
@@ -390,7 +390,7 @@ def test_a_large_target_moves_in_means_and_is_sharp_again_on_release(
     image = (100 + 70 * np.sin(rows * cols / 30000) + fine).astype(np.uint8)
     out = io.BytesIO()
     Image.fromarray(image).save(out, "PNG")
-    app.open("?rank=40&side=1024")
+    app.open("?rank=40&side=1024&scale=full")
     app.select("target", "Own upload")
     app.upload("large.png", out.getvalue())
     expect(app.page.locator("figure[data-panel=target]")).to_contain_text("700 × 640")

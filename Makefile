@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: app test quick lint types core unit browser bench clean
+.PHONY: app test quick lint types core unit browser bench screenshots clean
 
 # For whoever sits at this machine: it may name paths here, and nobody else can reach the app.
 app: $(VENV)/.app
@@ -38,6 +38,10 @@ browser: $(VENV)/.browser
 
 bench: $(VENV)/.browser
 	$(BIN)/python -m benchmarks
+
+# The pictures of README.md and docs/.
+screenshots: $(VENV)/.browser
+	$(BIN)/python -m docs.screenshots
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -26,8 +26,8 @@ page = st.navigation(pages, position="top")
 st.set_page_config(
     page_title=f"{page.title} · Localized LoRA Explorer",
     layout="wide",
-    # On Start there is nothing to set in it. Said before its first element, which opens it.
-    initial_sidebar_state="auto" if page.url_path else "collapsed",
+    # Some pages have nothing to set in it. Said before its first element, which opens it.
+    initial_sidebar_state="collapsed" if page.url_path in ("", "lessons") else "auto",
 )
 # Parts without a face, in the sidebar because that opens with its first element, and moves what is
 # there already. In one pixel: each part would else take room as long as it is loading.

@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
+
+from app.page_settings import OF_PAGE
+from docs.screenshots import FOLDER, SHOTS
+from lolora_core.commands.main import app as lolora
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-PAPERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md")
+DOCS = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+PAPERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *DOCS)
+#: The largest picture, in bytes.
+LARGEST = 300_000
 #: What `code` in backticks names inside this repository.
 PATH = re.compile(r"`((?:lolora_core|app|assets|tests|benchmarks|docs)/[\w./-]*)`")
 
@@ -48,6 +56,26 @@ def test_every_path_and_link_leads_somewhere(paper: str) -> None:
     assert named + links
     for path in [*named, *((ROOT / paper).parent / link for link in links)]:
         assert path.exists(), path
+
+
+def test_every_picture_is_made_by_the_script_and_shown() -> None:
+    shown: set[Path] = set()
+    for paper in PAPERS:
+        text = (ROOT / paper).read_text(encoding="utf-8")
+        shown |= {(ROOT / paper).parent / at for at in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)}
+    made = {FOLDER / f"{name}.png" for name in SHOTS}
+    assert shown == made == set(FOLDER.glob("*.png"))
+    assert max(path.stat().st_size for path in made) < LARGEST
+
+
+def test_every_page_and_command_is_in_the_documents() -> None:
+    for path in OF_PAGE:
+        name = (path or "start").replace("_", "-")
+        assert f"docs/{name}.md" in DOCS
+        assert f"docs/{name}.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = typer.main.get_command(lolora).commands  # type: ignore[attr-defined]
+    text = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([\w-]+)` \|", text, re.M) == list(commands)
 
 
 def test_the_drawing_has_every_layer_of_the_contracts() -> None:

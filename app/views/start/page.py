@@ -11,7 +11,7 @@ from app.shared import answers, glossary, site
 from app.shared.scene import Scene
 from app.shared.settings import widget_value
 from app.shared.style import FAMILY_LINES, LUTS
-from app.views.start import compute, sentences, snippets
+from app.views.start import compute, lessons, sentences, snippets
 from app.views.start.settings import EXAMPLE_RANK
 from lolora_core.explore.compare import Comparison
 
@@ -78,6 +78,20 @@ def _doors() -> None:
                     st.caption(door.about)
 
 
+def _lessons() -> None:
+    """Draw a line for every lesson, the shortest first."""
+    st.header("Lessons, the shortest first", anchor=False)
+    with st.container(key="lesson_list", gap=None):
+        for lesson in lessons.listed():
+            st.button(
+                sentences.lesson(lesson.title, lesson.minutes),
+                key=f"lesson_{lesson.name}",
+                type="tertiary",
+                on_click=lessons.open_lesson,
+                args=(lesson.name,),
+            )
+
+
 def page() -> None:
     """Draw the page."""
     scene, rank = compute.example(), EXAMPLE_RANK.value
@@ -93,6 +107,7 @@ def page() -> None:
         answers.python(snippets.pictures(scene, rank), key="pictures_python")
     glossary.words("matrix", "parameter", "rank", "relative error", "block", "LoRA")
     _doors()
+    _lessons()
     st.header("Why it matters", anchor=False)
     st.markdown(sentences.why_care(_LAYER, _LORA_RANK))
     st.markdown(sentences.PAPER)

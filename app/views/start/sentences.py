@@ -8,7 +8,7 @@ from app.shared.words import format_apart, percent
 from lolora_core.blocks.grid import budget_for_rank
 from lolora_core.explore.compare import TIE
 
-__all__ = ["AREAS", "DOORS", "ERROR", "PAPER", "QUESTION", "Door", "answer", "why_care"]
+__all__ = ["AREAS", "DOORS", "ERROR", "PAPER", "QUESTION", "Door", "answer", "lesson", "why_care"]
 
 QUESTION = (
     "A matrix is a table of numbers: a photograph, or one layer of a neural network. You may keep "
@@ -45,9 +45,9 @@ DOORS: dict[str, Door] = {
     "what_if": Door("Explore it", "Every grid and every budget at once: who wins where."),
     "fine_tune": Door("Train it", "Structures race on one task, live in your browser."),
     "your_weights": Door("Bring your own", "Two checkpoints in, the smallest adapter out."),
-    "lessons": Door("Learn it", "Twelve short lessons: guess first, then let the program answer."),
+    "lessons": Door("Learn it", "Short lessons: guess first, then let the program answer."),
     "theory": Door("Prove it", "Each statement with a proof, checked on random matrices."),
-    "scoreboard": Door("Does it always win?", "All matrices, grids and budgets in one table."),
+    "scoreboard": Door("Count it", "All matrices, grids and budgets in one table."),
 }
 
 
@@ -70,6 +70,17 @@ def why_care(side: int, rank: int) -> str:
         f"{_rounded(kept)} new ones, {percent(kept / entries)} of that. Whether these few are well "
         "spent decides what the model can learn."
     )
+
+
+def lesson(title: str, minutes: int) -> str:
+    """Return the line of a lesson in a list.
+
+    Examples
+    --------
+    >>> lesson("Many blocks", 8)
+    '8 minutes: **Many blocks**'
+    """
+    return f"{minutes} minutes: **{title}**"
 
 
 def answer(errors: dict[str, float], parameters: int, entries: int) -> str:

@@ -9,6 +9,7 @@ from skimage.transform import downscale_local_mean
 from app.page_settings import OF_PAGE
 from app.views.start import sentences
 from app.views.start.compute import SHOWN, compared, example
+from app.views.start.lessons import listed
 from app.views.start.settings import EXAMPLE_RANK
 from app.views.start.snippets import pictures
 from lolora_core import approximate, budget_for_rank
@@ -42,6 +43,18 @@ def test_a_door_for_every_page_but_this() -> None:
     doors = [link.proto.page for link in at.get("page_link")]
     assert doors == [path for path in sentences.DOORS if path in OF_PAGE]
     assert set(doors) == set(OF_PAGE) - {""}
+
+
+def test_a_lesson_opens_from_the_list() -> None:
+    at = opened("").run()
+    labels = [button.label for button in at.main.button if str(button.key).startswith("lesson_")]
+    assert labels == [sentences.lesson(one.title, one.minutes) for one in listed()]
+    assert [one.minutes for one in listed()] == sorted(one.minutes for one in listed())
+    at.button(key="lesson_noise").click().run()
+    assert not at.exception
+    assert [title.value for title in at.title] == ["Lessons"]
+    (titled,) = [one.title for one in listed() if one.name == "noise"]
+    assert any(titled in header.value for header in at.header)
 
 
 def test_the_lines_of_python_make_the_numbers() -> None:

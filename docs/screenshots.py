@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from tests.browser.conftest import App
 from tests.browser.install_chromium import system_chromium
@@ -21,8 +22,8 @@ from tests.browser.serving import QUIET, ROOT, serve
 
 FOLDER = Path(__file__).parent
 WIDTH = 1440
-#: Colours of a picture: enough for the app, and half the bytes.
-COLOURS = 192
+#: Colours of a picture, half the bytes of all: so many for the whole, the rest as they are.
+COLOURS, EXACT = 192, 64
 #: Charts that are drawn, and nothing that is out of date.
 AT_REST = """() => !document.querySelector('[data-stale=true], [data-testid=stSkeleton]')
   && [...document.querySelectorAll('[data-testid=stPlotlyChart]')]
@@ -37,7 +38,7 @@ def _race(app: App) -> None:
 
 
 def _paint(app: App) -> None:
-    with app.run():
+    with app.run(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY):
         app.main.get_by_role("button", name="Fill like adaptive").click()
     _below("Paint your own ranks")(app)
 
@@ -77,6 +78,16 @@ SHOTS = {
 }
 
 
+def _fewer_colours(picture: Image.Image) -> Image.Image:
+    """Return a picture of 256 colours: thin lines would lose theirs to a photograph."""
+    counted = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)
+    vivid = [c for _, c in counted if isinstance(c, tuple) and max(c) - min(c) > 40][:EXACT]
+    palette = Image.new("P", (1, 1))
+    whole = picture.quantize(COLOURS).getpalette() or []
+    palette.putpalette([*whole[: 3 * COLOURS], *(part for colour in vivid for part in colour)])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
 def _take(browser: Browser, url: str, name: str) -> None:
     shot = SHOTS[name]
     page = browser.new_page(
@@ -91,8 +102,7 @@ def _take(browser: Browser, url: str, name: str) -> None:
         shot.act(app)
     page.wait_for_function(AT_REST)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    small = picture.quantize(COLOURS, dither=Image.Dither.NONE)
-    small.save(FOLDER / f"{name}.png", optimize=True)
+    _fewer_colours(picture).save(FOLDER / f"{name}.png", optimize=True)
     page.close()
 
 

@@ -110,7 +110,6 @@ def test_your_weights_has_no_target(app: App) -> None:
     sidebar = app.page.get_by_test_id("stSidebar")
     expect(sidebar.locator(".st-key-rank")).to_be_visible()
     expect(sidebar.locator(".st-key-rows")).to_be_visible()
-    expect(sidebar.locator(".st-key-device")).to_be_visible()
     assert sidebar.locator(".st-key-target").count() == 0
 
 

@@ -204,5 +204,5 @@ def test_a_grid_larger_than_the_matrix_is_a_sentence(app: App) -> None:
 
 def test_colour_is_three_matrices(app: App) -> None:
     app.open("?target=Astronaut&colour=true")
-    expect(app.page.get_by_text("each of the three channels")).to_be_visible()
+    expect(app.page.get_by_text("for each of the three colours")).to_be_visible()
     expect(app.page.locator(".panel").filter(has_text="global")).to_contain_text("98,304")

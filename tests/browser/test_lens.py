@@ -390,7 +390,7 @@ def test_a_large_target_moves_in_means_and_is_sharp_again_on_release(
     image = (100 + 70 * np.sin(rows * cols / 30000) + fine).astype(np.uint8)
     out = io.BytesIO()
     Image.fromarray(image).save(out, "PNG")
-    app.open("?rank=40&side=1024")
+    app.open("?rank=40&side=1024&scale=full")
     app.select("target", "Own upload")
     app.upload("large.png", out.getvalue())
     expect(app.page.locator("figure[data-panel=target]")).to_contain_text("700 × 640")

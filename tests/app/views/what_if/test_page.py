@@ -38,8 +38,8 @@ def test_the_page_says_what_the_library_says() -> None:
     at = start()
     assert [title.value for title in at.title] == ["What if"]
     assert not at.exception
-    assert "adaptive on 16×16 blocks with 32,768 parameters" in text(at)
-    assert "error of 0.0605" in text(at)
+    assert "With 32,768 parameters adaptive on 16×16 blocks comes closest" in text(at)
+    assert "relative error 0.0605" in text(at)
     for widget in (*at.slider, *at.number_input, *at.toggle, *at.text_input):
         assert widget.proto.help, widget.label
 

@@ -136,12 +136,10 @@ function spreadBlocks(blocks, rowIndex, colIndex, scratch) {
 }
 
 // Pictures of about 320 pixels, so that detail shows, but three in a row where that leaves them
-// 170, and two on a phone; at a first look, three there. Rows are as even as possible: six go 3 + 3,
-// not 5 + 1.
-function columnsFor(width, count, gap, larger, plain) {
+// 170, and two on a phone. Rows are as even as possible: six go 3 + 3, not 5 + 1.
+function columnsFor(width, count, gap, larger) {
   const fit = (least) => Math.floor((width + gap) / (least + gap));
-  const least = Math.max(Math.min(3, fit(plain ? 90 : 170)), Math.min(2, fit(140)));
-  const most = clamp(Math.max(fit(320), least), 1, count);
+  const most = clamp(Math.max(fit(320), Math.min(3, fit(170)), Math.min(2, fit(140))), 1, count);
   const columns = Math.ceil(count / Math.ceil(count / most));
   return larger ? Math.max(1, columns - 1) : columns;
 }

@@ -12,7 +12,7 @@ function layout(state) {
   state.layoutKey = key;
   state.width = width;
   state.ratio = ratio;
-  const columns = columnsFor(width, panels.length, GAP, state.larger, state.header.plain);
+  const columns = columnsFor(width, panels.length, GAP, state.larger);
   state.parts.larger.hidden = columnsFor(width, panels.length, GAP, false) === 1;
   const most = state.larger ? 1120 : 560;
   const across = Math.min(Math.floor((width - GAP * (columns - 1)) / columns), most);

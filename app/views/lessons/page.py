@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.shared import share
+from app.shared import glossary, share
 from app.shared import widgets as controls
 from app.shared.settings import reset
 from app.views.lessons import sentences, step, teacher
@@ -76,6 +76,7 @@ def _lesson(lesson: Lesson) -> None:
         st.caption(share.link({LESSON.key: [LESSON.value]}))
     else:
         st.markdown(sentences.contents([one.heading for one in lesson.steps]))
+        glossary.words("matrix", "rank", "singular value", "relative error", "adapter", "ΔW")
     upload = step.upload_here() if step.wants_upload(lesson) else None
     for number, one in enumerate(lesson.steps, start=1):
         step.draw(one, number, upload, on_paper=on_paper)

@@ -3,8 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from app.shared import progress
+from app.shared import glossary, progress
 from app.views.scoreboard import compute, parts, sentences, trained
+from lolora_core.families import ranked_families
 
 
 def _rows() -> pd.DataFrame | None:
@@ -32,6 +33,7 @@ def page() -> None:
         st.info(sentences.NOTHING_DONE)
     else:
         parts.claim(rows)
+        glossary.words("relative error", "budget", "grid", *ranked_families())
         cells = parts.chosen(rows, picked)
         if cells.empty:
             st.info(sentences.NOTHING)

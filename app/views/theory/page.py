@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.shared import glossary
 from app.views.theory import parts, sentences
 from lolora_core.theory import STATEMENTS
 
@@ -16,6 +17,7 @@ def page() -> None:
         parts.check_all(cases)
         with st.popover("Symbols", type="tertiary", key="theory_symbols"):
             st.markdown(sentences.SYMBOLS)
+    glossary.words("rank", "singular value", "SVD", "Frobenius norm", "block", "budget")
     if not cases.fits:
         parts.too_large(cases)
     for statement in STATEMENTS.values():

@@ -23,15 +23,20 @@ pages = [
     st.Page("views/scoreboard/page.py", title="Does it always win?", url_path="scoreboard"),
 ]
 page = st.navigation(pages, position="top")
+# Some pages have nothing to set in the sidebar.
+folded = page.url_path in ("", "lessons")
 st.set_page_config(
     page_title=f"{page.title} · Localized LoRA Explorer",
     layout="wide",
-    # Some pages have nothing to set in it. Said before its first element, which opens it.
-    initial_sidebar_state="collapsed" if page.url_path in ("", "lessons") else "auto",
+    # Said before its first element, which opens it.
+    initial_sidebar_state="collapsed" if folded else "auto",
 )
 # Parts without a face, in the sidebar because that opens with its first element, and moves what is
-# there already. In one pixel: each part would else take room as long as it is loading.
-faceless = st.sidebar.container(height=1, border=False, gap=None, key="faceless")
+# there already; folded, it would come late. In one pixel: each part would else take room as long as
+# it is loading.
+faceless = (st if folded else st.sidebar).container(
+    height=1, border=False, gap=None, key="faceless"
+)
 with faceless:
     access.dress()
 st.title(page.title, anchor=False)

@@ -42,7 +42,7 @@ def _panel(name: str, scene: Scene, found: Comparison) -> Panel:
 
 def _lens(scene: Scene, rank: int, found: Comparison) -> None:
     """Draw target and structures with the handle of the budget, which runs up once by itself."""
-    with st.container(gap=None):
+    with st.container(gap=None, key="first_look"):
         linked_view(
             key=_PICTURED,
             on_pick=lambda: None,

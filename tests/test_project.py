@@ -136,7 +136,13 @@ def test_what_the_app_needs_is_pinned() -> None:
 def test_how_to_add_is_five_steps_at_most() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     parts = re.split(r"^## (?:Add|A new) ", text, flags=re.M)[1:]
-    assert [part.split("\n")[0] for part in parts] == ["a family", "a task", "a page", "a format"]
+    assert [part.split("\n")[0] for part in parts] == [
+        "a family",
+        "a task",
+        "a page",
+        "a lesson",
+        "a format",
+    ]
     for part in parts:
         steps = re.findall(r"^\d+\. ", part.split("\n## ")[0], re.M)
         assert 1 < len(steps) <= 5

@@ -63,8 +63,8 @@ RANK = Setting(
     "rank",
     32,
     "Budget, as equivalent rank r",
-    "The budget is r·(m + n) trainable parameters: what global LoRA of rank r would have. Every "
-    "family gets the same budget.",
+    "The budget is $r\\,(m + n)$ trainable parameters: what global LoRA of rank $r$ would have. "
+    "Every family gets the same budget.",
     minimum=1,
     maximum=256,
     step=1,

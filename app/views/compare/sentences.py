@@ -338,11 +338,12 @@ FLOOR = (
     "least error of any matrix of that rank (Eckart–Young)."
 )
 SPECTRUM = (
-    "A pattern is one singular value σ of the block with its two vectors. The best approximation "
-    "of rank r keeps the r largest; its squared error is the sum of the other σ²."
+    r"A pattern is one singular value $\sigma$ of the block with its two vectors. The best "
+    r"approximation of rank $r$ keeps the $r$ largest; its squared error is "
+    r"$\sum_{i>r} \sigma_i^2$."
 )
 WHY = (
-    "The error is relative: ‖W − Ŵ‖ over ‖W‖, the root of the sum of squared entries. 0 is exact; "
-    "1 is as bad as storing nothing. Every family has the same number of parameters to spend. "
-    "Errors within 1e-5 of each other count as a tie."
+    r"The error is relative, $\|W - \hat W\|_F / \|W\|_F$ with $\|W\|_F^2 = \sum_{ij} W_{ij}^2$: "
+    "0 is exact; 1 is as bad as storing nothing. Every family has the same number of parameters to "
+    "spend. Errors within 1e-5 of each other count as a tie."
 )

@@ -169,25 +169,23 @@ def test_uploads(app: App) -> None:
     expect(app.page.get_by_text("Tensor (1 of 2 can be read as a matrix)")).to_be_visible()
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("evil.pt", b"PK\x03\x04", "pickle"),
-        ("broken.png", png(np.zeros((8, 8), np.uint8))[:40], "broken.png"),
-        ("text.npy", b"hello", "text.npy"),
-        ("huge.safetensors", b"\xff" * 16, "huge.safetensors"),
-    ],
-)
-def test_a_bad_upload_is_a_sentence_and_the_last_good_view_stays(
-    app: App, name: str, content: bytes, sentence: str
-) -> None:
+BAD = {
+    "evil.pt": (b"PK\x03\x04", "pickle"),
+    "broken.png": (png(np.zeros((8, 8), np.uint8))[:40], "broken.png"),
+    "text.npy": (b"hello", "text.npy"),
+    "huge.safetensors": (b"\xff" * 16, "huge.safetensors"),
+}
+
+
+def test_a_bad_upload_is_a_sentence_and_the_last_good_view_stays(app: App) -> None:
     app.open("?target=Brick+wall")
     app.select("target", "Own upload")
-    app.upload(name, content)
-    alert = app.page.get_by_test_id("stSidebar").get_by_test_id("stAlert")
-    expect(alert.filter(has_text=sentence).first).to_be_visible()
-    expect(app.page.get_by_text("Until then you see: Brick wall")).to_be_visible()
-    expect_errors(app, errors(data.brick() / 255, 32, 8))
+    for name, (content, sentence) in BAD.items():
+        app.upload(name, content)
+        alert = app.page.get_by_test_id("stSidebar").get_by_test_id("stAlert")
+        expect(alert.filter(has_text=sentence).first).to_be_visible()
+        expect(app.page.get_by_text("Until then you see: Brick wall")).to_be_visible()
+        expect_errors(app, errors(data.brick() / 255, 32, 8))
 
 
 def test_a_grid_larger_than_the_matrix_is_a_sentence(app: App) -> None:

@@ -125,7 +125,8 @@ def _open(browser: Browser, url: str) -> tuple[Page, Messages, float]:
     # The last of the page: after it nothing else of the server's is in the way.
     page.locator(".st-key-download_family").wait_for()
     page.wait_for_timeout(3000)
-    # Nor are the factors of the other grids, which come while nothing else happens.
+    # Nor are the factors of the other grids, which come when the pointer is at their handle.
+    page.locator(".budget input").nth(1).hover()
     page.wait_for_function("window.lens().dataset.grids?.split(' ').length === 7")
     return page, messages, waited
 

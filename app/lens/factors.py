@@ -2,7 +2,7 @@
 
 They are drawn apart from the pictures, so that these come first. Streamlit sends data that the
 browser has already not again, as long as every run of the script draws it. Those of other grids
-come one by one, when the browser is idle and asks for them: see `other_grids`.
+come one by one, when the visitor comes near their handle: see `other_grids`.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def linked_factors(data: bytes, *, key: str) -> None:
 def other_grids(answer: Callable[[str], bytes | None], *, key: str) -> None:
     """Give the browser the factors of another grid, each time that it asks for some.
 
-    It asks when the visitor does nothing, so that they are there when the grid is moved. Only this
-    fragment runs then, and not at all where nobody looks.
+    It asks when pointer or focus comes to the handle of the grid. Only this fragment runs then, and
+    not at all where nobody looks.
 
     Parameters
     ----------

@@ -267,6 +267,8 @@ function connectBudget(state) {
   const { budget, grid, play } = state.parts;
   connectHandle(budget, (rank) => moveBudget(state, rank), () => release(state));
   connectHandle(grid, (at) => moveGrid(state, at), () => releaseGrid(state));
+  grid.parentElement.addEventListener("pointerenter", () => wantGrids(state));
+  grid.addEventListener("focus", () => wantGrids(state));
   play.addEventListener("click", () => togglePlay(state));
   connectCurve(state);
   state.factorsCame = (token) => {

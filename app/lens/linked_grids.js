@@ -1,7 +1,7 @@
 // The handle of the grid: a stop for every grid that is offered, and their factors beforehand.
 
 // How long nothing may have happened before the server is asked for the factors of another grid.
-const IDLE_MS = 500;
+const IDLE_MS = 100;
 // Bytes of factors that are fetched beforehand; one more must still fit on the shelf.
 const MOST_AHEAD = MOST_HELD - 6e6;
 
@@ -76,8 +76,16 @@ function scheduleAsk(state) {
   state.askTimer = setTimeout(() => askForMore(state), IDLE_MS);
 }
 
+// Who comes near the handle will move it; to all others the factors would be a burden.
+function wantGrids(state) {
+  if (state.gridWanted) return;
+  state.gridWanted = true;
+  askForMore(state);
+}
+
 // Ask for the factors of the nearest grid that is not here, where nothing else goes on.
 function askForMore(state) {
+  if (!state.gridWanted) return;
   const { header, root, asked } = state;
   const { held, ask } = shelf();
   if (!header.budget || !ask || !state.factors || isAway(state)) return;

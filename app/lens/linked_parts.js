@@ -82,7 +82,7 @@ function createState(parent) {
     cut: null, rowIndex: null, colIndex: null,
     factors: null, rankMaps: [], rankMapsOf: null, live: null, lives: new Map(), livesOf: "", norm: 0,
     moved: false, wanted: 0, sent: 0, releases: 0, held: false, play: null, scrubFrame: 0,
-    grid: "", sentGrid: "", cuts: 0, gridHeld: false, asked: new Set(), askTimer: 0,
+    grid: "", sentGrid: "", cuts: 0, gridHeld: false, gridWanted: false, asked: new Set(), askTimer: 0,
     swipe: 0, flipped: false, byKeys: false, sayTimer: 0, curve: null,
     arraysToken: "", paintKey: "", width: 0, ratio: 0, timing: {}, frame: 0, sendTimer: 0,
     pointers: new Map(), gesture: null, generation: 0, primary: "#0072b2", font: "sans-serif",

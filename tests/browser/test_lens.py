@@ -65,7 +65,8 @@ class Lens:
         expect(self.root).not_to_have_attribute("data-rendered", token)
 
     def has_grid(self, label: str) -> None:
-        """Wait for the factors of another grid."""
+        """Go to the handle of the grid, and wait for the factors of another one."""
+        self.grid.hover()
         expect(self.root).to_have_attribute("data-grids", re.compile(rf"\b{label}\b"))
 
     def move_grid(self, stop: int, label: str) -> None:

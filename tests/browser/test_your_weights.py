@@ -206,7 +206,8 @@ def test_a_large_survey_stops_and_goes_on(app: App) -> None:
     open_page(app, "?pair=own+upload")
     whole_upload(app, "base_file", "before.safetensors", save(before))
     upload(app, "tuned_file", "after.safetensors", save(after))
-    app.page.locator(".st-key-stop_survey button").click()
+    # At once: a click of the mouse waits until nothing moves, and the survey may end meanwhile.
+    app.page.locator(".st-key-stop_survey button").dispatch_event("click")
     expect(app.main).to_contain_text(re.compile(r"Stopped: \d+ of 24 matrices are done"))
     app.page.locator(".st-key-continue_survey button").click()
     expect(app.main.get_by_text("24 matrices at r = 32")).to_be_visible(timeout=90_000)

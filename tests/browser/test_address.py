@@ -6,6 +6,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from lolora_core import approximate, budget_for_rank
+from lolora_core.targets import load
 from tests.browser.conftest import App
 from tests.browser.test_what_if import click_cell, open_page
 
@@ -26,8 +28,12 @@ def expect_numbers(app: App, **numbers: int) -> None:
 def test_a_cell_of_the_winner_map_is_one_entry(app: App) -> None:
     open_page(app, "?target=brick&rank=24")
     before = entries(app.page)
+    # The third of six grids is 4×4, and the last column the largest budget.
     click_cell(app, "winners", 0.995, 2.5 / 6)
     app.rendered()
+    w = load("brick").array
+    error = approximate(w, "adaptive", budget=budget_for_rank(w.shape, 256), grid=4).relative_error
+    expect(app.page.locator(".panel").filter(has_text="adaptive")).to_contain_text(f"{error:#.3g}")
     expect(app.page).to_have_url(f"{app.url}/compare?target=brick&rank=256&rows=4&cols=4")
     assert entries(app.page) == before + 1
     app.page.go_back()

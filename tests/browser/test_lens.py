@@ -116,10 +116,9 @@ def levels(picture: np.ndarray, table: str | None) -> np.ndarray:
     [
         ("", None, 0.02),
         ("&view=signed+error&scale=1%2F16", "signed", 0.15),
-        ("&view=per+block&scale=full", "absolute", 0.02),
         ("&target=Astronaut&colour=true", None, 0.02),
     ],
-    ids=["reconstruction", "signed", "per block", "colour"],
+    ids=["reconstruction", "signed", "colour"],
 )
 def test_the_browser_shows_what_the_server_then_answers(
     close_up: tuple[App, Lens], query: str, table: str | None, share: float

@@ -63,18 +63,6 @@ def test_settings_follow_from_page_to_page(app: App) -> None:
     expect(app.page.locator(".panel").filter(has_text="global")).to_contain_text("26,624")
 
 
-def test_a_cell_of_the_winner_map_opens_compare(app: App) -> None:
-    open_page(app, "?target=Brick+wall")
-    # The third of six grids is 4×4, and the last column the largest budget.
-    click_cell(app, "winners", 0.995, 2.5 / 6)
-    app.rendered()
-    expect(app.main.get_by_role("heading", name="Compare")).to_be_visible()
-    expect_query(app, "rank=256", "rows=4", "cols=4")
-    w = load("brick").array
-    error = approximate(w, "adaptive", budget=budget_for_rank(w.shape, 256), grid=4).relative_error
-    expect(app.page.locator(".panel").filter(has_text="adaptive")).to_contain_text(f"{error:#.3g}")
-
-
 def test_rows_by_columns_and_its_cells(app: App) -> None:
     open_page(app, "?target=MiniLM+layer+0+query&rank=24")
     button = app.page.locator(".st-key-sweep_pairs button")

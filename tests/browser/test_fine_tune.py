@@ -45,6 +45,16 @@ def step(app: App) -> int:
     return int(found[1].replace(",", ""))
 
 
+#: Every place along the row at which Stop has stood, frame by frame.
+WATCH_STOP = """() => {
+  window.places = new Set();
+  const look = () => {
+    const stop = document.querySelector('.st-key-ft_stop');
+    if (stop) window.places.add(Math.round(stop.getBoundingClientRect().x));
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
 #: The last step of the first curve of the loss; 0 before it is drawn.
 LAST = (
     "(document.querySelector('.st-key-ft_train_loss .js-plotly-plot')?._fullData?.[0]?.x?.at(-1)"
@@ -67,8 +77,11 @@ def test_a_race_is_paused_stepped_left_and_found_again(app: App) -> None:
     open_page(app, f"{SLOW}&ft_curve=training")
     press(app, "Start")
     app.page.wait_for_function(f"{LAST} > 0")
+    app.page.evaluate(WATCH_STOP)
     press(app, "Pause")
     expect(app.main.get_by_text(re.compile("[Pp]aused")).first).to_be_visible()
+    # What is pressed next must not move from under the pointer.
+    assert app.page.evaluate("[...window.places].length") == 1
     held = step(app)
     with app.run(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY, times=2):
         pass

@@ -95,9 +95,11 @@ def draw(race: Race | None, *, ended: bool) -> None:
     active = race is not None and not ended
     label, act, text = _main_button(race, ended=ended)
     with st.container(horizontal=True, gap="small"):
-        # A key each: a second click must not reach the button that took the place.
-        st.button(label, on_click=act, key=f"ft_{label.lower()}", help=text, type="primary",
-                  width=104)  # fmt: skip
+        # A key each: a second click must not reach the button that took the place. For a moment
+        # the browser holds both: side by side they would push Stop from under the pointer.
+        with st.container(width=104):
+            st.button(label, on_click=act, key=f"ft_{label.lower()}", help=text, type="primary",
+                      width="stretch")  # fmt: skip
         st.button("Step", on_click=race.step if race else None, key="ft_step", disabled=not active,
                   help="One step of every method, then hold.")  # fmt: skip
         st.button("Stop", on_click=race.stop if race else None, key="ft_stop", disabled=not active,

@@ -33,7 +33,6 @@ from lolora_core.files.tensors import SafetensorsSource
 
 __all__ = [
     "AdapterSource",
-    "is_adapter_folder",
     "open_adapters",
     "open_peft",
     "read_adapters",
@@ -41,11 +40,6 @@ __all__ = [
 ]
 
 _OWN_CONFIG, _OWN_TENSORS = "adapters.json", "adapters.safetensors"
-
-
-def is_adapter_folder(folder: Path) -> bool:
-    """Return whether a folder holds an adapter of PEFT or of `save_adapters`."""
-    return any((folder / name).is_file() for name in (PEFT_CONFIG, _OWN_CONFIG))
 
 
 def read_adapters(where: str | PathLike[str]) -> AdapterSet:

@@ -16,6 +16,7 @@ import streamlit as st
 
 from app.lens.half import to_half
 from app.lens.payload import Arrays, payload
+from app.shared.components import component
 from lolora_core.explore.budget_path import BudgetPath, path_winners
 from lolora_core.explore.path_blocks import PathBlocks
 from lolora_core.explore.path_factors import PathFactors
@@ -24,10 +25,7 @@ __all__ = ["linked_factors", "other_grids", "pack_factors"]
 
 _FOLDER = Path(__file__).parent
 _PARTS = ("linked_draw.js", "linked_factors.js", "linked_shelf.js")
-_COMPONENT = st.components.v2.component(
-    "linked_factors",
-    js="\n".join((_FOLDER / part).read_text(encoding="utf-8") for part in _PARTS),
-)
+_COMPONENT = component("linked_factors", *(_FOLDER / part for part in _PARTS))
 
 
 def pack_factors(

@@ -1,17 +1,5 @@
 // What the linked pictures are made of on the page, without any content.
 
-function element(tag, className = "", attributes = {}, children = []) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
 function createState(parent) {
   const button = (text, label) => {
     const node = element("button", "", { type: "button", "aria-label": label, title: label });

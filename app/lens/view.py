@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, Unpack, get_args
 
 import numpy as np
-import streamlit as st
 
 from app.lens.half import to_half
 from app.lens.payload import Arrays, payload
+from app.shared.components import ELEMENTS, component
 from app.shared.settings import widget_value
 
 View = Literal["reconstruction", "signed", "absolute", "blocks"]
@@ -40,10 +40,11 @@ _PARTS = (
 _PANEL_WORDS = ("name", "title", "subtitle", "colour", "dash", "message", "best", "drawing")
 #: What the browser tells of: the latest pick, and the latest release of each handle.
 _STATES = ("block", "budget", "grid")
-_COMPONENT = st.components.v2.component(
+_COMPONENT = component(
     "linked_view",
-    css=(_FOLDER / "linked_view.css").read_text(encoding="utf-8"),
-    js="\n".join((_FOLDER / part).read_text(encoding="utf-8") for part in _PARTS),
+    ELEMENTS,
+    *(_FOLDER / part for part in _PARTS),
+    style=_FOLDER / "linked_view.css",
 )
 
 

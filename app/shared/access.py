@@ -6,13 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.shared.components import component
+
 __all__ = ["dress", "help_along"]
 
 _FOLDER = Path(__file__).parent
 _STYLE = f"<style>{(_FOLDER / 'access.css').read_text(encoding='utf-8')}</style>"
-_COMPONENT = st.components.v2.component(
-    "access", js=(_FOLDER / "access.js").read_text(encoding="utf-8")
-)
+_COMPONENT = component("access", _FOLDER / "access.js")
 
 
 def dress() -> None:

@@ -16,13 +16,12 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.shared import settings
+from app.shared.components import component
 from app.shared.settings import Setting, Slot, query_of
 
 __all__ = ["follow", "follow_old_link", "go_to", "travel", "write"]
 
-_COMPONENT = st.components.v2.component(
-    "address", js=(Path(__file__).parent / "address.js").read_text(encoding="utf-8")
-)
+_COMPONENT = component("address", Path(__file__).parent / "address.js")
 _NOTHING: dict[str, Any] = {"id": "", "query": "", "push": False}
 
 #: Page and query that the browser shows, or will with the latest order.

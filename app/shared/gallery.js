@@ -1,11 +1,3 @@
-const element = (tag, className, attributes = {}, children = []) => {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-};
-
 export default function ({ parentElement, data, setTriggerValue }) {
   // Drawn once: a redraw would take the focus from who walks through it by keyboard.
   if (parentElement.querySelector(".gallery")) return;

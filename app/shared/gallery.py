@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from app.shared.common import TARGET, UPLOAD
+from app.shared.components import ELEMENTS, component
 from app.shared.scene import bundled_target, thumbnail
 from app.shared.sentences import GALLERY_KINDS, OWN_UPLOAD
 from app.shared.settings import widget_value
@@ -19,11 +20,7 @@ from lolora_core.targets import catalogue
 __all__ = ["draw"]
 
 _FOLDER = Path(__file__).parent
-_COMPONENT = st.components.v2.component(
-    "gallery",
-    css=(_FOLDER / "gallery.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "gallery.js").read_text(encoding="utf-8"),
-)
+_COMPONENT = component("gallery", ELEMENTS, _FOLDER / "gallery.js", style=_FOLDER / "gallery.css")
 _KEY = "gallery"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.shared.components import component
 from app.shared.settings import Slot, widget_value
 from app.views.fine_tune import jobs
 from app.views.fine_tune import sentences as prose
@@ -20,9 +21,7 @@ RACE: Slot[Race | None] = Slot("race", None)
 LOST: Slot[bool] = Slot("race_lost", False)
 
 _KEY = "reclaim"
-_COMPONENT = st.components.v2.component(
-    "reclaim", js=(Path(__file__).parent / "reclaim.js").read_text(encoding="utf-8")
-)
+_COMPONENT = component("reclaim", Path(__file__).parent / "reclaim.js")
 
 
 def _found() -> None:

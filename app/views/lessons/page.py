@@ -6,15 +6,14 @@ import streamlit as st
 
 from app.shared import glossary, share
 from app.shared import widgets as controls
+from app.shared.components import component
 from app.shared.settings import reset
 from app.views.lessons import sentences, step, teacher
 from app.views.lessons.lesson import Lesson
 from app.views.lessons.settings import HANDOUT, LESSON, MOVED, SETTINGS, STEP
 from app.views.lessons.shelf import LOADED, OWN, bundled, by_id
 
-_SCROLL = st.components.v2.component(
-    "lesson_scroll", js=(Path(__file__).parent / "scroll.js").read_text(encoding="utf-8")
-)
+_SCROLL = component("lesson_scroll", Path(__file__).parent / "scroll.js")
 
 
 def _open(name: str) -> None:

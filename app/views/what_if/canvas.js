@@ -1,16 +1,4 @@
-// What the two pictures of this page share: elements, and a canvas as wide as its place.
-
-function element(tag, className = "", attributes = {}, children = []) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
+// What the two pictures of this page share: a canvas as wide as its place.
 
 // Give a canvas the pixels of its place; return its size in those of the page.
 function fit(canvas, rows, cols, tallest) {

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import streamlit as st
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.shared.charts import picture_png
+from app.shared.components import ELEMENTS, component
 from app.shared.scene import lut_of
 from app.shared.settings import widget_value
 from app.shared.style import FRAME
@@ -30,12 +30,8 @@ _LONGEST = 512
 
 
 def _component(name: str) -> Any:
-    parts = ("canvas.js", f"{name}.js")
-    return st.components.v2.component(
-        name,
-        css=(_FOLDER / f"{name}.css").read_text(encoding="utf-8"),
-        js="\n".join((_FOLDER / part).read_text(encoding="utf-8") for part in parts),
-    )
+    scripts = (ELEMENTS, _FOLDER / "canvas.js", _FOLDER / f"{name}.js")
+    return component(name, *scripts, style=_FOLDER / f"{name}.css")
 
 
 _PAINTING, _MOVING = _component("painting"), _component("moving")

@@ -13,7 +13,7 @@ import streamlit as st
 
 from app.shared import paper
 
-__all__ = ["chart", "picture", "python", "table"]
+__all__ = ["chart", "csv", "picture", "python", "table"]
 
 #: Without the buttons that plotly lays over a figure.
 _BARE: Mapping[str, Any] = {"displayModeBar": False}
@@ -52,6 +52,32 @@ def chart(
     if code:
         python(code, key=f"{key}_python")
     return picked
+
+
+def csv(
+    frame: pd.DataFrame, label: str, file_name: str, *, key: str | None = None, index: bool = False
+) -> None:
+    """Offer a table as a file, written only when it is asked for.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    label : str
+        Of the button.
+    file_name : str
+    key : str, optional
+        Of the widget.
+    index : bool
+        Whether the file names the rows.
+    """
+    st.download_button(
+        label,
+        lambda: frame.to_csv(index=index),
+        file_name,
+        "text/csv",
+        key=key,
+        on_click="ignore",
+    )
 
 
 def picture(png: bytes, words: str, shape: tuple[int, int], *, width: int) -> None:

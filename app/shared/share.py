@@ -51,9 +51,11 @@ def draw(used: Sequence[Setting], every: Sequence[Setting]) -> None:
     with left.popover("Share", width="stretch", on_change="rerun"):
         st.caption(LINK)
         st.code(link(query_of(used)), language=None, wrap_lines=True)
+        settings = export_settings(every)
         st.download_button(
             "Settings as JSON",
-            export_settings(every),
+            # A file that every run makes anew is gone before a browser has asked for the last one.
+            lambda: settings,
             "settings.json",
             "application/json",
             on_click="ignore",

@@ -157,11 +157,7 @@ def app(page: Page, server: tuple[str, Path]) -> Iterator[App]:
     def heard(message: ConsoleMessage) -> None:
         # Opened below the root, Streamlit first looks for its server there, and then at the root.
         looking = re.search(r"/\w+/_stcore/(health|host-config)$", message.location["url"])
-        # Streamlit asks for a file behind a button that a newer run has replaced meanwhile.
-        older = "404" in message.text and (
-            "/media/" in message.location["url"] or "Download Button" in message.text
-        )
-        if message.type == "error" and not looking and not older:
+        if message.type == "error" and not looking:
             faults.append(f"console: {message.text} {message.location['url']}")
 
     page.on("console", heard)

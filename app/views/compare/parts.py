@@ -206,14 +206,7 @@ def table(scene: Scene, found: Comparison) -> None:
         help=prose.target_definition(channels),
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(
-            "Table as CSV",
-            frame.to_csv(index=False),
-            "table.csv",
-            "text/csv",
-            key="csv",
-            on_click="ignore",
-        )
+        answers.csv(frame, "Table as CSV", "table.csv", key="csv")
         answers.python(snippets.table(scene, found.rank), key="table_python")
 
 

@@ -227,11 +227,4 @@ def table(cells: pd.DataFrame, picked: Filters) -> None:
         },
         code=snippets.cells(*picked),
     )
-    st.download_button(
-        "Scoreboard, CSV",
-        lambda: cells.to_csv(index=False),
-        "scoreboard.csv",
-        "text/csv",
-        on_click="ignore",
-        key="board_csv",
-    )
+    answers.csv(cells, "Scoreboard, CSV", "scoreboard.csv", key="board_csv")

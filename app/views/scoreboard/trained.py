@@ -68,11 +68,4 @@ def draw() -> None:
         },
         code=snippets.trained(),
     )
-    st.download_button(
-        "Training, CSV",
-        lambda: best.to_csv(index=False),
-        "trained.csv",
-        "text/csv",
-        on_click="ignore",
-        key="trained_csv",
-    )
+    answers.csv(best, "Training, CSV", "trained.csv", key="trained_csv")

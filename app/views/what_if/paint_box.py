@@ -203,7 +203,7 @@ def _take_away(scene: Scene, ranks: np.ndarray, used: int, error: float) -> None
             answers.python(code, key="paint_python")
         st.download_button(
             "Rank map, JSON",
-            json.dumps(
+            lambda: json.dumps(
                 {
                     "target": target.id,
                     "sha256": target.sha256,

@@ -259,15 +259,12 @@ def rows_by_columns(
         on_select=_go_to_pair,
         selection_mode="points",
     )
-    st.download_button(
+    answers.csv(
+        pd.DataFrame(errors, index=pd.Index(rows, name="block rows"), columns=pd.Index(cols)),
         "Rows × columns, CSV",
-        pd.DataFrame(
-            errors, index=pd.Index(rows, name="block rows"), columns=pd.Index(cols)
-        ).to_csv(),
         f"{scene.target.id}-{name}-r{rank}-grids.csv",
-        "text/csv",
-        on_click="ignore",
         key="rectangles_csv",
+        index=True,
     )
 
 

@@ -111,13 +111,7 @@ def _table(frame: pd.DataFrame, code: str) -> None:
         },
         code=code,
     )
-    st.download_button(
-        "Comparison, CSV",
-        lambda: frame.to_csv(index=False),
-        "overlap.csv",
-        "text/csv",
-        on_click="ignore",
-    )
+    answers.csv(frame, "Comparison, CSV", "overlap.csv")
 
 
 def _rest(found: Overlap) -> None:

@@ -101,8 +101,10 @@ def lettered_cells(
     strength: np.ndarray,
     letters: np.ndarray,
     colour: str,
+    *,
+    size: int = 11,
 ) -> None:
-    """Fill cells of a map with one colour, from pale to full, and a letter in each.
+    """Fill cells of a map with one colour, from pale to full, and write letters on them.
 
     Parameters
     ----------
@@ -114,8 +116,11 @@ def lettered_cells(
     strength : ndarray
         0 is pale, 1 is full.
     letters : ndarray of str
+        Empty where a cell has none.
     colour : str
         "#rrggbb".
+    size : int
+        Of the letters, in pixels.
     """
     z = np.full(shape, np.nan)
     z[cells] = strength
@@ -129,13 +134,14 @@ def lettered_cells(
         ygap=1,
         hoverinfo="skip",
     )
-    shares = _PALEST + (1 - _PALEST) * strength
+    written = np.flatnonzero(letters != "")
+    shares = _PALEST + (1 - _PALEST) * strength[written]
     figure.add_scatter(
-        x=cells[1],
-        y=cells[0],
+        x=cells[1][written],
+        y=cells[0][written],
         mode="text",
-        text=letters,
-        textfont={"color": [ink(tint(colour, share)) for share in shares], "size": 11},
+        text=letters[written],
+        textfont={"color": [ink(tint(colour, share)) for share in shares], "size": size},
         hoverinfo="skip",
         showlegend=False,
     )

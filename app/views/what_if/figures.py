@@ -9,9 +9,16 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from app.shared.cells import ROOM, cell_axes, cell_targets, frame_cell, legend_square
+from app.shared.cells import (
+    ROOM,
+    cell_axes,
+    cell_targets,
+    frame_cell,
+    legend_square,
+    lettered_cells,
+)
 from app.shared.charts import finish
-from app.shared.style import FAMILY_LINES, GREY, LUTS, MARKER, VALUES, ink, tint
+from app.shared.style import FAMILY_LINES, GREY, LUTS, MARKER, VALUES, ink
 from lolora_core import FAMILIES
 
 __all__ = ["best_curves_figure", "grid_error_figure", "order_figure", "winner_map_figure"]
@@ -19,8 +26,6 @@ __all__ = ["best_curves_figure", "grid_error_figure", "order_figure", "winner_ma
 #: Shares of each block, of all energy and of its own.
 Blocks = tuple[np.ndarray, np.ndarray]
 
-#: The share of its colour that a cell has which was won by nothing.
-_PALEST = 0.3
 #: Above the drawing area: below it a narrow screen has the title of the axis.
 _LEGEND = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "yref": "paper"}
 
@@ -98,35 +103,16 @@ def _winner_cells(
     """Fill the cells of one winner, with its letter in the middle of each run of cells."""
     if not len(lead):
         return
-    z = np.full(shape, np.nan)
-    z[cells] = np.minimum(lead, 0.5)
-    figure.add_heatmap(
-        z=z,
-        zmin=0,
-        zmax=0.5,
-        colorscale=[[0, tint(colour, _PALEST)], [1, tint(colour, 1.0)]],
-        showscale=False,
-        xgap=1,
-        ygap=1,
-        hoverinfo="skip",
-    )
     letter = FAMILIES[name].letter if name in FAMILIES else "="
-    legend_square(figure, letter, name, colour)
     order = np.lexsort((cells[1], cells[0]))
     row, col = cells[0][order], cells[1][order]
     starts = np.flatnonzero((np.diff(row, prepend=-1) != 0) | (np.diff(col, prepend=-9) != 1))
     runs = np.split(np.arange(len(row)), starts[1:])
-    middle = np.array([run[len(run) // 2] for run in runs])
-    shares = _PALEST + (1 - _PALEST) * 2 * z[row[middle], col[middle]]
-    figure.add_scatter(
-        x=col[middle],
-        y=row[middle],
-        mode="text",
-        text=[letter] * len(middle),
-        textfont={"color": [ink(tint(colour, share)) for share in shares], "size": 12},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    letters = np.full(len(row), "")
+    letters[[run[len(run) // 2] for run in runs]] = letter
+    strength = 2 * np.minimum(lead[order], 0.5)
+    lettered_cells(figure, shape, (row, col), strength, letters, colour, size=12)
+    legend_square(figure, letter, name, colour)
 
 
 def _words(z: np.ndarray, text: Sequence[Sequence[str]], low: float, high: float) -> go.Scatter:

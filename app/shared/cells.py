@@ -1,4 +1,4 @@
-"""Charts whose cells can be clicked."""
+"""Charts of cells: what can be clicked, who won, which ranks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.shared.charts import finish
-from app.shared.style import FRAME, ink, tint
+from app.shared.style import FRAME, VALUES, ink, tint
 
 __all__ = [
     "CLICKED",
@@ -18,6 +18,7 @@ __all__ = [
     "frame_cell",
     "legend_square",
     "lettered_cells",
+    "rank_map_figure",
 ]
 
 
@@ -156,3 +157,41 @@ def legend_square(figure: go.Figure, letter: str, name: str, colour: str) -> Non
         marker={"symbol": "square", "size": 12, "color": colour},
         name=f"{letter}  {name}",
     )
+
+
+def rank_map_figure(
+    ranks: np.ndarray, selected: tuple[int, int] | None = None, *, height: int = 380
+) -> go.Figure:
+    """Draw the ranks of the blocks over the grid; numbers where there is room.
+
+    Parameters
+    ----------
+    ranks : ndarray of int, shape (K_r, K_c)
+    selected : (int, int), optional
+        The block that carries a frame.
+    height : int
+        Pixels.
+    """
+    largest = max(ranks.shape)
+    figure = go.Figure(
+        go.Heatmap(
+            z=ranks,
+            colorscale=VALUES,
+            zmin=0,
+            zmax=max(1, int(ranks.max())),
+            text=ranks if largest <= 16 else None,
+            texttemplate="%{text}" if largest <= 16 else None,
+            hovertemplate="block (%{y}, %{x}): rank %{z}<extra></extra>",
+            xgap=1,
+            ygap=1,
+            colorbar={"title": "rank", "thickness": 12},
+        )
+    )
+    if selected is not None:
+        frame_cell(figure, *selected)
+    tick = {"dtick": max(1, largest // 8), "showgrid": False}
+    figure.update_xaxes(title="block column", constrain="domain", **tick)
+    figure.update_yaxes(
+        title="block row", autorange="reversed", scaleanchor="x", constrain="domain", **tick
+    )
+    return finish(figure, height).update_layout(hovermode="closest")

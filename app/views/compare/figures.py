@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.shared.cells import frame_cell
 from app.shared.charts import finish
-from app.shared.style import FAMILY_LINES, GREY, MARKER, VALUES
+from app.shared.style import FAMILY_LINES, GREY, MARKER
 
-__all__ = ["curve_figure", "rank_map_figure", "spectrum_figure"]
+__all__ = ["curve_figure", "spectrum_figure"]
 
 
 def curve_figure(
@@ -74,34 +73,6 @@ def curve_figure(
     else:
         figure.update_yaxes(title="relative error", range=[0, 1.02])
     return finish(figure, 380)
-
-
-def rank_map_figure(ranks: np.ndarray, selected: tuple[int, int] | None) -> go.Figure:
-    """Draw the ranks of the blocks over the grid; numbers where there is room."""
-    rows, cols = ranks.shape
-    figure = go.Figure(
-        go.Heatmap(
-            z=ranks,
-            colorscale=VALUES,
-            zmin=0,
-            zmax=max(1, int(ranks.max())),
-            text=ranks if max(rows, cols) <= 16 else None,
-            texttemplate="%{text}" if max(rows, cols) <= 16 else None,
-            hovertemplate="block (%{y}, %{x}): rank %{z}<extra></extra>",
-            xgap=1,
-            ygap=1,
-            colorbar={"title": "rank", "thickness": 12},
-        )
-    )
-    if selected is not None:
-        frame_cell(figure, *selected)
-    tick = {"dtick": max(1, max(rows, cols) // 8), "showgrid": False}
-    figure.update_xaxes(title="block column", constrain="domain", **tick)
-    figure.update_yaxes(
-        title="block row", autorange="reversed", scaleanchor="x", constrain="domain", **tick
-    )
-    finish(figure, 380)
-    return figure.update_layout(hovermode="closest")
 
 
 def spectrum_figure(values: np.ndarray, ranks: Mapping[str, int]) -> go.Figure:

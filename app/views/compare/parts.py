@@ -12,6 +12,7 @@ from app.lens.sentences import result_panel
 from app.lens.view import Panel
 from app.shared import answers, charts, style, words
 from app.shared import widgets as controls
+from app.shared.cells import rank_map_figure
 from app.shared.common import BLOCK_COL, BLOCK_ROW, LOG_CURVE, RANK
 from app.shared.scene import Scene, decompositions, lut_of
 from app.views.compare import compute, figures, snippets
@@ -227,7 +228,7 @@ def rank_map(scene: Scene, found: Comparison, selected: tuple[int, int]) -> None
         )
     chosen = ranks[channel]
     answers.chart(
-        figures.rank_map_figure(chosen, selected),
+        rank_map_figure(chosen, selected),
         key="rank_map",
         caption=prose.chosen_ranks(chosen, int(found.results[Localized.name].rank_maps.max())),
         code=snippets.rank_map(scene, Adaptive.name, found.rank, channel),

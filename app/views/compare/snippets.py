@@ -5,29 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.shared.scene import Scene
+from app.shared.snippets import channels
 
 __all__ = ["block", "curve", "pictures", "rank_map", "table"]
 
-_NO_LINES = """import numpy as np
-
-w = np.load("target.npy")  # “Target, NPY” under Download"""
-
-
-def _start(scene: Scene, *imports: str) -> str:
-    target = scene.target.code or _NO_LINES
-    matrices = "target.channels" if scene.target.code else "[w]"
-    return "\n".join(
-        [
-            "from lolora_core import decompose",
-            *imports,
-            target,
-            f"channels = [decompose(w, grid={scene.grid.blocks}) for w in {matrices}]",
-        ]
-    )
-
 
 def _compared(scene: Scene, rank: int, *imports: str) -> str:
-    start = _start(scene, "from lolora_core.explore.compare import compare", *imports)
+    start = channels(scene, "from lolora_core.explore.compare import compare", *imports)
     families = f", {list(scene.families)}" if scene.searched else ""
     return f"{start}\nfound = compare(channels, {rank}{families})\n"
 
@@ -82,7 +66,7 @@ def table(scene: Scene, rank: int) -> str:
 def curve(scene: Scene, families: Sequence[str], ranks: Sequence[int]) -> str:
     """Return the lines of the curves: `errors` by family, at the equivalent ranks drawn."""
     step = ranks[1] - ranks[0] if len(ranks) > 1 else 1
-    start = _start(scene, "from lolora_core.explore.compare import errors_at_ranks")
+    start = channels(scene, "from lolora_core.explore.compare import errors_at_ranks")
     return (
         f"{start}\nranks = [*range(0, {ranks[-1]}, {step}), {ranks[-1]}]\n"
         "errors = {\n"
@@ -94,7 +78,7 @@ def curve(scene: Scene, families: Sequence[str], ranks: Sequence[int]) -> str:
 def block(scene: Scene, at: tuple[int, int]) -> str:
     """Return the lines of a block: its `values`, the mean over the channels as root of squares."""
     return (
-        f"{_start(scene, 'import numpy as np')}\n"
+        f"{channels(scene, 'import numpy as np')}\n"
         f"spectra = [c.on(c.grid).spectra.values[{at[0]}, {at[1]}] for c in channels]\n"
         "values = np.sqrt(np.mean(np.square(spectra), axis=0))"
     )
@@ -104,7 +88,7 @@ def rank_map(scene: Scene, family: str, rank: int, channel: int) -> str:
     """Return the lines of the map of ranks: `ranks`."""
     budget = rank * sum(scene.grid.shape)
     return (
-        f"{_start(scene)}\n"
+        f"{channels(scene)}\n"
         f'found = channels[{channel}].approximate("{family}", budget={budget})\n'
         "ranks = found.rank_map"
     )

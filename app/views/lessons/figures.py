@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.shared.charts import finish
-from app.shared.style import EXPECTED, FAMILY_LINES, GREY, MARKER, METHOD_LINES, VALUES
+from app.shared.style import EXPECTED, FAMILY_LINES, GREY, MARKER, METHOD_LINES
 
-__all__ = ["curve_figure", "grids_figure", "race_figure", "ranks_figure", "spectrum_figure"]
+__all__ = ["curve_figure", "grids_figure", "race_figure", "spectrum_figure"]
 
 
 #: The largest singular value over the median, from which on the axis is logarithmic.
@@ -102,31 +102,3 @@ def race_figure(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> 
     figure.update_xaxes(title="step", rangemode="tozero")
     figure.update_yaxes(title="validation loss", type="log")
     return finish(figure, 320)
-
-
-def ranks_figure(ranks: np.ndarray) -> go.Figure:
-    """Draw the ranks of the blocks over the grid; numbers where there is room."""
-    few = max(ranks.shape) <= 16
-    figure = go.Figure(
-        go.Heatmap(
-            z=ranks,
-            colorscale=VALUES,
-            zmin=0,
-            zmax=max(1, int(ranks.max())),
-            text=ranks if few else None,
-            texttemplate="%{text}" if few else None,
-            hovertemplate="block (%{y}, %{x}): rank %{z}<extra></extra>",
-            xgap=1,
-            ygap=1,
-            colorbar={"title": "rank", "thickness": 12},
-        )
-    )
-    figure.update_xaxes(title="block column", constrain="domain", showgrid=False)
-    figure.update_yaxes(
-        title="block row",
-        autorange="reversed",
-        scaleanchor="x",
-        constrain="domain",
-        showgrid=False,
-    )
-    return finish(figure, 340).update_layout(hovermode="closest")

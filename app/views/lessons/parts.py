@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app.shared import answers
+from app.shared.cells import rank_map_figure
 from app.shared.common import RANK
 from app.shared.scene import decompositions
 from app.views.lessons import figures, sentences, snippets
@@ -174,7 +175,7 @@ def _ranks(step: Step, looked: Looked, key: str) -> None:
         if found.size == 1:
             continue
         answers.chart(
-            figures.ranks_figure(found),
+            rank_map_figure(found, height=340),
             key=f"{key}_{name}",
             caption=sentences.ranks(name, int(found.min()), int(found.max())),
             code=snippets.ranks(looked.seen, looked.rank, name),

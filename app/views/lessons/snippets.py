@@ -6,21 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.shared.scene import Scene
+from app.shared.snippets import channels
 
 __all__ = ["compared", "curve", "grids", "race", "ranks", "spectrum", "updates"]
-
-
-def _start(scene: Scene, *imports: str) -> str:
-    """Return the lines that load and decompose the target: `channels`."""
-    target = scene.target.code or "target = ...  # an upload: read it with upload_image"
-    return "\n".join(
-        [
-            "from lolora_core import decompose",
-            *imports,
-            target,
-            f"channels = [decompose(w, grid={scene.grid.blocks}) for w in target.channels]",
-        ]
-    )
 
 
 def compared(scene: Scene, rank: int) -> str:
@@ -41,7 +29,7 @@ def compared(scene: Scene, rank: int) -> str:
     errors = {name: result.relative_error for name, result in found.results.items()}
     """
     return (
-        f"{_start(scene, 'from lolora_core.explore.compare import compare')}\n"
+        f"{channels(scene, 'from lolora_core.explore.compare import compare')}\n"
         f"found = compare(channels, {rank})\n"
         "errors = {name: result.relative_error for name, result in found.results.items()}"
     )
@@ -50,7 +38,7 @@ def compared(scene: Scene, rank: int) -> str:
 def curve(scene: Scene, families: Sequence[str], ranks: Sequence[int]) -> str:
     """Return the lines of the curve: `errors` by family, at equivalent ranks."""
     return (
-        f"{_start(scene, 'from lolora_core.explore.compare import errors_at_ranks')}\n"
+        f"{channels(scene, 'from lolora_core.explore.compare import errors_at_ranks')}\n"
         f"ranks = range({ranks[0]}, {ranks[-1] + 1}, {ranks[1] - ranks[0]})\n"
         f"errors = {{n: errors_at_ranks(channels, n, ranks) for n in {list(families)}}}"
     )
@@ -59,7 +47,7 @@ def curve(scene: Scene, families: Sequence[str], ranks: Sequence[int]) -> str:
 def grids(scene: Scene, rank: int, sides: Sequence[int], families: Sequence[str]) -> str:
     """Return the lines of error against blocks: `errors` by family."""
     return (
-        f"{_start(scene, 'from lolora_core.explore.compare import errors_at_ranks')}\n"
+        f"{channels(scene, 'from lolora_core.explore.compare import errors_at_ranks')}\n"
         f"cut = {{k: [c.regrid(k) for c in channels] for k in {list(sides)}}}\n"
         "errors = {\n"
         f"    name: [float(errors_at_ranks(cut[k], name, [{rank}])[0]) for k in cut]\n"
@@ -75,7 +63,7 @@ def ranks(scene: Scene, rank: int, family: str) -> str:
 def spectrum(scene: Scene, noise: bool) -> str:
     """Return the lines of the spectrum: `values`, and `noise` where that is drawn."""
     lines = (
-        f"{_start(scene)}\nvalues = channels[0].on(channels[0].grid.whole()).spectra.values[0, 0]"
+        f"{channels(scene)}\nvalues = channels[0].on(channels[0].grid.whole()).spectra.values[0, 0]"
     )
     if not noise:
         return lines

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -113,7 +114,7 @@ def map_figure(cells: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
             cells["grid"],
             cells["rank"],
             cells["target"],
-            [_hover(cell) for cell in cells.itertuples()],
+            [_hover(cell) for cell in cells.to_dict("records")],
         ],
         axis=-1,
     )
@@ -135,14 +136,13 @@ def map_figure(cells: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     )
 
 
-def _hover(cell: object) -> str:
-    found = cell._asdict()  # type: ignore[attr-defined]
+def _hover(cell: Mapping[Hashable, Any]) -> str:
     errors = [
-        f"{name.removeprefix('error_')} {value:.4f}"
-        for name, value in found.items()
-        if name.startswith("error_")
+        f"{str(name).removeprefix('error_')} {value:.4f}"
+        for name, value in cell.items()
+        if str(name).startswith("error_")
     ]
-    unfair = "" if found["exact"] else "<br>not every family can spend the whole budget"
+    unfair = "" if cell["exact"] else "<br>not every family can spend the whole budget"
     return f"error: {', '.join(errors)}{unfair}"
 
 

@@ -10,7 +10,7 @@ from app.shared import widgets as controls
 from app.shared.common import COLS, RANK, ROWS
 from app.shared.scene import MEGABYTE
 from app.shared.sentences import until_then
-from app.shared.settings import Slot
+from app.shared.settings import Setting, Slot
 from app.shared.uploads import MAX_UPLOAD_MB
 from app.shared.words import as_text
 from app.views.your_weights import pairs as checkpoint_pairs
@@ -92,35 +92,37 @@ def _larger() -> None:
         st.code(snippets.command("BASE", "TUNED", RANK.value, blocks), language="bash")
 
 
+def _two(base: Setting, tuned: Setting, hints: tuple[str, str], ask: str) -> tuple[str, str] | None:
+    """Draw two lines of text side by side; return both, or ask for what is missing."""
+    columns = st.columns(2)
+    found = []
+    for column, setting, hint in zip(columns, (base, tuned), hints, strict=True):
+        with column:
+            found.append(controls.text(setting, placeholder=hint).strip())
+    if not all(found):
+        st.info(ask)
+        return None
+    return found[0], found[1]
+
+
 def _local() -> Pair | None:
     if not checkpoint_pairs.paths_allowed():
         st.info(sentences.NO_PATHS)
         return None
-    left, right = st.columns(2)
-    with left:
-        base = controls.text(BASE_PATH, placeholder="~/models/base").strip()
-    with right:
-        tuned = controls.text(TUNED_PATH, placeholder="~/models/tuned.safetensors").strip()
-    if not (base and tuned):
-        st.info(sentences.TWO_PATHS)
-        return None
-    return checkpoint_pairs.local_pair(base, tuned)
+    hints = ("~/models/base", "~/models/tuned.safetensors")
+    paths = _two(BASE_PATH, TUNED_PATH, hints, sentences.TWO_PATHS)
+    return checkpoint_pairs.local_pair(*paths) if paths else None
 
 
 def _from_hub() -> Pair | None:
     if not checkpoint_pairs.hub_allowed():
         st.info(sentences.NO_HUB)
         return None
-    left, right = st.columns(2)
-    with left:
-        base = controls.text(HUB_BASE, placeholder="owner/name").strip()
-    with right:
-        tuned = controls.text(HUB_TUNED, placeholder="owner/name").strip()
-    if not (base and tuned):
-        st.info(sentences.TWO_IDS)
+    ids = _two(HUB_BASE, HUB_TUNED, ("owner/name", "owner/name"), sentences.TWO_IDS)
+    if ids is None:
         return None
     with st.spinner("Reading the headers …"):
-        return checkpoint_pairs.hub_pair(base, tuned)
+        return checkpoint_pairs.hub_pair(*ids)
 
 
 def _recall() -> Pair:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app.shared import answers
-from app.views.your_weights import figures, sentences, snippets
+from app.views.your_weights import curve_words, figures, snippets
 from app.views.your_weights.pairs import Pair
 from lolora_core.checkpoints import Survey, pooled_errors
 from lolora_core.checkpoints.columns import error_columns
@@ -25,10 +25,12 @@ def draw(
     ranks, errors = curve["rank"].tolist(), curve[columns[leader]].tolist()
     at = knee(ranks, errors)
     st.header("Error against budget", anchor=False)
-    st.markdown(sentences.knee(leader, blocks, ranks, errors, at), help=sentences.WHAT_A_KNEE_IS)
+    st.markdown(
+        curve_words.knee(leader, blocks, ranks, errors, at), help=curve_words.WHAT_A_KNEE_IS
+    )
     answers.chart(
         figures.pair_figure(curve, rank, (leader, at)),
         key="pair_curve",
-        caption=sentences.pair_curve(len(moved), ranks[-1]),
+        caption=curve_words.pair_curve(len(moved), ranks[-1]),
         code=snippets.pair_curve(pair.code, blocks, leader),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from app.shared import answers, progress
@@ -63,32 +64,39 @@ def _pick(figure: str) -> None:
         MATRIX.set(str(cell[0]))
 
 
+def _map(title: str, figure: go.Figure, key: str, caption: str, code: str) -> None:
+    """Draw a map in which a click picks a matrix."""
+    with st.container():
+        st.header(title, anchor=False)
+        answers.chart(
+            figure,
+            key=key,
+            caption=caption,
+            code=code,
+            on_select=lambda: _pick(key),
+            selection_mode="points",
+            config=PICTURE,
+        )
+
+
 def maps(pair: Pair, frame: pd.DataFrame, picked: str, rank: int, blocks: Blocks) -> None:
     """Draw which family leads on each matrix, and by how much blocks differ from LoRA."""
     marks = figures.marked(frame)
     with controls.side_by_side("maps"):
-        with st.container():
-            st.header("Best structure of each matrix", anchor=False)
-            answers.chart(
-                figures.structure_figure(marks, picked),
-                key="structure_map",
-                caption=f"{sentences.cells(marks)} {sentences.MAP}",
-                code=snippets.structures(pair.code, rank, blocks),
-                on_select=lambda: _pick("structure_map"),
-                selection_mode="points",
-                config=PICTURE,
-            )
-        with st.container():
-            st.header("Blocks against LoRA", anchor=False)
-            answers.chart(
-                figures.ratio_figure(marks, picked),
-                key="ratio_map",
-                caption=f"{sentences.ratios(marks)} {sentences.RATIO}",
-                code=snippets.blocks_against_lora(pair.code, rank, blocks),
-                on_select=lambda: _pick("ratio_map"),
-                selection_mode="points",
-                config=PICTURE,
-            )
+        _map(
+            "Best structure of each matrix",
+            figures.structure_figure(marks, picked),
+            "structure_map",
+            f"{sentences.cells(marks)} {sentences.MAP}",
+            snippets.structures(pair.code, rank, blocks),
+        )
+        _map(
+            "Blocks against LoRA",
+            figures.ratio_figure(marks, picked),
+            "ratio_map",
+            f"{sentences.ratios(marks)} {sentences.RATIO}",
+            snippets.blocks_against_lora(pair.code, rank, blocks),
+        )
 
 
 def matrix_choice(moved: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ import torch
 from peft import GraloraConfig, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
+from transformers import LlamaConfig, LlamaModel
 
 from lolora_core.adapters import (
     AdapterConfig,
@@ -33,6 +33,7 @@ from lolora_core.checkpoints import (
     survey,
     to_peft,
 )
+from tests.core.adapters import peft_models
 
 # PEFT still reads the name that transformers has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
@@ -43,15 +44,7 @@ LLAMA_TARGETS = ["q_proj", "v_proj", "down_proj"]
 
 def bert() -> nn.Module:
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=50,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=48,
-        max_position_embeddings=16,
-    )
-    return BertModel(config).eval()
+    return peft_models.bert().eval()
 
 
 def llama() -> nn.Module:

@@ -15,7 +15,6 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel
 
 from lolora_core.checkpoints import merge_checkpoint
-from lolora_core.files.ranges import LocalFile
 
 # PEFT asks transformers for an attribute that has a new name.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
@@ -174,20 +173,12 @@ def test_what_does_not_fit_is_refused_and_nothing_is_left(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "fp8.safetensors"]
 
 
-def test_memory_is_bounded_by_a_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded_by_a_tensor(tmp_path: Path, bytes_read: list[int]) -> None:
     write_base(tmp_path / "base")
-    read: list[int] = []
-    original = LocalFile.read
-
-    def counted(self: LocalFile, start: int, end: int) -> bytearray:
-        read.append(end - start)
-        return original(self, start, end)
-
-    monkeypatch.setattr(LocalFile, "read", counted)
     merge_checkpoint(tmp_path / "base", {"a.weight": torch.ones(6, 4)}, tmp_path / "merged")
     header = int.from_bytes((tmp_path / "base" / "model.safetensors").read_bytes()[:8], "little")
     # The header once, the JSON beside it, and of the tensors only the one that changes.
-    assert sorted(size for size in read if size not in (0, 8, header, 22)) == [6 * 4 * 2]
+    assert sorted(size for size in bytes_read if size not in (0, 8, header, 22)) == [6 * 4 * 2]
 
 
 def test_a_file_of_kohya_is_merged_under_the_names_of_the_base(tmp_path: Path) -> None:

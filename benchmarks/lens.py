@@ -156,9 +156,9 @@ def run() -> dict[str, Any]:
         serve(ROOT / "app" / "main.py", Path(folder)) as (url, _),
     ):
         browser = playwright.chromium.launch(executable_path=system_chromium(), args=QUIET)
-        page, _, cold = _open(browser, url)
+        page, _, cold = _open(browser, f"{url}/compare")
         page.context.close()
-        page, messages, warm = _open(browser, url)
+        page, messages, warm = _open(browser, f"{url}/compare")
         found: dict[str, Any] = {
             "pictures to first possible move, cold server, s": cold,
             "pictures to first possible move, warm server, s": warm,

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import streamlit as st
-
 from app.shared.components import component
 
-__all__ = ["dress", "help_along"]
+__all__ = ["help_along"]
 
-_FOLDER = Path(__file__).parent
-_STYLE = f"<style>{(_FOLDER / 'access.css').read_text(encoding='utf-8')}</style>"
-_COMPONENT = component("access", _FOLDER / "access.js")
-
-
-def dress() -> None:
-    """Give all pages their style sheet; before anything else is drawn.
-
-    As Markdown: Streamlit would have to fetch what draws HTML, and the style came late.
-    """
-    st.markdown(_STYLE, unsafe_allow_html=True)
+_COMPONENT = component("access", Path(__file__).parent / "access.js")
 
 
 def help_along(page: str) -> None:

@@ -47,7 +47,9 @@ def chart(
     **options
         Of `st.plotly_chart`.
     """
-    picked = st.plotly_chart(figure, key=key, config=dict(config), **options)
+    # Its height is kept while Streamlit fetches what draws it.
+    height: Any = figure.layout.height or "content"
+    picked = st.plotly_chart(figure, key=key, config=dict(config), height=height, **options)
     st.caption(caption, help=help)
     if code:
         python(code, key=f"{key}_python")

@@ -52,7 +52,7 @@ FAMILY_LINES: dict[str, Line] = {
 }
 
 #: What can be pressed, on light and dark ground: no family has these colours. They stand also in
-#: app/.streamlit/config.toml and access.css.
+#: app/.streamlit/config.toml and app/server/style.css.
 ACCENTS: Mapping[str, str] = {"light": "#005a8d", "dark": "#8ab8e6"}
 
 #: The frame of what is picked, and the borders of blocks over a picture.

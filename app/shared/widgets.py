@@ -95,5 +95,5 @@ def text(setting: Setting, **options: Any) -> str:
 
 
 def side_by_side(name: str) -> Any:
-    """Return a container whose own stand side by side where each has room: see access.css."""
+    """Return a container whose own stand side by side where each has room: see server/style.css."""
     return st.container(horizontal=True, gap="large", key=f"side_by_side_{name}")

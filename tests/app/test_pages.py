@@ -15,7 +15,7 @@ from streamlit.util import calc_hash
 from lolora_core import approximate, budget_for_rank
 from lolora_core.targets import catalogue, load
 
-MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
+MAIN = str(Path(__file__).resolve().parents[2] / "app" / "script.py")
 
 
 def opened(path: str) -> AppTest:

@@ -38,6 +38,8 @@ def _controls() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         view = controls.segments(VIEW)
         controls.segments(SCALE, disabled=view == "reconstruction")
+    # A line of their own from the start: one that breaks when its words are loaded moves pictures.
+    with st.container(horizontal=True, gap="small"):
         controls.toggle(GRID_LINES)
         controls.toggle(BLOCK_MARKS)
         controls.toggle(SEARCHED)

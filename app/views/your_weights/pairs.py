@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import threading
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 from cachetools import LRUCache, cached
 from torch import nn
 
+from app.shared.host import host
 from app.views.your_weights import snippets
 from lolora_core import checkpoints
 from lolora_core.adapters.kinds import matrix_shape
@@ -193,7 +193,7 @@ def hub_allowed() -> bool:
 
     With HF_TOKEN set, visitors read what that token may read.
     """
-    return os.environ.get("LOLORA_ALLOW_HUB") == "1"
+    return host().allow_hub
 
 
 @cached(LRUCache(16), condition=threading.Condition())
@@ -227,7 +227,7 @@ def paths_allowed() -> bool:
 
     Only where whoever runs it says so, with LOLORA_ALLOW_PATHS=1, as ``make app`` does.
     """
-    return os.environ.get("LOLORA_ALLOW_PATHS") == "1"
+    return host().allow_paths
 
 
 def local_pair(base: str, tuned: str) -> Pair:

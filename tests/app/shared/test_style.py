@@ -52,5 +52,6 @@ def test_the_theme_has_the_accents_of_the_style() -> None:
     theme = tomllib.loads((APP / ".streamlit" / "config.toml").read_text())["theme"]
     found = {scheme: theme[scheme]["primaryColor"] for scheme in ("light", "dark")}
     assert found == style.ACCENTS
-    assert f"light-dark({found['light']}, {found['dark']})" in (SHARED / "access.css").read_text()
+    sheet = (APP / "server" / "style.css").read_text()
+    assert f"light-dark({found['light']}, {found['dark']})" in sheet
     assert not set(found.values()) & {line.colour.lower() for line in style.METHOD_LINES.values()}

@@ -1,0 +1,81 @@
+"""What the host of the app allows its visitors: one switch, and every limit, from the environment.
+
+``LOLORA_HOSTED=1`` chooses the limits for a server that strangers share. Each may be set by itself,
+in the environment, as ``LOLORA_`` and its name in capitals.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Host", "host"]
+
+
+class Host(BaseSettings):
+    """The limits of an app that one person runs for oneself.
+
+    Examples
+    --------
+    >>> Host(max_side=512).max_side
+    512
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LOLORA_", frozen=True)
+
+    hosted: bool = False
+    #: Rows and columns of a target, at most.
+    max_side: int = Field(8192, ge=16)
+    max_upload_mb: int = Field(64, ge=1)
+    #: What uploads of one visitor may hold in memory together, in MB.
+    max_visitor_mb: int = Field(512, ge=1)
+    #: Of an image, before it is decoded.
+    max_pixels: int = Field(50_000_000, ge=1)
+    #: Seconds that decoding one image may take.
+    max_decode_seconds: float = Field(10.0, gt=0)
+    #: Of a checkpoint.
+    max_tensors: int = Field(20_000, ge=1)
+    max_steps: int = Field(5000, ge=1)
+    #: Of one race, by the page's own estimate and by the clock.
+    max_race_seconds: float = Field(6 * 3600.0, gt=0)
+    #: Long work of one visitor, and of all, at the same time.
+    runs_per_visitor: int = Field(2, ge=1)
+    runs_at_once: int = Field(2, ge=1)
+    #: What the caches of all visitors may hold together, in MB.
+    cache_mb: int = Field(1024, ge=64)
+    #: Whether visitors may name models of the Hub, and files of this machine.
+    allow_hub: bool = False
+    allow_paths: bool = False
+    #: Address of a dask scheduler that takes the place of the pool of processes.
+    dask: str = ""
+
+    @model_validator(mode="after")
+    def _no_paths_of_a_server(self) -> Self:
+        if self.hosted and self.allow_paths:
+            raise ValueError(
+                "LOLORA_ALLOW_PATHS lets visitors name files of this machine: not with "
+                "LOLORA_HOSTED."
+            )
+        return self
+
+
+class _Hosted(Host):
+    hosted: bool = True
+    max_side: int = Field(2048, ge=16)
+    max_upload_mb: int = Field(64, ge=1)
+    max_visitor_mb: int = Field(160, ge=1)
+    max_pixels: int = Field(25_000_000, ge=1)
+    max_decode_seconds: float = Field(3.0, gt=0)
+    max_tensors: int = Field(5000, ge=1)
+    max_steps: int = Field(1000, ge=1)
+    max_race_seconds: float = Field(300.0, gt=0)
+    runs_per_visitor: int = Field(1, ge=1)
+    cache_mb: int = Field(512, ge=64)
+
+
+def host() -> Host:
+    """Return the limits of this server."""
+    found = Host()
+    return _Hosted() if found.hosted else found

@@ -114,6 +114,7 @@ function restore(state, panel) {
 function settle(state) {
   if (!state.moved) return;
   state.moved = false;
+  rebuild(state);
   setCut(state, state.header);
   for (const panel of state.panels) restore(state, panel);
   describe(state);

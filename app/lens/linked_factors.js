@@ -6,7 +6,8 @@ const SHELF = Symbol.for("linked factors");
 const MOST_HELD = 24e6;
 
 function shelf() {
-  window[SHELF] = window[SHELF] || { held: new Map(), waiting: new Set(), ask: null };
+  window[SHELF] = window[SHELF]
+    || { held: new Map(), waiting: new Set(), ask: null, target: { token: "", values: null } };
   return window[SHELF];
 }
 

@@ -69,7 +69,7 @@ function createState(parent) {
     setStateValue: null,
     cut: null, rowIndex: null, colIndex: null,
     factors: null, rankMaps: [], rankMapsOf: null, live: null, lives: new Map(), livesOf: "", norm: 0,
-    moved: false, wanted: 0, sent: 0, releases: 0, held: false, play: null, scrubFrame: 0,
+    moved: false, owed: false, wanted: 0, sent: 0, releases: 0, held: false, play: null, scrubFrame: 0,
     grid: "", sentGrid: "", cuts: 0, gridHeld: false, gridWanted: false, asked: new Set(), askTimer: 0,
     swipe: 0, flipped: false, byKeys: false, sayTimer: 0, curve: null,
     arraysToken: "", paintKey: "", width: 0, ratio: 0, timing: {}, frame: 0, sendTimer: 0,
@@ -106,7 +106,7 @@ function buildPanels(state, names) {
       name, swatch, title, best, drawing, subtitle, base, overlay, message, divider, picture, foot,
       figure, area, areaText,
       readName, readSwatch, lines, cell, source: document.createElement("canvas"),
-      error: null, live: null, blocks: null, served: null, image: null, pixels: null,
+      error: null, rebuilt: false, live: null, blocks: null, served: null, image: null, pixels: null,
       scratch: null, outside: 0,
     };
   });

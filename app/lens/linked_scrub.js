@@ -104,6 +104,16 @@ function advance(state, wanted, time) {
   return true;
 }
 
+// What the server left to the browser: its residuals at the rank of its answer.
+function rebuild(state) {
+  if (!state.owed) return;
+  state.owed = false;
+  advance(state, atRank(state, state.header.rebuild.rank), Infinity);
+  for (const panel of state.panels) {
+    if (panel.rebuilt) panel.error.set(state.live.errors[panel.name]);
+  }
+}
+
 function moveChannel(error, cols, channels, channel, { grid, maps }, from, to) {
   const { rowEdges, colEdges } = grid;
   const { values, starts } = grid.channels[channel];

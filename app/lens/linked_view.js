@@ -15,9 +15,14 @@ function setCut(state, { rowEdges, colEdges }) {
   state.colIndex = indexOfEdges(colEdges);
 }
 
-function receive(state, bytes) {
+// Whether the browser has what this needs: all of it came, or target and factors are here.
+function canReceive({ rebuild, targetToken }) {
+  const { held, target } = shelf();
+  return !rebuild || (held.has(rebuild.factors) && target.token === targetToken);
+}
+
+function receive(state, { header, read }) {
   const started = performance.now();
-  const { header, read } = parsePayload(bytes);
   const [rows, cols, channels = 1] = header.target.shape;
   const before = state.header;
   Object.assign(state, { header, rows, cols, channels });
@@ -35,18 +40,28 @@ function receive(state, bytes) {
     state.arraysToken = header.arraysToken;
     state.moved = false;
     state.norm = 0;
-    state.target = read(header.target);
+    if (!header.rebuild) {
+      shelf().target = { token: header.targetToken, values: read(header.target) };
+    }
+    state.target = shelf().target.values;
     state.luts = Object.fromEntries(
       Object.entries(header.luts).map(([name, entry]) => [name, packLut(read(entry))]));
     header.panels.forEach((entry, i) => {
       const panel = state.panels[i + 1];
-      panel.error = entry.error ? decodeHalf(read(entry.error), entry.error.exponent) : null;
+      if (!entry.rebuilt) {
+        panel.error = entry.error ? decodeHalf(read(entry.error), entry.error.exponent) : null;
+      } else if (!panel.error || panel.error.length !== state.target.length) {
+        panel.error = new Float32Array(state.target.length);
+      }
+      panel.rebuilt = Boolean(entry.rebuilt);
       panel.blocks = panel.served = entry.blockErrors ? read(entry.blockErrors) : null;
       panel.live = null;
     });
+    state.owed = Boolean(header.rebuild);
     state.paintKey = "";
   }
   receiveBudget(state);
+  if (header.budget && !isAway(state)) rebuild(state);
   state.root.classList.toggle("plain", header.plain);
   // What Python says about the picked block may be older than what the visitor picked since.
   if (header.picks >= state.count) {
@@ -118,7 +133,7 @@ function markRendered(state) {
   });
 }
 
-export default function linkedView({ parentElement, data, setStateValue }) {
+export default function linkedView({ parentElement, data, setStateValue, setTriggerValue }) {
   if (!data) return undefined;
   // Streamlit calls this again, with the same parent, on every change of data or theme, and
   // may clean up a call that a newer one has overtaken: only the newest call's cleanup counts.
@@ -138,7 +153,12 @@ export default function linkedView({ parentElement, data, setStateValue }) {
   state.font = style.fontFamily || state.font;
   state.ink = style.getPropertyValue("--st-text-color").trim() || state.ink;
   state.paper = style.getPropertyValue("--st-background-color").trim() || state.paper;
-  receive(state, data);
+  const content = parsePayload(data);
+  if (!canReceive(content.header)) {
+    setTriggerValue("missing", content.header.token);
+    return undefined;
+  }
+  receive(state, content);
   paint(state);
   describe(state);
   follow(state);

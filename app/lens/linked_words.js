@@ -121,15 +121,18 @@ function showReadings(state) {
   const { hover, header, cut, panels, root } = state;
   const block = hover && [blockOf(cut.rowEdges, hover.row), blockOf(cut.colEdges, hover.col)];
   const byBlock = header.view === "blocks" || header.showBlockErrors;
+  const range = header.valueRange;
   root.classList.toggle("with-blocks", byBlock);
   for (const panel of panels) {
     const found = hover ? valuesAt(state, panel, hover.row, hover.col) : null;
-    // An error in float16 is known to 2⁻¹¹ of itself, and the difference to the same amount.
-    const unsure = (c) => (found.errors ? Math.abs(found.errors[c]) * 2 ** -11 : 0);
+    // An error in float16 is known to 2⁻¹¹ of itself, one from the 16-bit factors to 2⁻¹⁵ of the
+    // range of the values, and the difference to the same amount.
+    const built = panel.live || panel.rebuilt ? (range[1] - range[0]) * 2 ** -15 : 0;
+    const unsure = (c) => (found.errors ? Math.max(Math.abs(found.errors[c]) * 2 ** -11, built) : 0);
     const value = found
       ? found.values.map((x, c) => formatNumber(x, false, unsure(c))).join(" ") : "–";
     if (panel.name) {
-      const error = found ? found.errors.map((x) => formatNumber(x, true)).join(" ") : "–";
+      const error = found ? found.errors.map((x) => formatNumber(x, true, built)).join(" ") : "–";
       const share = found && byBlock && panel.blocks
         ? formatNumber(panel.blocks[block[0] * (cut.colEdges.length - 1) + block[1]]) : "–";
       setText(panel.readName, panel.words.title);

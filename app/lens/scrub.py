@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from dataclasses import replace
+from typing import NamedTuple
 
 from cachetools import LRUCache, cached
 
@@ -13,19 +14,21 @@ from app.lens.sentences import panel, ranks_of
 from app.lens.view import Budget, Stop
 from app.shared.common import ROWS
 from app.shared.scene import MEGABYTE, Scene, decompositions
-from app.shared.settings import Setting
+from app.shared.settings import Setting, Slot
 from lolora_core import Grid
 from lolora_core.explore.budget_path import budget_paths
 from lolora_core.explore.path_blocks import path_blocks
 from lolora_core.explore.path_factors import path_factors
 
-__all__ = ["budget", "factors", "factors_of"]
+__all__ = ["budget", "factors", "factors_of", "forget", "given", "rebuilt"]
 
 #: Blocks a side of the grids that the second handle offers, beside the one that is shown.
 SIDES = (1, 2, 4, 8, 16, 32, 64)
 #: Larger targets are averaged while the budget moves.
 MOST_CELLS = 512 * 512
 MOST_BYTES = 6 * MEGABYTE
+#: The factors that the browser was given last, if they are of single cells.
+_GIVEN: Slot[str] = Slot("factors_given", "")
 
 
 def _token(scene: Scene, largest: int) -> str:
@@ -82,6 +85,27 @@ def budget(
     )
 
 
+def rebuilt(scene: Scene, largest: int) -> frozenset[str]:
+    """Return the families whose pictures the browser builds by itself, in place of being sent them.
+
+    Those of its factors, where it was given these at the run before.
+    """
+    if _GIVEN.value != _token(scene, largest):
+        return frozenset()
+    return frozenset(_packed(scene, largest).names)
+
+
+def given(scene: Scene, largest: int) -> None:
+    """Remember that the browser was given the factors of a scene."""
+    fine = _packed(scene, largest).fine
+    _GIVEN.set(_token(scene, largest) if fine else "")
+
+
+def forget() -> None:
+    """Send pictures again; a callback of a browser that has no factors."""
+    _GIVEN.set("")
+
+
 def factors_of(scene: Scene, largest: int, token: str) -> bytes | None:
     """Return the factors on the grid of the stop that has this token."""
     for grid in _grids(scene):
@@ -91,13 +115,19 @@ def factors_of(scene: Scene, largest: int, token: str) -> bytes | None:
     return None
 
 
+class _Packed(NamedTuple):
+    data: bytes
+    names: tuple[str, ...]
+    #: Whether every cell is rebuilt, and not means over windows.
+    fine: bool
+
+
 @cached(
-    LRUCache(96 * MEGABYTE, getsizeof=len),
+    LRUCache(96 * MEGABYTE, getsizeof=lambda packed: len(packed.data)),
     key=_token,
     condition=threading.Condition(),
 )
-def factors(scene: Scene, largest: int) -> bytes:
-    """Pack the factors of what singular values tell, for every budget up to `largest`."""
+def _packed(scene: Scene, largest: int) -> _Packed:
     channels = decompositions(scene)
     paths = budget_paths(channels, largest)
     found = path_factors(channels, paths.values(), most_cells=MOST_CELLS, most_bytes=MOST_BYTES)
@@ -111,4 +141,10 @@ def factors(scene: Scene, largest: int) -> bytes:
         ]
         for name, path in paths.items()
     }
-    return pack_factors(_token(scene, largest), paths, found, blocks, subtitles)
+    data = pack_factors(_token(scene, largest), paths, found, blocks, subtitles)
+    return _Packed(data, tuple(paths), found.windows.blocks == scene.grid.shape)
+
+
+def factors(scene: Scene, largest: int) -> bytes:
+    """Pack the factors of what singular values tell, for every budget up to `largest`."""
+    return _packed(scene, largest).data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, Unpack, get_args
@@ -125,6 +125,8 @@ class Content(TypedDict):
     luts: Mapping[str, bytes]  # 256 × 3 bytes each: "values", "signed", "absolute"
     budget: NotRequired[Budget]  # without it the pictures have no handle
     plain: NotRequired[bool]  # for a first look: no tools, the factors of each drawn under it
+    #: Panels that the browser builds by itself, from the factors of the budget's grid that it has.
+    rebuilt: NotRequired[Collection[str]]
 
 
 def pack(content: Content, picks: int = 0, releases: int = 0, cuts: int = 0) -> bytes:
@@ -164,15 +166,29 @@ def pack(content: Content, picks: int = 0, releases: int = 0, cuts: int = 0) -> 
     arrays = Arrays()
     with np.errstate(over="ignore"):
         single = _checked("target as float32", target.astype("<f4"))
-    header: dict[str, Any] = {"target": arrays.add(single), "luts": {}, "panels": []}
+    rebuilt = content.get("rebuilt", ())
+    header: dict[str, Any] = {
+        "target": {"shape": target.shape} if rebuilt else arrays.add(single),
+        "targetToken": hashlib.sha256(np.ascontiguousarray(single).data).hexdigest()[:16],
+        "luts": {},
+        "panels": [],
+    }
+    if rebuilt:
+        if budget is None:
+            raise ValueError("only pictures with a budget are rebuilt")
+        stop = next(stop for stop in budget["stops"] if stop["label"] == budget["grid"])
+        header["rebuild"] = {"factors": stop["factors"], "rank": budget["rank"]}
     for name in ("values", "signed", "absolute"):
         table = np.frombuffer(content["luts"][name], np.uint8)
         header["luts"][name] = arrays.add(_checked(f"luts[{name!r}]", table, (768,)))
     for panel in content["panels"]:
         entry: dict[str, Any] = {name: getattr(panel, name) for name in _PANEL_WORDS}
         if panel.error is not None:
-            half, exponent = to_half(_checked(f"error of {panel.name}", panel.error, target.shape))
-            entry["error"] = arrays.add(half, exponent=exponent)
+            error = _checked(f"error of {panel.name}", panel.error, target.shape)
+            entry["rebuilt"] = panel.name in rebuilt
+            if not entry["rebuilt"]:
+                half, exponent = to_half(error)
+                entry["error"] = arrays.add(half, exponent=exponent)
             if view == "blocks" and panel.block_errors is None:
                 raise ValueError(f"view 'blocks' needs block_errors of {panel.name}")
         if panel.block_errors is not None:
@@ -207,6 +223,7 @@ def linked_view(
     on_pick: Callable[[], None],
     on_release: Callable[[], None] = lambda: None,
     on_cut: Callable[[], None] = lambda: None,
+    on_missing: Callable[[], None] = lambda: None,
     **content: Unpack[Content],
 ) -> Any:
     """Draw the target and one panel per family, linked.
@@ -222,6 +239,8 @@ def linked_view(
         ``widget_value(key)["budget"]["rank"]`` then holds the equivalent rank.
     on_cut
         The same of the grid's handle; ``widget_value(key)["grid"]`` holds ``rows`` and ``cols``.
+    on_missing
+        Called before the rerun of a browser that has not what ``rebuilt`` panels are built from.
     **content
         What to show: the fields of :class:`Content`.
 
@@ -240,4 +259,5 @@ def linked_view(
         on_block_change=on_pick,
         on_budget_change=on_release,
         on_grid_change=on_cut,
+        on_missing_change=on_missing,
     )

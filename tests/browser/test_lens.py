@@ -136,12 +136,32 @@ def test_the_browser_shows_what_the_server_then_answers(
         expect(app.page).to_have_url(re.compile(rf"[?&]rank={rank}\b"))
         # The largest error is that of diagonal where it has no block, at every budget.
         assert app.page.locator(".scale-text").inner_text() == scale
-        for name in FAMILIES:
-            found = np.abs(moved[name] - levels(lens.picture(name), table))
-            assert found.max() <= 1, name
-            assert (found > 0).mean() < share, name
         assert words == ([lens.subtitle(name) for name in FAMILIES], lens.badges())
         assert (lens.picture("adaptive") != before).any()
+    # Who comes anew is sent the server's own pictures, which the others build by themselves.
+    with app.run():
+        app.page.reload()
+    app.rendered()
+    for name in FAMILIES:
+        found = np.abs(moved[name] - levels(lens.picture(name), table))
+        assert found.max() <= 1, name
+        assert (found > 0).mean() < share, name
+
+
+def test_pictures_are_there_again_on_the_way_back(app: App) -> None:
+    lens = Lens(app.page)
+    app.open("?rank=32")
+    lens.ready()
+    token = app.rendered()
+    app.slide("rank", 1)
+    app.wait_for_new_pictures(token)
+    shown = lens.picture("adaptive")
+    for name in ("Start", "Compare"):
+        with app.run():
+            app.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+        app.rendered()
+    expect(lens.text).to_contain_text("r = 33:")
+    assert np.abs(lens.picture("adaptive") - shown).max() <= 1
 
 
 def test_nothing_is_sent_until_the_release_and_then_once(app: App) -> None:

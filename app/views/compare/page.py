@@ -130,6 +130,8 @@ def page() -> None:
             on_pick=_pick,
             on_release=_release,
             on_cut=_regrid,
+            on_missing=scrub.forget,
+            rebuilt=scrub.rebuilt(scene, RANK.maximum),
             budget=scrub.budget(scene, rank, RANK),
             target=target.array,
             value_range=target.display_range,
@@ -148,6 +150,7 @@ def page() -> None:
     _pictures_first()
     with lens:
         linked_factors(scrub.factors(scene, RANK.maximum), key="factors")
+        scrub.given(scene, RANK.maximum)
         other_grids(partial(scrub.factors_of, scene, RANK.maximum), key="other_grids")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(prose.unmatched(found, target.array.size), width="content")

@@ -123,7 +123,7 @@ def _open(browser: Browser, url: str) -> tuple[Page, Messages, float]:
     page.wait_for_function("window.came.factors")
     waited = page.evaluate("(window.came.factors - window.came.pictures) / 1000")
     # The last of the page: after it nothing else of the server's is in the way.
-    page.locator(".st-key-download_family").wait_for()
+    page.locator(".st-key-unseen_figures").wait_for()
     page.wait_for_timeout(3000)
     # Nor are the factors of the other grids, which come when the pointer is at their handle.
     page.locator(".budget input").nth(1).hover()

@@ -55,6 +55,11 @@ def _below(heading: str) -> Callable[[App], None]:
     return scroll
 
 
+def _curves(app: App) -> None:
+    app.see("curve")
+    _below("Error against budget")(app)
+
+
 @dataclass(frozen=True)
 class Shot:
     """One picture: its link, its height in pixels, and what is done before it is taken."""
@@ -68,7 +73,7 @@ class Shot:
 SHOTS = {
     "start": Shot("", 1320),
     "compare": Shot("compare", 1400),
-    "compare-curves": Shot("compare", 860, _below("Error against budget")),
+    "compare-curves": Shot("compare", 860, _curves),
     "what-if": Shot("what_if", 1060),
     "what-if-paint": Shot("what_if", 900, _paint),
     "fine-tune": Shot("fine_tune", 1200, _race),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.shared.words import percent
 
 __all__ = [
+    "COMES",
     "GALLERY_KINDS",
     "LINK",
     "OWN_UPLOAD",
@@ -26,6 +27,7 @@ GALLERY_KINDS = {
 }
 OWN_UPLOAD = "A picture (PNG, JPEG, WebP) or a matrix (.npy, .safetensors) of your own."
 WINDOW = "Matrices above 2,048 a side are shown through a window; this is its corner."
+COMES = "This part is computed when you come here: a moment."
 LINK = "This link restores the view anywhere; an upload is not part of it."
 
 

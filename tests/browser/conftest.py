@@ -106,6 +106,14 @@ class App:
         self.go(f"compare{query}")
         self.rendered()
 
+    def see(self, *parts: str) -> None:
+        """Scroll to parts of the page that are computed when they are seen."""
+        for part in parts:
+            if not self.page.locator(f".st-key-seen_{part}").count():
+                with self.run():
+                    self.page.locator(f".st-key-unseen_{part}").scroll_into_view_if_needed()
+            expect(self.page.locator(f".st-key-seen_{part}")).to_have_count(1)
+
     @property
     def main(self) -> Any:
         return self.page.get_by_test_id("stMain")

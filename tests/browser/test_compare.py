@@ -44,6 +44,9 @@ def test_opens_with_the_camera(app: App) -> None:
     expect_errors(app, errors(data.camera() / 255, 32, 8))
     expect(app.main).to_contain_text("Every family spends the whole budget.")
     expect(app.page.locator(".panel img.drawing:visible")).to_have_count(4)
+    # Computed when it is seen, and said to be so.
+    expect(app.page.locator(".st-key-unseen_curve")).to_contain_text("when you come here")
+    app.see("curve")
     expect(app.page.get_by_alt_text("Localized: 64 blocks with B and A of rank 4;")).to_be_visible()
 
 
@@ -63,6 +66,7 @@ def test_a_target_is_picked_from_pictures(app: App) -> None:
 
 def test_target_budget_and_grid_change_pictures_table_and_url(app: App) -> None:
     app.open()
+    app.see("curve", "figures")
     token = app.rendered()
     app.select("target", "Brick wall")
     token = app.wait_for_new_pictures(token)
@@ -108,6 +112,7 @@ def test_a_link_restores_the_view_elsewhere(app: App, browser: Browser) -> None:
     there.rendered()
     expect(other.locator(".panel").filter(has_text="target")).to_contain_text("384")
     assert there.figures() == figures
+    there.see("curve")
     expect(other.get_by_test_id("stMain")).to_contain_text("Block (3, 0)")
     other.context.close()
 
@@ -142,6 +147,7 @@ def test_a_picked_block_shows_its_figures(app: App) -> None:
     assert box is not None
     with app.run():
         picture.click(position={"x": box["width"] * 0.57, "y": box["height"] * 0.70})
+    app.see("curve")
     expect(app.main).to_contain_text("Block (5, 4), counted from 0, has 64×64 entries")
     expect(app.page).to_have_url(f"{app.url}/compare?block_row=5&block_col=4")
     app.number("block_row", 2)

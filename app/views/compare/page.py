@@ -11,7 +11,7 @@ import streamlit as st
 from app.lens import scrub
 from app.lens.factors import linked_factors, other_grids
 from app.lens.view import linked_view
-from app.shared import answers, glossary, progress, sidebar
+from app.shared import answers, glossary, progress, sidebar, sight
 from app.shared import scene as compute
 from app.shared import widgets as controls
 from app.shared.common import BLOCK_COL, BLOCK_ROW, RANK
@@ -155,18 +155,20 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(prose.unmatched(found, target.array.size), width="content")
         answers.python(snippets.pictures(scene, rank), key="pictures_python")
-    structures(found, grid)
-    with controls.side_by_side("curve"):
-        with st.container():
-            details.curve(scene, found)
-        with st.container():
-            details.block(scene, found, shown)
-    details.table(scene, found)
-    with controls.side_by_side("ranks"):
-        with st.container():
-            details.rank_map(scene, found, selected)
-        with st.container():
-            details.downloads(scene, found, shown, part)
+    if sight.seen("curve"):
+        structures(found, grid)
+        with controls.side_by_side("curve"):
+            with st.container():
+                details.curve(scene, found)
+            with st.container():
+                details.block(scene, found, shown)
+    if sight.seen("figures"):
+        details.table(scene, found)
+        with controls.side_by_side("ranks"):
+            with st.container():
+                details.rank_map(scene, found, selected)
+            with st.container():
+                details.downloads(scene, found, shown, part)
 
 
 page()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lolora_core.files.bounded_json import JsonLimits
 from lolora_core.files.contents import Contents, classify
 from lolora_core.files.folders import (
     OWN_CONFIG,
@@ -22,9 +23,11 @@ from lolora_core.files.magic import FIRST_BYTES, contents_of_bytes
 from lolora_core.files.ranges import ByteFile, Headers, LocalFile, read_headers
 from lolora_core.files.shards import check_index, check_shards
 
-__all__ = ["CONFIG", "Found", "find_local"]
+__all__ = ["CONFIG", "CONFIG_LIMITS", "Found", "find_local"]
 
 CONFIG = "config.json"
+#: transformers writes Infinity into some, as of Mamba.
+CONFIG_LIMITS = JsonLimits(finite=False)
 # Two suffixes: an index is JSON, and names .safetensors files.
 _INDEX_ENDS = ".safetensors.index.json"
 
@@ -157,7 +160,7 @@ def read_config(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     if not (folder / CONFIG).is_file():
         return {}, ()
     try:
-        return read_json(folder / CONFIG), ()
+        return read_json(folder / CONFIG, CONFIG_LIMITS), ()
     except ValueError as error:
         return {}, (f"{CONFIG} is not used: {error}",)
 

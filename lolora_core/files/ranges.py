@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from lolora_core.files.header import (
     MAX_HEADER,
     MAX_LOCAL_HEADER,
+    MAX_TENSORS,
     Header,
     StoredTensor,
     TensorInfo,
@@ -103,14 +104,14 @@ class LocalFile:
         return data
 
 
-def read_header(file: ByteFile) -> Header:
-    """Return the header of a .safetensors file.
+def read_header(file: ByteFile, max_tensors: int = MAX_TENSORS) -> Header:
+    """Return the header of a .safetensors file that names at most `max_tensors`.
 
     Raises
     ------
     ValueError
         A pickle, a file that is cut off, or a header that is damaged, longer than the file or
-        above 10 MB; 100 MB, the format's own limit, for a file on this machine.
+        above 10 MB; 100 MB, the format's own limit, for a file on this machine; too many tensors.
     """
     refuse_pickle_name(file.label)
     first = bytes(file.read(0, min(8, file.size)))
@@ -123,7 +124,7 @@ def read_header(file: ByteFile) -> Header:
             f"a header of {length:,} (at most {limit:,} are read)"
         )
     try:
-        return parse_header(bytes(file.read(8, 8 + length)), file.size)
+        return parse_header(bytes(file.read(8, 8 + length)), file.size, max_tensors)
     except ValueError as error:
         raise ValueError(f"{file.label} {error}") from error
 
@@ -145,8 +146,8 @@ class Headers(NamedTuple):
     metadata: dict[str, str]
 
 
-def read_headers(label: str, files: Iterable[ByteFile]) -> Headers:
-    """Read the headers of files that belong together.
+def read_headers(label: str, files: Iterable[ByteFile], max_tensors: int = MAX_TENSORS) -> Headers:
+    """Read the headers of files that belong together; each names at most `max_tensors`.
 
     Raises
     ------
@@ -156,7 +157,7 @@ def read_headers(label: str, files: Iterable[ByteFile]) -> Headers:
     places: dict[str, tuple[ByteFile, StoredTensor]] = {}
     metadata: dict[str, str] = {}
     for file in files:
-        header = read_header(file)
+        header = read_header(file, max_tensors)
         metadata |= header.metadata
         for name, stored in header.tensors.items():
             if name in places:

@@ -9,9 +9,11 @@ import numpy as np
 from lolora_core.common.names import display_name, printable
 from lolora_core.files.header import (
     MAX_HEADER,
+    MAX_TENSORS,
     STORED_DTYPES,
     StoredTensor,
     TensorInfo,
+    TooManyTensorsError,
     View,
     parse_header,
 )
@@ -20,7 +22,9 @@ from lolora_core.targets.base import Array, Target
 from lolora_core.targets.uploads.common import check_bytes, upload_target, window
 
 
-def list_tensors(data: bytes, *, name: str = "the file") -> tuple[TensorInfo, ...]:
+def list_tensors(
+    data: bytes, *, name: str = "the file", max_tensors: int = MAX_TENSORS
+) -> tuple[TensorInfo, ...]:
     """Read the header of a .safetensors file and say of each tensor how it can be used.
 
     Parameters
@@ -29,11 +33,14 @@ def list_tensors(data: bytes, *, name: str = "the file") -> tuple[TensorInfo, ..
         The whole file; its values are not touched.
     name : str
         Its name, for messages.
+    max_tensors : int
+        How many it may hold.
 
     Raises
     ------
     TypeError, ValueError
-        If the file is cut off, mislabelled or damaged, or its header is above 10 MB.
+        If the file is cut off, mislabelled or damaged, its header is above 10 MB, or it holds
+        more tensors.
 
     Examples
     --------
@@ -44,7 +51,7 @@ def list_tensors(data: bytes, *, name: str = "the file") -> tuple[TensorInfo, ..
     bias it has 1 axis, and a matrix needs 2
     conv ['4 × (3·2·2)', '(4·3) × (2·2)', '(4·3·2) × 2']
     """
-    return tuple(stored.info for stored in _header(data, name).values())
+    return tuple(stored.info for stored in _header(data, name, max_tensors).values())
 
 
 def upload_safetensors(
@@ -139,7 +146,7 @@ def _to_float(part: Array, dtype: str) -> Array:
     return part.astype(np.float64 if dtype == "F64" else np.float32)
 
 
-def _header(data: bytes, name: str) -> dict[str, StoredTensor]:
+def _header(data: bytes, name: str, max_tensors: int = MAX_TENSORS) -> dict[str, StoredTensor]:
     """Parse and check the header: 8 bytes of length, JSON, then values without gaps."""
     refuse_pickle_name(name)
     check_bytes(data, name)
@@ -152,7 +159,9 @@ def _header(data: bytes, name: str) -> dict[str, StoredTensor]:
             f"{MAX_HEADER // 1_000_000} MB; save it with safetensors.torch.save_file."
         )
     try:
-        return parse_header(data[8 : 8 + length], len(data)).tensors
+        return parse_header(data[8 : 8 + length], len(data), max_tensors).tensors
+    except TooManyTensorsError as error:
+        raise ValueError(f"{shown} {error}.") from None
     except ValueError as error:
         refuse_pickle_bytes(data, name)
         raise ValueError(f"{shown} {error}; upload the complete file.") from error

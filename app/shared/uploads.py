@@ -10,6 +10,7 @@ from app.shared import address
 from app.shared import scene as compute
 from app.shared import widgets as controls
 from app.shared.common import COLOUR, SIDE, TARGET, UPLOAD
+from app.shared.host import host
 from app.shared.sentences import WINDOW
 from app.shared.settings import Slot
 from lolora_core.targets import Target, check_extension, list_tensors
@@ -31,7 +32,10 @@ def _choose_reading(name: str, data: bytes) -> compute.UploadChoice:
         return compute.UploadChoice(kind, side=side, colour=colour)
     tensor, view = "", None
     if kind == "safetensors":
-        tensors = {found.name: found for found in list_tensors(data, name=name)}
+        tensors = {
+            found.name: found
+            for found in list_tensors(data, name=name, max_tensors=host().max_tensors)
+        }
         usable = [found.name for found in tensors.values() if found.views]
         if not usable:
             raise ValueError(f"{name} holds no tensor that can be read as a matrix.")

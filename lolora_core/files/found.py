@@ -18,6 +18,7 @@ from lolora_core.files.folders import (
     choose_files,
     passed_over,
 )
+from lolora_core.files.header import MAX_TENSORS
 from lolora_core.files.json_files import read_json
 from lolora_core.files.magic import FIRST_BYTES, contents_of_bytes
 from lolora_core.files.ranges import ByteFile, Headers, LocalFile, read_headers
@@ -51,6 +52,8 @@ class Found:
         What was passed over.
     folder : Path, optional
         Where it is, on this machine.
+    max_tensors : int
+        How many the files may name together.
     """
 
     label: str
@@ -62,6 +65,7 @@ class Found:
     own: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     folder: Path | None = None
+    max_tensors: int = MAX_TENSORS
 
     def headers(self) -> Headers:
         """Read the headers.
@@ -72,7 +76,7 @@ class Found:
             A file is damaged, or something else than safetensors: the message says what.
         """
         try:
-            found = read_headers(self.label, self.files)
+            found = read_headers(self.label, self.files, self.max_tensors)
         except ValueError:
             if (by_bytes := self.by_bytes()) is not None:
                 raise ValueError(f"{self.label} is {by_bytes.refusal}") from None

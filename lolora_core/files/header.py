@@ -155,13 +155,13 @@ def parse_header(text: bytes, size: int, max_tensors: int = MAX_TENSORS) -> Head
     """
     origin = 8 + len(text)
     # Before it is parsed; afterwards those whose fields are spelt with escapes are counted too.
-    _check_count(text.count(b'"data_offsets"'), max_tensors)
+    check_count(text.count(b'"data_offsets"'), max_tensors)
     try:
         raw = parse_json(text, JsonLimits(size=MAX_LOCAL_HEADER))
         metadata = raw.pop("__metadata__", {})
         if not all(isinstance(value, str) for value in metadata.values()):
             raise TypeError("its __metadata__ holds something else than text")
-        _check_count(len(raw), max_tensors)
+        check_count(len(raw), max_tensors)
         tensors = {key: _stored(key, value, origin) for key, value in raw.items()}
         end = origin
         for stored in sorted(tensors.values(), key=lambda stored: (stored.start, stored.end)):
@@ -185,7 +185,16 @@ def _brief(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)[:120]
 
 
-def _check_count(count: int, allowed: int) -> None:
+def check_count(count: int, allowed: int) -> None:
+    """Raise TooManyTensorsError above what is allowed; the message continues a sentence.
+
+    Examples
+    --------
+    >>> check_count(3, 2)
+    Traceback (most recent call last):
+    lolora_core.files.header.TooManyTensorsError: holds 3 tensors, and at most 2 are read; put \
+those that are wanted into a file of their own
+    """
     if count > allowed:
         raise TooManyTensorsError(
             f"holds {count:,} tensors, and at most {allowed:,} are read; put those that are wanted "

@@ -15,6 +15,8 @@ from lolora_core.files.header import (
     Header,
     StoredTensor,
     TensorInfo,
+    TooManyTensorsError,
+    check_count,
     parse_header,
 )
 from lolora_core.files.pickles import refuse_pickle_bytes, refuse_pickle_name
@@ -147,7 +149,7 @@ class Headers(NamedTuple):
 
 
 def read_headers(label: str, files: Iterable[ByteFile], max_tensors: int = MAX_TENSORS) -> Headers:
-    """Read the headers of files that belong together; each names at most `max_tensors`.
+    """Read the headers of files that belong together and name at most `max_tensors`.
 
     Raises
     ------
@@ -166,4 +168,8 @@ def read_headers(label: str, files: Iterable[ByteFile], max_tensors: int = MAX_T
                     f"{file.label}"
                 )
             places[name] = file, stored
+        try:
+            check_count(len(places), max_tensors)
+        except TooManyTensorsError as error:
+            raise TooManyTensorsError(f"{label} {error}") from None
     return Headers({n: stored.info for n, (_, stored) in places.items()}, places, metadata)

@@ -19,7 +19,13 @@ from lolora_core.files.header import (
 )
 from lolora_core.files.pickles import refuse_pickle_bytes, refuse_pickle_name
 from lolora_core.targets.base import Array, Target
-from lolora_core.targets.uploads.common import check_bytes, upload_target, window
+from lolora_core.targets.uploads.common import (
+    MAX_SIDE,
+    check_bytes,
+    side_option,
+    upload_target,
+    window,
+)
 
 
 def list_tensors(
@@ -62,12 +68,13 @@ def upload_safetensors(
     view: str | None = None,
     row: int = 0,
     col: int = 0,
+    max_side: int = MAX_SIDE,
 ) -> Target:
     """Make a target of one tensor of a .safetensors file.
 
     float32 and float64 stay; float16 and bfloat16 become float32, which the notes state, as they
-    do the view of a tensor that is not 2-D. Of a matrix with a side above 2048 the window that
-    starts at (`row`, `col`) is taken.
+    do the view of a tensor that is not 2-D. Of a matrix with a side above `max_side` the window
+    that starts at (`row`, `col`) is taken.
 
     Parameters
     ----------
@@ -81,6 +88,8 @@ def upload_safetensors(
         Label of one of the tensor's views, as `list_tensors` gives them; the first if left out.
     row, col : int
         Top left corner of the window.
+    max_side : int
+        Rows and columns that are taken at most.
 
     Raises
     ------
@@ -110,7 +119,7 @@ def upload_safetensors(
     chosen = _choose(info, view)
     count = math.prod(info.shape)
     flat = np.frombuffer(data, STORED_DTYPES[info.dtype].numpy, count, stored.start)
-    part, notes = window(flat.reshape(chosen.shape), row, col)
+    part, notes = window(flat.reshape(chosen.shape), row, col, max_side)
     if len(info.shape) > 2:
         axes = "×".join(map(str, info.shape))
         notes = (f"the {axes} tensor is read as {chosen.label}", *notes)
@@ -125,7 +134,13 @@ def upload_safetensors(
         corner=(row, col),
         notes=notes,
         reader="upload_safetensors",
-        options={"tensor": tensor, "view": view, "row": row, "col": col},
+        options={
+            "tensor": tensor,
+            "view": view,
+            "row": row,
+            "col": col,
+            **side_option(max_side),
+        },
     )
 
 

@@ -15,7 +15,7 @@ from lolora_core.blocks.approximation import Approximation
 from lolora_core.blocks.grid import Grid, GridLike
 from lolora_core.blocks.rank_maps import OWN, RankMap, check_rank_map, one_of
 from lolora_core.blocks.svd import BlockSVD, Method, block_svd
-from lolora_core.common.checks import Matrix, as_matrix, check_budget
+from lolora_core.common.checks import Matrix, as_matrix, check_budget, reject_unfit
 from lolora_core.families import Family, RankedFamily, resolve_family
 from lolora_core.families.base import Fit
 
@@ -149,7 +149,7 @@ def decompose(
     Raises
     ------
     TypeError, ValueError
-        Bad input, see `as_matrix` and `Grid.regular`.
+        Bad input, see `as_matrix`, `reject_unfit` and `Grid.regular`.
 
     Examples
     --------
@@ -158,6 +158,7 @@ def decompose(
     16
     """
     matrix = as_matrix(target)
+    reject_unfit(matrix, "target")
     return Decomposition(matrix, Grid.resolve(grid, tuple(matrix.shape)), method, max_rank)
 
 
@@ -216,6 +217,7 @@ def approximate(
     """
     one_of(family, rank_map)
     matrix = as_matrix(target)
+    reject_unfit(matrix, "target")
     asked = Grid.resolve(grid, tuple(matrix.shape))
     if family is None:
         assert rank_map is not None

@@ -19,10 +19,13 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.shared.charts import picture_png
+from app.shared.host import host
 from lolora_core import FAMILIES, Decomposition, Grid, decompose
 from lolora_core.blocks.svd import BlockSVD
 from lolora_core.families.base import Fit
 from lolora_core.targets import (
+    MAX_SIDE,
+    ImageLimits,
     Target,
     load,
     upload_image,
@@ -69,6 +72,11 @@ class UploadChoice:
     colour: bool = False
 
 
+def largest_side() -> int:
+    """Return how many rows and columns a target of an upload may have on this host."""
+    return min(MAX_SIDE, host().max_side)
+
+
 _uploads: LRUCache[Any, Target] = LRUCache(256 * MEGABYTE, getsizeof=_array_bytes)
 _uploads_lock = threading.Condition()
 
@@ -90,9 +98,12 @@ def uploaded_target(data: bytes | None, digest: str, name: str, choice: UploadCh
     """
     if data is None:
         raise ValueError("The upload is no longer held here. Please upload the file again.")
+    allowed, most = host(), largest_side()
     if choice.kind == "image":
-        return upload_image(data, name=name, side=choice.side, colour=choice.colour)
-    window = {"row": choice.row, "col": choice.col}
+        limits = ImageLimits(allowed.max_pixels, allowed.max_decode_seconds)
+        side = min(choice.side, most)
+        return upload_image(data, name=name, side=side, colour=choice.colour, limits=limits)
+    window = {"row": choice.row, "col": choice.col, "max_side": most}
     if choice.kind == "npy":
         return upload_npy(data, name=name, **window)
     return upload_safetensors(data, name=name, tensor=choice.tensor, view=choice.view, **window)
@@ -137,6 +148,10 @@ def lut_of(target: Target) -> str:
     return "signed" if target.kind == "update" else "values"
 
 
+#: The longer side of a small picture over the shorter one, at most.
+_THIN = 4
+
+
 def _content_key(target: Target) -> str:
     return target.sha256
 
@@ -154,8 +169,13 @@ def thumbnail(target: Target) -> bytes:
 
 def _every(target: Target, cells: int) -> bytes:
     step_down, step_across = (max(1, side // cells) for side in target.shape)
+    shown = target.array[::step_down, ::step_across]
+    # Of a row or a column a browser would make a line without width, or one of any length.
+    tall, wide = shown.shape[:2]
+    shown = shown.repeat(-(-wide // (_THIN * tall)), axis=0)
+    shown = shown.repeat(-(-tall // (_THIN * wide)), axis=1)
     return picture_png(
-        target.array[::step_down, ::step_across],
+        shown,
         target.display_range,
         image=target.value_range is not None,
         lut=lut_of(target),

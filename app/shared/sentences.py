@@ -9,12 +9,12 @@ __all__ = [
     "GALLERY_KINDS",
     "LINK",
     "OWN_UPLOAD",
-    "WINDOW",
     "about_target",
     "budget_share",
     "grid_too_fine",
     "matched",
     "until_then",
+    "window",
 ]
 
 #: Headings of the gallery, by kind of target.
@@ -26,9 +26,13 @@ GALLERY_KINDS = {
     "update": "Updates: what fine-tuning changed",
 }
 OWN_UPLOAD = "A picture (PNG, JPEG, WebP) or a matrix (.npy, .safetensors) of your own."
-WINDOW = "Matrices above 2,048 a side are shown through a window; this is its corner."
 COMES = "This part is computed when you come here: a moment."
 LINK = "This link restores the view anywhere; an upload is not part of it."
+
+
+def window(side: int) -> str:
+    """Say what a corner is for, where at most `side` rows and columns are shown."""
+    return f"Matrices above {side:,} a side are shown through a window; this is its corner."
 
 
 def until_then(title: str) -> str:

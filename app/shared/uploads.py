@@ -10,9 +10,10 @@ from app.shared import address
 from app.shared import scene as compute
 from app.shared import widgets as controls
 from app.shared.common import COLOUR, SIDE, TARGET, UPLOAD
-from app.shared.sentences import WINDOW
+from app.shared.host import host
+from app.shared.sentences import window
 from app.shared.settings import Slot
-from lolora_core.targets import Target, check_extension, list_tensors
+from lolora_core.targets import Target, check_kind, list_tensors
 
 __all__ = ["MAX_UPLOAD_MB", "look_at", "uploaded"]
 
@@ -24,14 +25,17 @@ _FILE: Slot[str] = Slot("upload_file", "")
 
 
 def _choose_reading(name: str, data: bytes) -> compute.UploadChoice:
-    kind = check_extension(name)
+    kind = check_kind(data, name)
     if kind == "image":
         side = controls.choice(SIDE)
         colour = controls.toggle(COLOUR)
         return compute.UploadChoice(kind, side=side, colour=colour)
     tensor, view = "", None
     if kind == "safetensors":
-        tensors = {found.name: found for found in list_tensors(data, name=name)}
+        tensors = {
+            found.name: found
+            for found in list_tensors(data, name=name, max_tensors=host().max_tensors)
+        }
         usable = [found.name for found in tensors.values() if found.views]
         if not usable:
             raise ValueError(f"{name} holds no tensor that can be read as a matrix.")
@@ -45,7 +49,7 @@ def _choose_reading(name: str, data: bytes) -> compute.UploadChoice:
         if len(views) > 1:
             view = st.selectbox("Read as a matrix", views, help="The order of the values stays.")
     with st.expander("Window of a larger matrix"):
-        st.caption(WINDOW)
+        st.caption(window(compute.largest_side()))
         row = st.number_input("First row", min_value=0, value=0, step=1)
         col = st.number_input("First column", min_value=0, value=0, step=1)
     return compute.UploadChoice(kind, tensor=tensor, view=view, row=row, col=col)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lolora_core.adapters.peft_settings import (
@@ -13,6 +13,7 @@ from lolora_core.adapters.peft_settings import (
     finite_number,
     pattern_value,
 )
+from lolora_core.common.patterns import Matcher
 from lolora_core.files.json_files import json_object
 from lolora_core.files.tensors import SafetensorsSource
 
@@ -22,6 +23,10 @@ __all__ = ["Scales", "read_scales"]
 _METADATA = "lora_adapter_metadata"
 # What old files of diffusers put between the module and its part.
 _ENDINGS = ("_lora", ".lora", ".lora_linear_layer")
+
+
+def _matcher() -> Matcher:
+    return Matcher("the pattern")
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Scales:
     settings: Mapping[str, Mapping[str, Any]]
     notes: tuple[str, ...]
     carried: dict[str, Any]
+    matcher: Matcher = field(default_factory=_matcher, repr=False)
 
     def of(self, module: str, rank: int) -> float:
         """Return alpha/r of a module; 1 where the file states no alpha.
@@ -63,10 +69,12 @@ class Scales:
         if found is None:
             return 1.0
         own, config = found
-        stated = pattern_value(config.get("rank_pattern"), own, config.get("r"))
+        stated = pattern_value(config.get("rank_pattern"), own, config.get("r"), self.matcher)
         if stated != rank:
             raise ValueError(f"{module} has rank {rank}, and {_METADATA} says {stated}")
-        alpha = pattern_value(config.get("alpha_pattern"), own, config.get("lora_alpha"))
+        alpha = pattern_value(
+            config.get("alpha_pattern"), own, config.get("lora_alpha"), self.matcher
+        )
         return finite_number(alpha, "lora_alpha") / (
             math.sqrt(rank) if config.get("use_rslora") else rank
         )

@@ -20,6 +20,7 @@ from lolora_core.adapters.peft_settings import (
 )
 from lolora_core.adapters.sets import AdapterSet, make_term
 from lolora_core.adapters.stored import LINEAR, Stored
+from lolora_core.common.patterns import Matcher
 from lolora_core.families.global_ import Global
 from lolora_core.files.tensors import TensorSource
 
@@ -66,6 +67,7 @@ def read_lora(config: Mapping[str, Any], keys: PeftKeys, source: TensorSource) -
     terms: dict[str, tuple[BlockFactors, ...]] = {}
     stored: dict[str, Stored] = {}
     left_out: dict[str, str] = {}
+    matcher = Matcher("the pattern")
     for module, held in keys.parts.items():
         try:
             pair = _pair(module, keys, source, turned.get(module, LINEAR))
@@ -73,9 +75,9 @@ def read_lora(config: Mapping[str, Any], keys: PeftKeys, source: TensorSource) -
             left_out |= dict.fromkeys(held.values(), str(error))
             continue
         found = pair.right.shape[0]
-        own_rank = pattern_value(config.get("rank_pattern"), module, rank)
+        own_rank = pattern_value(config.get("rank_pattern"), module, rank, matcher)
         own_alpha = finite_number(
-            pattern_value(config.get("alpha_pattern"), module, alpha), "alpha_pattern"
+            pattern_value(config.get("alpha_pattern"), module, alpha, matcher), "alpha_pattern"
         )
         if found != own_rank:
             raise ValueError(f"{module} has rank {found}, and {PEFT_CONFIG} says {own_rank}")

@@ -25,6 +25,7 @@ from lolora_core.adapters.peft_settings import (
 )
 from lolora_core.adapters.sets import AdapterSet
 from lolora_core.adapters.stored import LINEAR
+from lolora_core.common.patterns import Matcher
 from lolora_core.files.json_files import read_json
 from lolora_core.files.keys import factor_key
 from lolora_core.files.pickles import refuse_pickle_name
@@ -153,11 +154,11 @@ def _open_dense(
 ) -> tuple[AdapterSet, dict[str, DenseUpdate]]:
     form: DenseForm = "LoHa" if kind == "LOHA" else "LoKr"
     found = {}
+    matcher = Matcher("the pattern")
     for module, parts in keys.parts.items():
-        rank = positive_rank(pattern_value(config.get("rank_pattern"), module, config["r"]), "r")
-        alpha = finite_number(
-            pattern_value(config.get("alpha_pattern"), module, config["alpha"]), "alpha"
-        )
+        own_rank = pattern_value(config.get("rank_pattern"), module, config["r"], matcher)
+        own_alpha = pattern_value(config.get("alpha_pattern"), module, config["alpha"], matcher)
+        rank, alpha = positive_rank(own_rank, "r"), finite_number(own_alpha, "alpha")
         found[module] = dense_update(form, parts, source.tensors, alpha / rank)
     stored = {name: update.stored for name, update in found.items() if update.stored != LINEAR}
     return AdapterSet(AdapterConfig(rank=1, alpha=1.0), {}, stored), found

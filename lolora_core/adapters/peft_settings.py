@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
+
+from lolora_core.common.patterns import Matcher
 
 __all__ = [
     "CARRIED",
@@ -155,7 +156,7 @@ def carried_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: config[name] for name in CARRIED if name in config}
 
 
-def pattern_value(patterns: object, module: str, default: Any) -> Any:
+def pattern_value(patterns: object, module: str, default: Any, matcher: Matcher) -> Any:
     """Return the value of the first key that fits the end of a module's name, as PEFT does.
 
     Parameters
@@ -165,26 +166,25 @@ def pattern_value(patterns: object, module: str, default: Any) -> Any:
     module : str
     default : value
         Where no key fits.
+    matcher : Matcher
+        One for all modules of a file, so that their time together is bounded.
 
     Raises
     ------
     ValueError
-        A key that is no regular expression.
+        A key that is no regular expression, or takes too long.
 
     Examples
     --------
-    >>> pattern_value({"q_proj": 4, r"^h.0.k$": 2}, "h.0.q_proj", 8)
+    >>> matcher = Matcher("the pattern")
+    >>> pattern_value({"q_proj": 4, r"^h.0.k$": 2}, "h.0.q_proj", 8, matcher)
     4
-    >>> pattern_value({"proj": 4}, "h.0.q_proj", 8)
+    >>> pattern_value({"proj": 4}, "h.0.q_proj", 8, matcher)
     8
     """
     if isinstance(patterns, Mapping):
         for key, value in patterns.items():
-            try:
-                found = re.match(rf"(.*\.)?({key})$", module)
-            except re.error as error:
-                raise ValueError(f"the pattern {key!r} is no regular expression: {error}") from None
-            if found:
+            if matcher.fits(rf"(.*\.)?({key})$", module):
                 return value
     return default
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from torch import nn
 
 from lolora_core.adapters.config import AdapterConfig
 from lolora_core.common.names import names_like
+from lolora_core.common.patterns import Matcher
 
 __all__ = ["find_targets", "near_modules", "select_names"]
 
@@ -90,13 +90,8 @@ def select_names(
 
 
 def _by_pattern(linears: list[str], targets: str, argument: str) -> set[str]:
-    try:
-        pattern = re.compile(targets)
-    except re.error as error:
-        raise ValueError(
-            f"{argument} {targets!r} is not a valid regular expression: {error}"
-        ) from None
-    found = {name for name in linears if pattern.fullmatch(name)}
+    matcher = Matcher(argument)
+    found = {name for name in linears if matcher.fits(targets, name)}
     if not found:
         raise ValueError(
             f"{argument}: the pattern {targets!r} matches no nn.Linear; "

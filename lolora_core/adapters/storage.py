@@ -32,6 +32,7 @@ from lolora_core.adapters.select import near_modules
 from lolora_core.adapters.stored import Stored
 from lolora_core.blocks.grid import Grid
 from lolora_core.files.folders import write_adapter
+from lolora_core.files.json_files import read_json
 
 __all__ = [
     "SavedLayouts",
@@ -247,11 +248,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     for name in (_SETTINGS, _TENSORS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} holds no {name}; save_adapters writes it")
-    try:
-        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{folder / _SETTINGS} is not readable JSON: {error}") from None
-    if not isinstance(settings, dict) or settings.get("format") != _FORMAT:
+    settings = read_json(folder / _SETTINGS)
+    if settings.get("format") != _FORMAT:
         raise ValueError(f"{folder / _SETTINGS} is not a saved adapter of format {_FORMAT}")
     packed = (folder / _TENSORS).read_bytes()
     if hashlib.sha256(packed).hexdigest() != settings.get("tensors_sha256"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -10,8 +9,6 @@ from os import PathLike
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lolora_core.blocks.factors import (
@@ -24,14 +21,12 @@ from lolora_core.blocks.factors import (
 from lolora_core.blocks.gather import block_norms, scatter_blocks
 from lolora_core.blocks.grid import Grid, GridLike
 from lolora_core.blocks.rank_maps import RankMap
+from lolora_core.blocks.saved import MAX_ENTRIES, Saved, read_saved, write_saved
 from lolora_core.blocks.svd import BlockSVD
 from lolora_core.common import metrics
 from lolora_core.common.checks import Matrix, as_matrix, compute_dtype
 
 __all__ = ["Approximation"]
-
-
-_FORMAT = "lolora-approximation-1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,72 +289,50 @@ class Approximation:
         ``A.global`` those of a global term; ``rank_map``, ``row_edges`` and ``col_edges`` the
         structure; the rest stands in the metadata.
         """
-        tensors = {
-            "rank_map": torch.as_tensor(self.rank_map, dtype=torch.int64),
-            "row_edges": torch.as_tensor(self.grid.row_edges, dtype=torch.int64),
-            "col_edges": torch.as_tensor(self.grid.col_edges, dtype=torch.int64),
-        }
-        for (i, j), (b, a) in self.factors().items():
-            tensors[f"B.{i}.{j}"] = b.contiguous()
-            tensors[f"A.{i}.{j}"] = a.contiguous()
-        pair = self.global_factors()
-        if pair is not None:
-            tensors["B.global"], tensors["A.global"] = (factor.contiguous() for factor in pair)
-        metadata = {
-            "format": _FORMAT,
-            "family": self.family,
-            "budget": str(self.budget),
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "relative_error": json.dumps(self.relative_error),
-            "spans_whole": json.dumps(self._spans_whole),
-        }
-        save_file(tensors, path, metadata=metadata)
+        held = Saved(
+            self.family,
+            self.budget,
+            self.grid,
+            self.rank_map,
+            self.dtype,
+            self.relative_error,
+            self._spans_whole,
+            self.factors(),
+            self.global_factors(),
+        )
+        write_saved(held, path)
 
     @classmethod
-    def load(cls, path: str | PathLike[str], *, device: str = "cpu") -> Approximation:
-        """Read what `save` wrote.
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        device: str = "cpu",
+        max_entries: int = MAX_ENTRIES,
+    ) -> Approximation:
+        """Read what `save` wrote, of a matrix of at most `max_entries`.
 
         Raises
         ------
-        ValueError
-            Not such a file.
+        FileNotFoundError, ValueError
+            No such file, or one whose parts do not fit together.
         """
-        try:
-            with safe_open(path, framework="pt", device=device) as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != _FORMAT:
-                    raise ValueError(f"{path} is not a saved approximation")
-                # What safe_open returns can be asked for its keys, not iterated.
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as problem:
-            raise ValueError(f"{path} is not a readable safetensors file: {problem}") from None
-        return _from_tensors(tensors, metadata, torch.device(device))
-
-
-def _from_tensors(
-    tensors: dict[str, Tensor], metadata: dict[str, str], device: torch.device
-) -> Approximation:
-    grid = Grid(tuple(tensors["row_edges"].tolist()), tuple(tensors["col_edges"].tolist()))
-    rank_map = tensors["rank_map"].numpy(force=True)
-    factors = {
-        (i, j): (tensors[f"B.{i}.{j}"], tensors[f"A.{i}.{j}"])
-        for i, j in np.argwhere(rank_map > 0).tolist()
-    }
-    term = None
-    if "B.global" in tensors:
-        left, right = tensors["B.global"], tensors["A.global"]
-        term = whole_part(grid, GlobalTerm(left, left.new_ones(left.shape[1]), right))
-    return Approximation(
-        metadata["family"],
-        int(metadata["budget"]),
-        grid,
-        rank_map,
-        getattr(torch, metadata["dtype"]),
-        device,
-        parts_of_factors(grid, rank_map, factors),
-        None,
-        json.loads(metadata["relative_error"]),
-        term,
-        # Files of version 0.1 do not say it.
-        json.loads(metadata.get("spans_whole", json.dumps(grid.blocks == (1, 1) and term is None))),
-    )
+        held = read_saved(path, device=device, max_entries=max_entries)
+        term = None
+        if held.whole is not None:
+            left, right = held.whole
+            ones = left.new_ones(left.shape[1])
+            term = whole_part(held.grid, GlobalTerm(left, ones, right))
+        return cls(
+            held.family,
+            held.budget,
+            held.grid,
+            held.rank_map,
+            held.dtype,
+            torch.device(device),
+            parts_of_factors(held.grid, held.rank_map, held.factors),
+            None,
+            held.relative_error,
+            term,
+            held.spans_whole,
+        )

@@ -96,17 +96,22 @@ def parts_of_factors(
     rank_map: Int[np.ndarray, "K_r K_c"],
     factors: Mapping[tuple[int, int], tuple[Tensor, Tensor]],
 ) -> tuple[Part, ...]:
-    """Gather the factors (B_ij, A_ij) of single blocks by block shape."""
+    """Gather the factors (B_ij, A_ij) of single blocks by block shape.
+
+    Blocks of very different ranks are kept apart, so that zeros at most double what is held.
+    """
     parts = []
-    for group in grid.groups(rank_map > 0):
-        ranks = rank_map[group.rows, group.cols]
-        blocks = list(zip(group.rows.tolist(), group.cols.tolist(), strict=True))
-        ones = factors[blocks[0]][0].new_ones(len(blocks), int(ranks.max()))
-        left = ones.new_zeros(len(blocks), group.height, ones.shape[1])
-        right = ones.new_zeros(len(blocks), ones.shape[1], group.width)
-        for at, (block, rank) in enumerate(zip(blocks, ranks.tolist(), strict=True)):
-            left[at, :, :rank], right[at, :rank] = factors[block]
-        parts.append(Part(group, left, ones, right))
+    top = int(rank_map.max(initial=0))
+    for low in (2**power for power in range(top.bit_length())):
+        for group in grid.groups((rank_map >= low) & (rank_map < 2 * low)):
+            ranks = rank_map[group.rows, group.cols]
+            blocks = list(zip(group.rows.tolist(), group.cols.tolist(), strict=True))
+            ones = factors[blocks[0]][0].new_ones(len(blocks), int(ranks.max()))
+            left = ones.new_zeros(len(blocks), group.height, ones.shape[1])
+            right = ones.new_zeros(len(blocks), ones.shape[1], group.width)
+            for at, (block, rank) in enumerate(zip(blocks, ranks.tolist(), strict=True)):
+                left[at, :, :rank], right[at, :rank] = factors[block]
+            parts.append(Part(group, left, ones, right))
     return tuple(parts)
 
 

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -218,13 +218,18 @@ class Grid:
         [(2, 2, 1), (2, 3, 1), (3, 2, 1), (3, 3, 1)]
         """
         keep = np.ones(self.blocks, dtype=bool) if wanted is None else wanted
+        heights, high = np.unique(self.row_sizes, return_inverse=True)
+        widths, wide = np.unique(self.col_sizes, return_inverse=True)
+        rows, cols = np.nonzero(keep)
+        kinds = high[rows] * len(widths) + wide[cols]
+        order = np.argsort(kinds, kind="stable")
         found = []
-        for height, width in product(np.unique(self.row_sizes), np.unique(self.col_sizes)):
-            same = (self.row_sizes[:, None] == height) & (self.col_sizes[None, :] == width) & keep
-            rows, cols = np.nonzero(same)
-            if len(rows):
-                starts = np.asarray(self.row_edges)[rows], np.asarray(self.col_edges)[cols]
-                found.append(BlockGroup(rows, cols, *starts, int(height), int(width)))
+        for same in np.split(order, np.flatnonzero(np.diff(kinds[order])) + 1):
+            if len(same):
+                i, j = rows[same], cols[same]
+                starts = np.asarray(self.row_edges)[i], np.asarray(self.col_edges)[j]
+                height, width = int(heights[high[i[0]]]), int(widths[wide[j[0]]])
+                found.append(BlockGroup(i, j, *starts, height, width))
         return tuple(found)
 
 

@@ -13,7 +13,7 @@ from lolora_core.adapters.kinds import WeightKind, matrix_shape, weight_kinds
 from lolora_core.adapters.lora_names import match_base
 from lolora_core.adapters.stored import LINEAR, Stored
 from lolora_core.checkpoints.sources import SourceLike, open_source
-from lolora_core.files.header import TensorInfo
+from lolora_core.files.header import MAX_TENSORS, TensorInfo
 from lolora_core.files.tensors import TensorSource
 
 __all__ = [
@@ -100,16 +100,16 @@ def stored_kinds(source: TensorSource) -> dict[str, Stored]:
 
 
 def open_pair(
-    base: SourceLike | None, tuned: SourceLike
+    base: SourceLike | None, tuned: SourceLike, *, max_tensors: int = MAX_TENSORS
 ) -> tuple[TensorSource | None, TensorSource]:
     """Open base and tuned; the updates of an adapter are named and turned as the base's weights.
 
     PEFT decides by the class of the module: (B·A)ᵀ for transformers' Conv1D, B·A for nn.Linear,
     whatever flag the adapter carries. Modules of files of kohya and diffusers are matched by their
-    names, see `match_base`.
+    names, see `match_base`. Each may hold at most `max_tensors`.
     """
-    first = None if base is None else open_source(base, needs="weights")
-    second = open_source(tuned, needs="update" if base is None else "any")
+    first = None if base is None else open_source(base, needs="weights", max_tensors=max_tensors)
+    second = open_source(tuned, needs="update" if base is None else "any", max_tensors=max_tensors)
     if first is None or first.is_update or not second.is_update:
         return first, second
     kinds = weight_kinds(first.tensors, first.config)

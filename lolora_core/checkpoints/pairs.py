@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lolora_core.adapters.kinds import WeightKind, matrix_shape, weight_kinds
-from lolora_core.common.checks import reject_nonfinite
+from lolora_core.common.checks import reject_unfit
 from lolora_core.common.names import printable
 from lolora_core.files.header import TensorInfo
 from lolora_core.files.tensors import MappingSource, TensorSource, read_matrix
@@ -175,7 +175,7 @@ def read_update(base: TensorSource | None, tuned: TensorSource, name: str) -> Up
     Raises
     ------
     NonFiniteError
-        A tensor is not finite.
+        A tensor is not finite, or too large to be squared.
     """
     after = read_matrix(tuned, name)
     before = None if base is None else read_matrix(base, name)
@@ -184,10 +184,10 @@ def read_update(base: TensorSource | None, tuned: TensorSource, name: str) -> Up
     base_norm = float("nan") if before is None else frobenius(before)
     # A sum of squares shows what is not finite for less than a look at every entry; the look is
     # for the message, and for the sums that overflow.
-    if not math.isfinite(norm):
+    if not (math.isfinite(norm) and (before is None or math.isfinite(base_norm))):
         for word, matrix in (("base", before), ("tuned", after), ("the update", delta)):
             if matrix is not None:
-                reject_nonfinite(matrix, f"{printable(name)} of {word}")
+                reject_unfit(matrix, f"{printable(name)} of {word}")
     return Update(delta, norm, base_norm)
 
 

@@ -23,6 +23,7 @@ from typing import Any
 from huggingface_hub import constants, get_session, hf_hub_url
 from huggingface_hub.utils import build_hf_headers, http_backoff, tqdm
 
+from lolora_core.files.bounded_json import LIMITS, JsonLimits
 from lolora_core.files.folders import (
     INDEX,
     MODEL,
@@ -31,8 +32,8 @@ from lolora_core.files.folders import (
     choose_files,
     passed_over,
 )
-from lolora_core.files.found import CONFIG, Found
-from lolora_core.files.json_files import MAX_JSON, json_object
+from lolora_core.files.found import CONFIG, CONFIG_LIMITS, Found
+from lolora_core.files.json_files import read_json
 from lolora_core.files.shards import check_index
 
 __all__ = ["RemoteFile", "find_remote"]
@@ -226,12 +227,9 @@ class _Folder:
             self.revision = commit or self.revision
         return self.held[name]
 
-    def json(self, name: str) -> dict[str, Any]:
+    def json(self, name: str, limits: JsonLimits = LIMITS) -> dict[str, Any]:
         """Return the object of a JSON file of bounded size."""
-        file = self.file(name)
-        if file.size > MAX_JSON:
-            raise ValueError(f"{file.label} has {file.size:,} bytes; at most {MAX_JSON:,} are read")
-        return json_object(bytes(file.read(0, file.size)), file.label)
+        return read_json(self.file(name), limits)
 
 
 def find_remote(model: str, *, revision: str | None = None) -> Found:
@@ -265,7 +263,7 @@ def find_remote(model: str, *, revision: str | None = None) -> Found:
     notes: tuple[str, ...] = ()
     if folder.has(CONFIG):
         try:
-            config = folder.json(CONFIG)
+            config = folder.json(CONFIG, CONFIG_LIMITS)
         except ValueError as error:
             notes = (f"{CONFIG} is not used: {error}",)
     more: dict[str, Any] = {}

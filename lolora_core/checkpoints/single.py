@@ -23,7 +23,7 @@ from lolora_core.blocks.grid import Grid, budget_for_rank
 from lolora_core.blocks.svd import OVERSAMPLING, Method
 from lolora_core.checkpoints.pairs import frobenius, read_update
 from lolora_core.checkpoints.rounding import pair_rounding
-from lolora_core.common.checks import NonFiniteError, check_budget
+from lolora_core.common.checks import NonFiniteError, check_budget, reject_unfit
 from lolora_core.common.threads import one_thread
 from lolora_core.explore.curves import smallest_budget
 from lolora_core.families import RankedFamily, resolve_family
@@ -192,6 +192,7 @@ def extract_one(
     with one_thread():
         try:
             update, norm, _ = read_update(base, tuned, name)
+            reject_unfit(update, "its update")
         except NonFiniteError as error:
             return name, str(error)
         if norm == 0:

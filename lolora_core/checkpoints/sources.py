@@ -19,6 +19,7 @@ from lolora_core.checkpoints.remote import find_remote
 from lolora_core.files.contents import IS_UPDATE, Contents, classify
 from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS
 from lolora_core.files.found import Found, find_local
+from lolora_core.files.header import MAX_TENSORS
 from lolora_core.files.pickles import refuse_pickle_name
 from lolora_core.files.ranges import ByteFile
 from lolora_core.files.scaled import ScaledSource
@@ -37,7 +38,11 @@ _MARK = f'metadata={{"{IS_UPDATE[0]}": "{IS_UPDATE[1]}"}}'
 
 
 def open_source(
-    where: SourceLike, *, revision: str | None = None, needs: Needs = "any"
+    where: SourceLike,
+    *,
+    revision: str | None = None,
+    needs: Needs = "any",
+    max_tensors: int = MAX_TENSORS,
 ) -> TensorSource:
     """Open a checkpoint or an adapter; of checkpoints only headers are read.
 
@@ -57,6 +62,8 @@ def open_source(
     needs : {"any", "weights", "update"}
         What it must hold. Plain matrices are weights or updates, as needed; tensors given by name
         are what the caller says.
+    max_tensors : int
+        How many its files may hold.
 
     Raises
     ------
@@ -74,16 +81,18 @@ def open_source(
         raise ValueError(f"needs must be one of {', '.join(get_args(Needs))}; it is {needs!r}")
     if isinstance(where, Mapping):
         return MappingSource(where)
-    found = _find(where, revision)
+    found = _find(where, revision, max_tensors)
     return found if isinstance(found, TensorSource) else _open(found, needs)
 
 
-def what(where: SourceLike, *, revision: str | None = None) -> Contents:
+def what(
+    where: SourceLike, *, revision: str | None = None, max_tensors: int = MAX_TENSORS
+) -> Contents:
     """Say what a file, a folder or a model on the Hub is, from headers alone.
 
     Parameters
     ----------
-    where, revision
+    where, revision, max_tensors
         As for `open_source`.
 
     Returns
@@ -104,19 +113,23 @@ def what(where: SourceLike, *, revision: str | None = None) -> Contents:
     """
     if isinstance(where, Mapping):
         return classify(MappingSource(where).tensors)
-    found = _find(where, revision)
+    found = _find(where, revision, max_tensors)
     if isinstance(found, TensorSource):
         return classify(found.tensors, config=found.config)
     return found.what()
 
 
 def _find(
-    where: str | PathLike[str] | ByteFile | TensorSource, revision: str | None
+    where: str | PathLike[str] | ByteFile | TensorSource, revision: str | None, max_tensors: int
 ) -> Found | TensorSource:
     if isinstance(where, ByteFile):
-        return Found(where.label, (where,))
+        return Found(where.label, (where,), max_tensors=max_tensors)
     if not isinstance(where, str | PathLike):
         return where
+    return replace(_find_named(where, revision), max_tensors=max_tensors)
+
+
+def _find_named(where: str | PathLike[str], revision: str | None) -> Found:
     path = Path(where)
     if path.exists():
         if revision is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable
 from typing import SupportsIndex
@@ -11,6 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lolora_core.common.scales import wrong_scale
+
 __all__ = [
     "Matrix",
     "NonFiniteError",
@@ -19,6 +22,7 @@ __all__ = [
     "check_budgets",
     "compute_dtype",
     "reject_nonfinite",
+    "reject_unfit",
 ]
 
 #: What the library takes as a matrix. The checks of `as_matrix` are stricter than this type.
@@ -28,7 +32,7 @@ _ALLOWED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class NonFiniteError(ValueError):
-    """A tensor holds NaN or infinity."""
+    """A tensor holds NaN or infinity, or is of a scale that cannot be computed with."""
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -103,6 +107,26 @@ def _from_numpy(array: np.ndarray, name: str) -> Tensor:
         native = np.ascontiguousarray(native)
     # torch warns about memory that it may not write to, so read-only arrays are copied.
     return torch.from_numpy(native if native.flags.writeable else native.copy())
+
+
+def reject_unfit(tensor: Tensor, name: str) -> None:
+    """Raise NonFiniteError for NaN, infinity, and values too large or too small to be squared.
+
+    Examples
+    --------
+    >>> reject_unfit(torch.tensor([[1e300]], dtype=torch.float64), "target")
+    Traceback (most recent call last):
+    lolora_core.common.checks.NonFiniteError: target holds values up to 1e+300, and 1e+150 is the \
+largest that is accepted; divide the matrix by a number first: relative errors stay the same
+    """
+    if tensor.is_meta:
+        return
+    largest = float(torch.linalg.vector_norm(tensor, torch.inf))
+    if not math.isfinite(largest):
+        reject_nonfinite(tensor, name)
+    wide = compute_dtype(tensor.dtype) == torch.float64
+    if problem := wrong_scale(largest, "float64" if wide else "float32"):
+        raise NonFiniteError(f"{name} {problem}")
 
 
 def reject_nonfinite(tensor: Tensor, name: str) -> None:

@@ -142,12 +142,13 @@ def ssim(target: Picture, approximation: Picture, data_range: float) -> float | 
     # scikit-image loads SciPy; only SSIM needs either.
     from skimage.metrics import structural_similarity
 
-    # scikit-image keeps float32, twice as fast; the sixth digit is more than anybody reads.
-    w, v = (x.float().numpy(force=True) for x in _pair(target, approximation))
-    if min(w.shape[:2]) < 7 or data_range == 0:
+    if min(target.shape[:2]) < 7 or data_range == 0:
         return None
+    # scikit-image keeps float32, twice as fast; the sixth digit is more than anybody reads. It
+    # squares squares, which overflow or vanish there where the span is far from 1.
+    w, v = ((x / data_range).float().numpy(force=True) for x in _pair(target, approximation))
     axis = 2 if w.ndim == 3 else None
-    return float(structural_similarity(w, v, data_range=data_range, channel_axis=axis))
+    return float(structural_similarity(w, v, data_range=1.0, channel_axis=axis))
 
 
 def effective_rank(singular_values: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lolora_core.files.bounded_json import JsonLimits
 from lolora_core.files.contents import Contents, classify
 from lolora_core.files.folders import (
     OWN_CONFIG,
@@ -17,14 +18,17 @@ from lolora_core.files.folders import (
     choose_files,
     passed_over,
 )
+from lolora_core.files.header import MAX_TENSORS
 from lolora_core.files.json_files import read_json
 from lolora_core.files.magic import FIRST_BYTES, contents_of_bytes
 from lolora_core.files.ranges import ByteFile, Headers, LocalFile, read_headers
 from lolora_core.files.shards import check_index, check_shards
 
-__all__ = ["CONFIG", "Found", "find_local"]
+__all__ = ["CONFIG", "CONFIG_LIMITS", "Found", "find_local"]
 
 CONFIG = "config.json"
+#: transformers writes Infinity into some, as of Mamba.
+CONFIG_LIMITS = JsonLimits(finite=False)
 # Two suffixes: an index is JSON, and names .safetensors files.
 _INDEX_ENDS = ".safetensors.index.json"
 
@@ -48,6 +52,8 @@ class Found:
         What was passed over.
     folder : Path, optional
         Where it is, on this machine.
+    max_tensors : int
+        How many the files may name together.
     """
 
     label: str
@@ -59,6 +65,7 @@ class Found:
     own: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     folder: Path | None = None
+    max_tensors: int = MAX_TENSORS
 
     def headers(self) -> Headers:
         """Read the headers.
@@ -69,7 +76,7 @@ class Found:
             A file is damaged, or something else than safetensors: the message says what.
         """
         try:
-            found = read_headers(self.label, self.files)
+            found = read_headers(self.label, self.files, self.max_tensors)
         except ValueError:
             if (by_bytes := self.by_bytes()) is not None:
                 raise ValueError(f"{self.label} is {by_bytes.refusal}") from None
@@ -157,7 +164,7 @@ def read_config(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     if not (folder / CONFIG).is_file():
         return {}, ()
     try:
-        return read_json(folder / CONFIG), ()
+        return read_json(folder / CONFIG, CONFIG_LIMITS), ()
     except ValueError as error:
         return {}, (f"{CONFIG} is not used: {error}",)
 

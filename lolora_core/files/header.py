@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from lolora_core.files.bounded_json import JsonLimits, parse_json
 
 #: Bytes of a header that is read from outside, as uploads and the Hub are.
 MAX_HEADER = 10_000_000
 #: On this machine the format's own limit holds: a mixture of experts in one file needs more.
 MAX_LOCAL_HEADER = 100_000_000
 MAX_AXES = 8
+#: Of one file.
+MAX_TENSORS = 250_000
+
+
+class TooManyTensorsError(ValueError):
+    """A header names more tensors than are read."""
 
 
 class StoredDtype(NamedTuple):
@@ -115,7 +122,7 @@ class Header(NamedTuple):
     metadata: dict[str, str]
 
 
-def parse_header(text: bytes, size: int) -> Header:
+def parse_header(text: bytes, size: int, max_tensors: int = MAX_TENSORS) -> Header:
     """Parse and check the JSON of a safetensors header: every byte of the file is some tensor's.
 
     Parameters
@@ -124,6 +131,8 @@ def parse_header(text: bytes, size: int) -> Header:
         The header without the 8 bytes of its length.
     size : int
         Bytes of the whole file.
+    max_tensors : int
+        How many it may name.
 
     Returns
     -------
@@ -131,6 +140,7 @@ def parse_header(text: bytes, size: int) -> Header:
 
     Raises
     ------
+    TooManyTensorsError
     ValueError
         A damaged header, one that does not fit the file, or one without tensors. The message
         continues a sentence that begins with the name of the file.
@@ -144,11 +154,14 @@ def parse_header(text: bytes, size: int) -> Header:
     ValueError: holds no tensors
     """
     origin = 8 + len(text)
+    # Before it is parsed; afterwards those whose fields are spelt with escapes are counted too.
+    check_count(text.count(b'"data_offsets"'), max_tensors)
     try:
-        raw = json.loads(text, object_pairs_hook=_without_repeats)
+        raw = parse_json(text, JsonLimits(size=MAX_LOCAL_HEADER))
         metadata = raw.pop("__metadata__", {})
         if not all(isinstance(value, str) for value in metadata.values()):
             raise TypeError("its __metadata__ holds something else than text")
+        check_count(len(raw), max_tensors)
         tensors = {key: _stored(key, value, origin) for key, value in raw.items()}
         end = origin
         for stored in sorted(tensors.values(), key=lambda stored: (stored.start, stored.end)):
@@ -157,7 +170,9 @@ def parse_header(text: bytes, size: int) -> Header:
             end = stored.end
         if tensors and end != size:
             raise ValueError(f"the tensors end at byte {end:,} of {size:,}")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except TooManyTensorsError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"has a damaged safetensors header or is cut off ({_brief(error)})"
         ) from error
@@ -170,11 +185,21 @@ def _brief(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)[:120]
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return found
+def check_count(count: int, allowed: int) -> None:
+    """Raise TooManyTensorsError above what is allowed; the message continues a sentence.
+
+    Examples
+    --------
+    >>> check_count(3, 2)
+    Traceback (most recent call last):
+    lolora_core.files.header.TooManyTensorsError: holds 3 tensors, and at most 2 are read; put \
+those that are wanted into a file of their own
+    """
+    if count > allowed:
+        raise TooManyTensorsError(
+            f"holds {count:,} tensors, and at most {allowed:,} are read; put those that are wanted "
+            "into a file of their own"
+        )
 
 
 def _stored(name: str, value: dict[str, Any], origin: int) -> StoredTensor:

@@ -11,9 +11,12 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from lolora_core.files.header import (
     MAX_HEADER,
     MAX_LOCAL_HEADER,
+    MAX_TENSORS,
     Header,
     StoredTensor,
     TensorInfo,
+    TooManyTensorsError,
+    check_count,
     parse_header,
 )
 from lolora_core.files.pickles import refuse_pickle_bytes, refuse_pickle_name
@@ -103,14 +106,14 @@ class LocalFile:
         return data
 
 
-def read_header(file: ByteFile) -> Header:
-    """Return the header of a .safetensors file.
+def read_header(file: ByteFile, max_tensors: int = MAX_TENSORS) -> Header:
+    """Return the header of a .safetensors file that names at most `max_tensors`.
 
     Raises
     ------
     ValueError
         A pickle, a file that is cut off, or a header that is damaged, longer than the file or
-        above 10 MB; 100 MB, the format's own limit, for a file on this machine.
+        above 10 MB; 100 MB, the format's own limit, for a file on this machine; too many tensors.
     """
     refuse_pickle_name(file.label)
     first = bytes(file.read(0, min(8, file.size)))
@@ -123,7 +126,7 @@ def read_header(file: ByteFile) -> Header:
             f"a header of {length:,} (at most {limit:,} are read)"
         )
     try:
-        return parse_header(bytes(file.read(8, 8 + length)), file.size)
+        return parse_header(bytes(file.read(8, 8 + length)), file.size, max_tensors)
     except ValueError as error:
         raise ValueError(f"{file.label} {error}") from error
 
@@ -145,8 +148,8 @@ class Headers(NamedTuple):
     metadata: dict[str, str]
 
 
-def read_headers(label: str, files: Iterable[ByteFile]) -> Headers:
-    """Read the headers of files that belong together.
+def read_headers(label: str, files: Iterable[ByteFile], max_tensors: int = MAX_TENSORS) -> Headers:
+    """Read the headers of files that belong together and name at most `max_tensors`.
 
     Raises
     ------
@@ -156,7 +159,7 @@ def read_headers(label: str, files: Iterable[ByteFile]) -> Headers:
     places: dict[str, tuple[ByteFile, StoredTensor]] = {}
     metadata: dict[str, str] = {}
     for file in files:
-        header = read_header(file)
+        header = read_header(file, max_tensors)
         metadata |= header.metadata
         for name, stored in header.tensors.items():
             if name in places:
@@ -165,4 +168,8 @@ def read_headers(label: str, files: Iterable[ByteFile]) -> Headers:
                     f"{file.label}"
                 )
             places[name] = file, stored
+        try:
+            check_count(len(places), max_tensors)
+        except TooManyTensorsError as error:
+            raise TooManyTensorsError(f"{label} {error}") from None
     return Headers({n: stored.info for n, (_, stored) in places.items()}, places, metadata)

@@ -5,8 +5,8 @@ from lolora_core.targets.base import Cut, Entry, Parameter, Target
 from lolora_core.targets.order import shuffle_rows
 from lolora_core.targets.registry import catalogue, entry, load
 from lolora_core.targets.uploads.arrays import upload_npy
-from lolora_core.targets.uploads.common import MAX_SIDE, check_extension
-from lolora_core.targets.uploads.images import upload_image
+from lolora_core.targets.uploads.common import MAX_SIDE, check_extension, check_kind
+from lolora_core.targets.uploads.images import ImageLimits, upload_image
 from lolora_core.targets.uploads.tensors import list_tensors, upload_safetensors
 from lolora_core.targets.weights import asset_path
 
@@ -14,6 +14,7 @@ __all__ = [
     "MAX_SIDE",
     "Cut",
     "Entry",
+    "ImageLimits",
     "Parameter",
     "Target",
     "TensorInfo",
@@ -21,6 +22,7 @@ __all__ = [
     "asset_path",
     "catalogue",
     "check_extension",
+    "check_kind",
     "entry",
     "list_tensors",
     "load",

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from lolora_core.common.scales import wrong_scale
+
 Array = npt.NDArray[np.floating[Any]]
 EntryKind = Literal["image", "pattern", "weights", "update"]
 TargetKind = Literal["image", "pattern", "weights", "update", "upload"]
@@ -239,6 +241,8 @@ def content_hash(array: Array) -> str:
 def check_finite(array: Array, name: str, *, corner: tuple[int, int] = (0, 0)) -> None:
     """Raise ValueError with the count and first position of any NaN or infinity.
 
+    Also for values that are too large or too small to be drawn and squared in float32.
+
     Parameters
     ----------
     array : ndarray
@@ -256,6 +260,9 @@ def check_finite(array: Array, name: str, *, corner: tuple[int, int] = (0, 0)) -
     """
     finite = np.isfinite(array)
     if finite.all():
+        size = max(float(array.max()), -float(array.min()))
+        if problem := wrong_scale(size, "float32"):
+            raise ValueError(f"{name} {problem}.")
         return
     bad = array.size - int(np.count_nonzero(finite))
     first = np.unravel_index(int(finite.argmin()), array.shape)

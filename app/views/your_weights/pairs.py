@@ -185,7 +185,7 @@ def contents_of(digest: str) -> Contents:
     ValueError
         It is no longer held, or damaged.
     """
-    return what(held_file(digest))
+    return what(held_file(digest), max_tensors=host().max_tensors)
 
 
 def hub_allowed() -> bool:
@@ -263,7 +263,7 @@ def _pair(
     licence: str,
     code: str = "",
 ) -> Pair:
-    first, second = open_pair(*sources)
+    first, second = open_pair(*sources, max_tensors=host().max_tensors)
     assert first is not None
     lines = code or f"base, tuned = {paths[0]!r}, {paths[1]!r}"
     return Pair(title, first, second, provenance, licence, lines, paths)

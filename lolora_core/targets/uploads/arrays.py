@@ -12,14 +12,24 @@ from lolora_core.common.names import display_name
 from lolora_core.files.magic import FIRST_BYTES, contents_of_bytes
 from lolora_core.files.pickles import refuse_pickle_bytes, refuse_pickle_name
 from lolora_core.targets.base import Array, Target
-from lolora_core.targets.uploads.common import check_bytes, quiet, upload_target, window
+from lolora_core.targets.uploads.common import (
+    MAX_SIDE,
+    check_bytes,
+    quiet,
+    side_option,
+    upload_target,
+    window,
+)
 
 
-def upload_npy(data: bytes, *, name: str, row: int = 0, col: int = 0) -> Target:
+def upload_npy(
+    data: bytes, *, name: str, row: int = 0, col: int = 0, max_side: int = MAX_SIDE
+) -> Target:
     """Make a target of the bytes of an .npy file that holds one real matrix.
 
     float32 and float64 stay; float16, integers and booleans become float32, which the notes
-    state. Of a matrix with a side above 2048 the window that starts at (`row`, `col`) is taken.
+    state. Of a matrix with a side above `max_side` the window that starts at (`row`, `col`) is
+    taken.
 
     Parameters
     ----------
@@ -29,6 +39,8 @@ def upload_npy(data: bytes, *, name: str, row: int = 0, col: int = 0) -> Target:
         Its name, for the title.
     row, col : int
         Top left corner of the window.
+    max_side : int
+        Rows and columns that are taken at most.
 
     Raises
     ------
@@ -43,7 +55,7 @@ def upload_npy(data: bytes, *, name: str, row: int = 0, col: int = 0) -> Target:
     >>> upload_npy(file.getvalue(), name="eye.npy").shape
     (3, 3)
     """
-    part, notes = window(_matrix(data, name), row, col)
+    part, notes = window(_matrix(data, name), row, col, max_side)
     array, more = _floats(part)
     return upload_target(
         array,
@@ -52,7 +64,7 @@ def upload_npy(data: bytes, *, name: str, row: int = 0, col: int = 0) -> Target:
         corner=(row, col),
         notes=notes + more,
         reader="upload_npy",
-        options={"row": row, "col": col},
+        options={"row": row, "col": col, **side_option(max_side)},
     )
 
 

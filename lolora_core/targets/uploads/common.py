@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lolora_core.common.names import display_name, printable
-from lolora_core.files.kinds import SUFFIXES, FileKind, kind_of
+from lolora_core.files.kinds import SUFFIXES, FileKind, kind_of, kind_of_bytes
 from lolora_core.files.pickles import refuse_pickle_name
 from lolora_core.targets.base import Array, Target, check_finite, content_hash
 
@@ -50,6 +50,25 @@ def check_extension(name: str) -> FileKind:
     return kind
 
 
+def check_kind(data: bytes, name: str) -> FileKind:
+    r"""Return the kind of an upload by its content; by its name where the content says nothing.
+
+    A file whose name announces another kind than it is, is read as what it is.
+
+    Raises
+    ------
+    ValueError
+        See `check_extension`.
+
+    Examples
+    --------
+    >>> check_kind(b"\x89PNG\r\n\x1a\n", "matrix.npy")
+    'image'
+    """
+    announced = check_extension(name)
+    return kind_of_bytes(data[:16]) or announced
+
+
 def check_bytes(data: object, name: str) -> bytes:
     """Return `data` if it is a non-empty bytes object.
 
@@ -65,8 +84,8 @@ def check_bytes(data: object, name: str) -> bytes:
     return data
 
 
-def window(array: Array, row: int, col: int) -> tuple[Array, tuple[str, ...]]:
-    """Return ``array[row:row+MAX_SIDE, col:col+MAX_SIDE]`` and a note if that is not all of it.
+def window(array: Array, row: int, col: int, side: int = MAX_SIDE) -> tuple[Array, tuple[str, ...]]:
+    """Return ``array[row:row+side, col:col+side]`` and a note if that is not all of it.
 
     Raises
     ------
@@ -87,13 +106,24 @@ def window(array: Array, row: int, col: int) -> tuple[Array, tuple[str, ...]]:
                 f"{name} must lie between 0 and {size - 1} for a {rows} × {cols} matrix, "
                 f"but it is {corner}."
             )
-    part = array[row : row + MAX_SIDE, col : col + MAX_SIDE]
+    part = array[row : row + side, col : col + side]
     if part.shape == array.shape:
         return part, ()
     last_row, last_col = row + part.shape[0] - 1, col + part.shape[1] - 1
     return part, (
         f"a window: rows {row}–{last_row} and columns {col}–{last_col} of {rows} × {cols}",
     )
+
+
+def side_option(max_side: int) -> dict[str, int]:
+    """Return the option of a reader that takes less than `MAX_SIDE`, for the code of a target.
+
+    Examples
+    --------
+    >>> side_option(MAX_SIDE), side_option(512)
+    ({}, {'max_side': 512})
+    """
+    return {} if max_side == MAX_SIDE else {"max_side": max_side}
 
 
 def upload_target(

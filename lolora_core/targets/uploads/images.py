@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
+import time
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -15,10 +18,49 @@ from lolora_core.targets.uploads.common import MAX_SIDE, check_bytes, quiet, upl
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 50_000_000
+MAX_SECONDS = 10.0
 MIN_SIDE = 16
 
+#: Pixels of a side, as of JPEG: a longer one takes much memory to resize, however few pixels.
+MAX_LENGTH = 65_535
+#: Scans of a JPEG, of which progressive ones have about ten, and their number times the pixels.
+MAX_SCANS = 100
+MAX_SCANNED = 1_000_000_000
+_START_OF_SCAN = b"\xff\xda"
 
-def upload_image(data: bytes, *, name: str, side: int = 512, colour: bool = False) -> Target:
+
+class ImageLimits(NamedTuple):
+    """What is decoded of an image.
+
+    Attributes
+    ----------
+    pixels : int
+        At most; known before anything is decoded.
+    seconds : float
+        Of computing.
+
+    Examples
+    --------
+    >>> ImageLimits(pixels=10**6).seconds
+    10.0
+    """
+
+    pixels: int = MAX_PIXELS
+    seconds: float = MAX_SECONDS
+
+
+#: Where no other are given.
+LIMITS = ImageLimits()
+
+
+def upload_image(
+    data: bytes,
+    *,
+    name: str,
+    side: int = 512,
+    colour: bool = False,
+    limits: ImageLimits = LIMITS,
+) -> Target:
     """Make a target of the bytes of a PNG, JPEG or WebP file, as float64 in [0, 1].
 
     The EXIF orientation is obeyed, transparency is laid on white, a 16-bit grey image keeps its
@@ -28,19 +70,21 @@ def upload_image(data: bytes, *, name: str, side: int = 512, colour: bool = Fals
     Parameters
     ----------
     data : bytes
-        The file, of at most 50 megapixels.
+        The file.
     name : str
         Its name, for the title.
     side : int
         Pixels that the longer side has at most, from 16 to 2048.
     colour : bool
         Keep red, green and blue; otherwise grey.
+    limits : ImageLimits
+        Pixels and seconds; by default 50 megapixels and 10.
 
     Raises
     ------
     TypeError, ValueError
-        If the file is no such image, cut off or too large, `side` is out of bounds, or `colour`
-        is asked of a grey image.
+        If the file is no such image, cut off, too large or too slow to decode, `side` is out
+        of bounds, or `colour` is asked of a grey image.
 
     Examples
     --------
@@ -56,9 +100,7 @@ def upload_image(data: bytes, *, name: str, side: int = 512, colour: bool = Fals
     if not MIN_SIDE <= side <= MAX_SIDE:
         raise ValueError(f"side must lie between {MIN_SIDE} and {MAX_SIDE}, but it is {side}.")
     with quiet():
-        image, notes = _decode(data, name)
-        array, more = _to_array(image, int(side))
-    notes += more
+        array, notes = _read(data, name, int(side), limits)
     if colour and array.ndim == 2:
         raise ValueError(f"{display_name(name)} is a grey image; switch colour off for it.")
     if array.ndim == 3 and not colour:
@@ -75,40 +117,99 @@ def upload_image(data: bytes, *, name: str, side: int = 512, colour: bool = Fals
     )
 
 
-def _decode(data: bytes, name: str) -> tuple[Image.Image, list[str]]:
-    """Read the pixels upright, after checking the size that the header states."""
+class _TooSlowError(Exception):
+    """Decoding takes too long."""
+
+
+class _TimedBytes(io.BytesIO):
+    """Bytes that are handed out until a thread has computed for so long; Pillow reads in parts."""
+
+    def __init__(self, data: bytes, seconds: float) -> None:
+        super().__init__(data)
+        self.end = time.thread_time() + seconds
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() >= self.end:
+            raise _TooSlowError
+        return super().read(size)
+
+
+def _read(data: bytes, name: str, side: int, limits: ImageLimits) -> tuple[Array, list[str]]:
+    """Decode, turn, resize and scale to [0, 1]."""
     shown = display_name(name)
-    too_large = f"at most {MAX_PIXELS // 1_000_000} megapixels are accepted; make it smaller first."
+    file = _TimedBytes(data, limits.seconds)
     try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{shown} is too large: {too_large}") from error
-    except Exception as error:  # Pillow's parsers raise almost anything on broken files
+        image = _open(file, shown, limits)
+        _check_scans(image, data, shown)
+        upright, notes = _decode(image, data)
+        array, more = _to_array(upright, side)
+    except _RefusedError as refused:
+        raise ValueError(str(refused)) from None
+    except _TooSlowError:
         raise ValueError(
-            f"{shown} is not a readable PNG, JPEG or WebP image; save it again as one of these."
-        ) from error
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ValueError(
-            f"{shown} has {width:,} × {height:,} pixels, that is {width * height / 1e6:.0f} "
-            f"megapixels; {too_large}"
-        )
-    notes = []
-    if image.format == "PNG" and data[24] == 16 and image.mode != "I;16":
-        notes.append("16 bits per channel are read as 8, except in grey images without alpha")
-    try:
-        if (frames := getattr(image, "n_frames", 1)) > 1:
-            notes.append(f"the first of {frames} pictures in the file")
-        image.load()
-        turned = image.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
-        upright = ImageOps.exif_transpose(image) if turned else image
-    except Exception as error:  # as above
+            f"{shown} takes longer than {limits.seconds:g} seconds to decode; make it smaller, or "
+            "save it again as a plain PNG or JPEG."
+        ) from None
+    except Exception as error:  # Pillow's decoders raise almost anything on broken files
         raise ValueError(
             f"{shown} is cut off or damaged inside; upload the complete file."
         ) from error
-    if turned:
-        notes.append("turned as its EXIF orientation says")
-    return upright, notes
+    return array, notes + more
+
+
+class _RefusedError(ValueError):
+    """A sentence for whoever sent the file."""
+
+
+def _open(file: _TimedBytes, shown: str, limits: ImageLimits) -> Image.Image:
+    """Read the header, and check the size that it states before anything is decoded."""
+    most = f"at most {limits.pixels / 1e6:g} megapixels are accepted; make it smaller first."
+    try:
+        image: Image.Image = Image.open(file, formats=FORMATS)
+    except _TooSlowError:
+        raise
+    except Image.DecompressionBombError:
+        raise _RefusedError(f"{shown} is too large: {most}") from None
+    except Exception as error:  # as above
+        raise _RefusedError(
+            f"{shown} is not a readable PNG, JPEG or WebP image; save it again as one of these."
+        ) from error
+    width, height = image.size
+    if width * height > limits.pixels:
+        raise _RefusedError(
+            f"{shown} has {width:,} × {height:,} pixels, that is {width * height / 1e6:.0f} "
+            f"megapixels; {most}"
+        )
+    if max(width, height) > MAX_LENGTH:
+        raise _RefusedError(
+            f"{shown} has {width:,} × {height:,} pixels; a side may have at most {MAX_LENGTH:,}. "
+            "Cut it into shorter pieces."
+        )
+    return image
+
+
+def _check_scans(image: Image.Image, data: bytes, shown: str) -> None:
+    """Refuse a JPEG that goes over its pixels again and again: a few bytes cost a whole pass."""
+    scans = data.count(_START_OF_SCAN) if image.format in ("JPEG", "MPO") else 1
+    if scans > MAX_SCANS or scans * math.prod(image.size) > MAX_SCANNED:
+        raise _RefusedError(
+            f"{shown} is a JPEG of {scans:,} scans over {math.prod(image.size) / 1e6:.3g} "
+            f"megapixels, which would take too long to decode; save it again as a plain JPEG."
+        )
+
+
+def _decode(image: Image.Image, data: bytes) -> tuple[Image.Image, list[str]]:
+    """Read the pixels upright."""
+    notes = []
+    if image.format == "PNG" and data[24] == 16 and image.mode != "I;16":
+        notes.append("16 bits per channel are read as 8, except in grey images without alpha")
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        notes.append(f"the first of {frames} pictures in the file")
+    image.load()
+    if image.getexif().get(ExifTags.Base.Orientation) not in range(2, 9):
+        return image, notes
+    notes.append("turned as its EXIF orientation says")
+    return ImageOps.exif_transpose(image), notes
 
 
 def _to_array(image: Image.Image, side: int) -> tuple[Array, list[str]]:

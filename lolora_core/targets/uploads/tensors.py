@@ -9,18 +9,28 @@ import numpy as np
 from lolora_core.common.names import display_name, printable
 from lolora_core.files.header import (
     MAX_HEADER,
+    MAX_TENSORS,
     STORED_DTYPES,
     StoredTensor,
     TensorInfo,
+    TooManyTensorsError,
     View,
     parse_header,
 )
 from lolora_core.files.pickles import refuse_pickle_bytes, refuse_pickle_name
 from lolora_core.targets.base import Array, Target
-from lolora_core.targets.uploads.common import check_bytes, upload_target, window
+from lolora_core.targets.uploads.common import (
+    MAX_SIDE,
+    check_bytes,
+    side_option,
+    upload_target,
+    window,
+)
 
 
-def list_tensors(data: bytes, *, name: str = "the file") -> tuple[TensorInfo, ...]:
+def list_tensors(
+    data: bytes, *, name: str = "the file", max_tensors: int = MAX_TENSORS
+) -> tuple[TensorInfo, ...]:
     """Read the header of a .safetensors file and say of each tensor how it can be used.
 
     Parameters
@@ -29,11 +39,14 @@ def list_tensors(data: bytes, *, name: str = "the file") -> tuple[TensorInfo, ..
         The whole file; its values are not touched.
     name : str
         Its name, for messages.
+    max_tensors : int
+        How many it may hold.
 
     Raises
     ------
     TypeError, ValueError
-        If the file is cut off, mislabelled or damaged, or its header is above 10 MB.
+        If the file is cut off, mislabelled or damaged, its header is above 10 MB, or it holds
+        more tensors.
 
     Examples
     --------
@@ -44,7 +57,7 @@ def list_tensors(data: bytes, *, name: str = "the file") -> tuple[TensorInfo, ..
     bias it has 1 axis, and a matrix needs 2
     conv ['4 × (3·2·2)', '(4·3) × (2·2)', '(4·3·2) × 2']
     """
-    return tuple(stored.info for stored in _header(data, name).values())
+    return tuple(stored.info for stored in _header(data, name, max_tensors).values())
 
 
 def upload_safetensors(
@@ -55,12 +68,13 @@ def upload_safetensors(
     view: str | None = None,
     row: int = 0,
     col: int = 0,
+    max_side: int = MAX_SIDE,
 ) -> Target:
     """Make a target of one tensor of a .safetensors file.
 
     float32 and float64 stay; float16 and bfloat16 become float32, which the notes state, as they
-    do the view of a tensor that is not 2-D. Of a matrix with a side above 2048 the window that
-    starts at (`row`, `col`) is taken.
+    do the view of a tensor that is not 2-D. Of a matrix with a side above `max_side` the window
+    that starts at (`row`, `col`) is taken.
 
     Parameters
     ----------
@@ -74,6 +88,8 @@ def upload_safetensors(
         Label of one of the tensor's views, as `list_tensors` gives them; the first if left out.
     row, col : int
         Top left corner of the window.
+    max_side : int
+        Rows and columns that are taken at most.
 
     Raises
     ------
@@ -103,7 +119,7 @@ def upload_safetensors(
     chosen = _choose(info, view)
     count = math.prod(info.shape)
     flat = np.frombuffer(data, STORED_DTYPES[info.dtype].numpy, count, stored.start)
-    part, notes = window(flat.reshape(chosen.shape), row, col)
+    part, notes = window(flat.reshape(chosen.shape), row, col, max_side)
     if len(info.shape) > 2:
         axes = "×".join(map(str, info.shape))
         notes = (f"the {axes} tensor is read as {chosen.label}", *notes)
@@ -118,7 +134,13 @@ def upload_safetensors(
         corner=(row, col),
         notes=notes,
         reader="upload_safetensors",
-        options={"tensor": tensor, "view": view, "row": row, "col": col},
+        options={
+            "tensor": tensor,
+            "view": view,
+            "row": row,
+            "col": col,
+            **side_option(max_side),
+        },
     )
 
 
@@ -139,7 +161,7 @@ def _to_float(part: Array, dtype: str) -> Array:
     return part.astype(np.float64 if dtype == "F64" else np.float32)
 
 
-def _header(data: bytes, name: str) -> dict[str, StoredTensor]:
+def _header(data: bytes, name: str, max_tensors: int = MAX_TENSORS) -> dict[str, StoredTensor]:
     """Parse and check the header: 8 bytes of length, JSON, then values without gaps."""
     refuse_pickle_name(name)
     check_bytes(data, name)
@@ -152,7 +174,9 @@ def _header(data: bytes, name: str) -> dict[str, StoredTensor]:
             f"{MAX_HEADER // 1_000_000} MB; save it with safetensors.torch.save_file."
         )
     try:
-        return parse_header(data[8 : 8 + length], len(data)).tensors
+        return parse_header(data[8 : 8 + length], len(data), max_tensors).tensors
+    except TooManyTensorsError as error:
+        raise ValueError(f"{shown} {error}.") from None
     except ValueError as error:
         refuse_pickle_bytes(data, name)
         raise ValueError(f"{shown} {error}; upload the complete file.") from error

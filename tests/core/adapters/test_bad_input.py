@@ -255,7 +255,8 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: (f / "adapters.json").unlink(), "holds no adapters.json; save_adapters"),
     (lambda f: (f / "adapters.safetensors").unlink(), "holds no adapters.safetensors"),
     (lambda f: (f / "adapters.json").write_text("{"), "not readable JSON"),
-    (lambda f: (f / "adapters.json").write_text("[]"), "not a saved adapter of format"),
+    (lambda f: (f / "adapters.json").write_text("[]"), "must hold a JSON object"),
+    (lambda f: (f / "adapters.json").write_text("{}"), "not a saved adapter of format"),
     (
         lambda f: (f / "adapters.safetensors").write_bytes(b"x" * 40),
         "is damaged or does not belong",

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lolora_core.adapters.peft_read import open_adapters
+from lolora_core.common.patterns import Matcher
 
 SHAPES = [(), (0,), (1,), (2, 4), (4, 2), (0, 3), (2, 2, 2), (2, 2, 1, 1), (2, 2, 3, 3, 3)]
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool, torch.complex64]
@@ -109,3 +110,25 @@ def test_damaged_adapters_are_read_or_refused_in_one_sentence(seed: int, tmp_pat
             read += 1
     assert not [message for message in messages if "\n" in message]
     assert min(read, len(messages)) > 15
+
+
+@pytest.mark.parametrize("seed", [0, 2, 5], ids=["LoRA", "LoHa", "diffusers"])
+def test_patterns_of_a_file_are_matched_in_bounded_time(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Matcher.__init__, "__defaults__", (0.02,))
+    config, tensors = SEEDS[seed]
+    hard = {"rank_pattern": {"(a|aa)+": 2}}
+    tensors = {
+        name.replace("fc", "a" * 99 + "b").replace("unet.a", "unet." + "a" * 99 + "b"): tensor
+        for name, tensor in tensors.items()
+    }
+    file, metadata = tmp_path / "adapter_model.safetensors", {}
+    if config is None:
+        settings = {**METADATA, "unet.rank_pattern": hard["rank_pattern"]}
+        metadata = {"lora_adapter_metadata": json.dumps(settings)}
+    else:
+        (tmp_path / "adapter_config.json").write_text(json.dumps({**config, **hard}))
+    save_file(tensors, file, metadata)
+    with pytest.raises(ValueError, match=r"the pattern .* takes longer than 0\.02 seconds"):
+        open_adapters(file)

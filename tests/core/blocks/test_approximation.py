@@ -68,7 +68,7 @@ def test_load_refuses_what_is_not_an_approximation(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not a saved approximation"):
         Approximation.load(tmp_path / "other.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0nonsense")
-    with pytest.raises(ValueError, match="is not a readable safetensors file"):
+    with pytest.raises(ValueError, match="is not a whole safetensors file"):
         Approximation.load(tmp_path / "broken.safetensors")
     assert load_file(tmp_path / "other.safetensors")["x"].sum() == 2
 

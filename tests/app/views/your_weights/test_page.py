@@ -149,7 +149,7 @@ def test_a_host_that_allows_no_hub_says_how() -> None:
 def test_the_hub_where_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
-    def open_pair(*ids: str) -> Any:
+    def open_pair(*ids: str, max_tensors: int) -> Any:
         opened.extend(ids)
         return bundled_pair("digits MLP")
 

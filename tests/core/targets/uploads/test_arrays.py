@@ -40,7 +40,7 @@ def test_npy_floats_stay_as_they_are(dtype: str, order: Any) -> None:
             "int64 converted to float32, which may round values beyond ±2²⁴",
         ),
         (
-            np.array([[-(2**63), 0]]),
+            np.array([[-(2**49), 0]]),
             "int64 converted to float32, which may round values beyond ±2²⁴",
         ),
         (np.array([[2**24, 0]]), "int64 converted to float32"),

@@ -16,6 +16,7 @@ from safetensors.torch import save
 from lolora_core.targets import (
     Target,
     check_extension,
+    check_kind,
     list_tensors,
     upload_image,
     upload_npy,
@@ -60,6 +61,21 @@ def test_extensions_announce_their_kind(name: str, kind: str) -> None:
 def test_other_extensions_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"is not accepted; upload \.png, .* or \.safetensors"):
         check_extension(name)
+
+
+def test_a_file_is_of_the_kind_that_its_content_is() -> None:
+    kinds = {
+        "image": (encoded(Image.new("L", (3, 3)), kind) for kind in ("PNG", "JPEG", "WEBP")),
+        "npy": (npy(np.eye(3)),),
+        "safetensors": (save({"w": torch.eye(2)}),),
+    }
+    for kind, files in kinds.items():
+        for data in files:
+            assert {check_kind(data, f"a.{end}") for end in ("png", "npy", "safetensors")} == {kind}
+    assert check_kind(b"hello", "a.npy") == "npy"
+    for name, message in (("a.pt", "pickle by its name"), ("a.txt", "not accepted")):
+        with pytest.raises(ValueError, match=message):
+            check_kind(npy(np.eye(3)), name)
 
 
 @pytest.mark.parametrize("renamed", [pickle.dumps([1]), b"PK\x03\x04" + b"\0" * 40])
@@ -108,6 +124,9 @@ def test_large_matrices_are_read_through_a_window(which: int) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             read(**{corner_name: value})
+    narrow = read(max_side=8)
+    assert np.array_equal(narrow.array, matrix[:8, :8])
+    assert narrow.code.endswith("max_side=8)")
     for wrong in (1.0, "1", True):
         with pytest.raises(TypeError, match="row must be an integer"):
             read(row=wrong)

@@ -19,11 +19,13 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.shared.charts import picture_png
+from app.shared.words import as_text
 from lolora_core import FAMILIES, Decomposition, Grid, decompose
 from lolora_core.blocks.svd import BlockSVD
 from lolora_core.families.base import Fit
 from lolora_core.targets import (
     Target,
+    catalogue,
     load,
     upload_image,
     upload_npy,
@@ -130,6 +132,18 @@ def recall(key: str | None) -> Target:
     with _recent_lock:
         found = _recent.get(key) if key else None
     return found or bundled_target("camera", False, ())
+
+
+def said(target: Target, words: str) -> str:
+    """Return words of a target for Markdown; only those of the catalogue are our own.
+
+    Examples
+    --------
+    >>> said(bundled_target("camera", False, ()), "[0, 1]")
+    '[0, 1]'
+    """
+    own = target.id in (found.id for found in catalogue())
+    return words if own else as_text(words)
 
 
 def lut_of(target: Target) -> str:

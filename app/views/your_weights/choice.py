@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.shared import widgets as controls
 from app.shared.common import COLS, RANK, ROWS
+from app.shared.notices import say_error
 from app.shared.scene import MEGABYTE
 from app.shared.sentences import until_then
 from app.shared.settings import Setting, Slot
@@ -163,10 +164,10 @@ def chosen() -> Pair:
         else:
             pair = checkpoint_pairs.bundled_pair(picked)
     except (ValueError, OSError) as problem:
-        st.error(as_text(f"{problem}".rstrip(".") + "."))
+        say_error(problem)
     if pair is None:
         pair = _recall()
-        st.caption(until_then(pair.title))
+        st.caption(until_then(as_text(pair.title)))
     else:
         _LAST.set(recipe)
     return pair

@@ -141,7 +141,7 @@ def what_it_is(words: str, evidence: Sequence[str]) -> str:
     "This is a LoRA in kohya's format: 12 pairs of factors, such as a."
     """
     reasons = "; ".join(printable(reason) for reason in evidence[:3])
-    return f"This is {words}{': ' if reasons else ''}{as_text(reasons)}."
+    return f"This is {as_text(words)}{': ' if reasons else ''}{as_text(reasons)}."
 
 
 def module_name(name: str) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app.shared import answers, progress
+from app.shared.notices import say_error, say_notes
 from app.shared.settings import Slot
 from app.shared.uploads import MAX_UPLOAD_MB
 from app.shared.words import as_text
@@ -49,12 +50,11 @@ def draw() -> None:
     try:
         found = _found(_files())
     except (ValueError, OSError) as problem:
-        st.error(as_text(f"{problem}".rstrip(".") + "."))
+        say_error(problem)
         return
     if found is None:
         return
-    for note in found.notes:
-        st.warning(as_text(f"{note[:1].upper()}{note[1:]}."))
+    say_notes(found.notes)
     st.markdown(as_text(found.verdict), help=overlap_words.CLASH)
     if found.rows:
         _table(found.frame(), snippets.overlap(*overlaps.names(_ADAPTERS.value)))

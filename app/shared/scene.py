@@ -100,10 +100,18 @@ def uploaded_target(data: bytes | None, digest: str, name: str, choice: UploadCh
     return upload_safetensors(data, name=name, tensor=choice.tensor, view=choice.view, **window)
 
 
-def hold_upload(target: Target, choice: UploadChoice) -> None:
-    """Keep a target made in this session where `uploaded_target` finds it by its title."""
+def _words_of(target: Target) -> str:
+    """Return all that a target says of itself: visitors may name one matrix differently."""
+    said = (target.title, target.description, target.source, *target.notes, target.code)
+    return "\n".join(said)
+
+
+def hold_upload(target: Target, choice: UploadChoice) -> str:
+    """Keep a target made in this session; return the name by which `uploaded_target` finds it."""
+    name = _words_of(target)
     with _uploads_lock:
-        _uploads[_upload_key(None, target.sha256, target.title, choice)] = target
+        _uploads[_upload_key(None, target.sha256, name, choice)] = target
+    return name
 
 
 def _spectrum_key(delta: Any, *rest: Any) -> Any:
@@ -122,9 +130,10 @@ _recent_lock = threading.Lock()
 
 def remember(target: Target) -> str:
     """Keep a target that could be shown; return the key for `recall`."""
+    key = f"{target.sha256} {_words_of(target)}"
     with _recent_lock:
-        _recent[target.sha256] = target
-    return target.sha256
+        _recent[key] = target
+    return key
 
 
 def recall(key: str | None) -> Target:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 from collections.abc import Callable
@@ -10,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
 from torch import nn
 
+from app.shared.held import MemoryFile
 from app.shared.host import host
 from app.views.your_weights import snippets
 from lolora_core import checkpoints
@@ -20,18 +21,15 @@ from lolora_core.checkpoints import BUNDLED_PAIRS, Contents, TensorSource, what
 from lolora_core.checkpoints.align import open_pair
 from lolora_core.checkpoints.pairs import pair_names
 from lolora_core.checkpoints.sources import SourceLike
-from lolora_core.common.names import display_name, printable
+from lolora_core.common.names import printable
 from lolora_core.files.tensors import SafetensorsSource
 from lolora_core.targets import Cut, Target
 from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
 
 __all__ = [
-    "MemoryFile",
     "Pair",
     "bundled_pair",
     "contents_of",
-    "held_file",
-    "hold_file",
     "hub_allowed",
     "hub_pair",
     "local_pair",
@@ -41,27 +39,6 @@ __all__ = [
 ]
 
 _NETWORKS = {"digits transformer": DigitsTransformer, "digits MLP": DigitsMLP}
-
-#: Uploaded checkpoints may fill this much memory, all visitors together.
-UPLOAD_BYTES = 512 * 2**20
-
-
-@dataclass(frozen=True)
-class MemoryFile:
-    """A .safetensors file in memory; `identity` is the SHA-256 of its bytes."""
-
-    label: str
-    data: bytes = field(repr=False)
-    identity: str
-
-    @property
-    def size(self) -> int:
-        """Bytes of the whole file."""
-        return len(self.data)
-
-    def read(self, start: int, end: int) -> bytearray:
-        """Return the bytes from `start` up to `end`."""
-        return bytearray(memoryview(self.data)[start:end])
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +77,9 @@ class Pair:
         object.__setattr__(self, "names", pair_names(self.base, self.tuned).names)
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Identify the pair by its content."""
-        return self.base.identity, self.tuned.identity
+    def key(self) -> tuple[tuple[str, str], ...]:
+        """Identify the pair by its names and its content."""
+        return tuple((source.label, source.identity) for source in (self.base, self.tuned))
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
@@ -138,54 +115,40 @@ def bundled_pair(name: str) -> Pair:
     )
 
 
-_files: LRUCache[str, MemoryFile] = LRUCache(UPLOAD_BYTES, getsizeof=lambda file: file.size)
-_files_lock = threading.Lock()
-
-
-def hold_file(name: str, data: bytes) -> str:
-    """Keep an uploaded file; return its SHA-256 for `uploaded_pair`."""
-    file = MemoryFile(display_name(name), data, hashlib.sha256(data).hexdigest())
-    with _files_lock:
-        _files[file.identity] = file
-    return file.identity
-
-
-def uploaded_pair(base: str, tuned: str) -> Pair:
-    """Return the pair of two held files, given their SHA-256.
+def uploaded_pair(base: MemoryFile, tuned: MemoryFile) -> Pair:
+    """Return the pair of two uploaded files.
 
     Raises
     ------
     ValueError
-        A file is no longer held, damaged, or not what is needed, or they are of different models.
+        A file is damaged, or not what is needed, or they are of different models.
     """
-    first, second = held_file(base), held_file(tuned)
-    title = f"{first.label} → {second.label}"
-    code = f"base, tuned = {first.label!r}, {second.label!r}  # the files that you uploaded"
-    named = first.label, second.label
+    title = f"{base.label} → {tuned.label}"
+    code = f"base, tuned = {base.label!r}, {tuned.label!r}  # the files that you uploaded"
     return _pair(
-        title, (first, second), named, f"uploaded files {title}", "as their owner decides", code
+        title,
+        (base, tuned),
+        (base.label, tuned.label),
+        f"uploaded files {title}",
+        "as their owner decides",
+        code,
     )
 
 
-def held_file(digest: str) -> MemoryFile:
-    """Return a held file, given its SHA-256, or raise ValueError."""
-    with _files_lock:
-        found = _files.get(digest)
-    if found is None:
-        raise ValueError("The files are no longer held here. Please upload them again.")
-    return found
+def _file_key(file: MemoryFile) -> object:
+    return hashkey(*file.key)
 
 
-@cached(LRUCache(64), condition=threading.Condition())
-def contents_of(digest: str) -> Contents:
-    """Say what a held file is, from its header.
+@cached(LRUCache(64), key=_file_key, condition=threading.Condition())
+def contents_of(file: MemoryFile) -> Contents:
+    """Say what an uploaded file is, from its header.
 
     Raises
     ------
     ValueError
-        It is no longer held, or damaged.
+        It is damaged.
     """
-    return what(held_file(digest))
+    return what(file)
 
 
 def hub_allowed() -> bool:

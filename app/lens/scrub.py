@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from dataclasses import replace
-
-from cachetools import LRUCache, cached
 
 from app.lens.factors import pack_factors
 from app.lens.sentences import panel, ranks_of
 from app.lens.view import Budget, Stop
+from app.shared.caches import Kind
 from app.shared.common import ROWS
-from app.shared.scene import MEGABYTE, Scene, decompositions
+from app.shared.host import MEGABYTE
+from app.shared.scene import Scene, decompositions
 from app.shared.settings import Setting
 from lolora_core import Grid
 from lolora_core.explore.budget_path import budget_paths
@@ -91,11 +90,7 @@ def factors_of(scene: Scene, largest: int, token: str) -> bytes | None:
     return None
 
 
-@cached(
-    LRUCache(96 * MEGABYTE, getsizeof=len),
-    key=_token,
-    condition=threading.Condition(),
-)
+@Kind[bytes]("lens").cached(_token)
 def factors(scene: Scene, largest: int) -> bytes:
     """Pack the factors of what singular values tell, for every budget up to `largest`."""
     channels = decompositions(scene)

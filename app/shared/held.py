@@ -11,13 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from app.shared.host import host
+from app.shared.host import MEGABYTE, host
 from app.shared.settings import Slot
 from lolora_core.common.names import display_name
 
-__all__ = ["MEGABYTE", "MemoryFile", "Uploaded", "in_memory", "kept", "take"]
-
-MEGABYTE = 2**20
+__all__ = ["MemoryFile", "Uploaded", "in_memory", "kept", "take"]
 
 
 class Uploaded(Protocol):

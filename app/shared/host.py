@@ -11,7 +11,9 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Host", "host"]
+__all__ = ["MEGABYTE", "Host", "host"]
+
+MEGABYTE = 2**20
 
 
 class Host(BaseSettings):

@@ -75,14 +75,6 @@ def test_visitors_share_one_decomposition(svd_calls: list[tuple[int, ...]]) -> N
     assert len(svd_calls) == 2
 
 
-def test_the_cache_is_bounded_in_bytes() -> None:
-    for seed in range(2000, 2020):
-        look(scene(seed), 3)
-    held = sum(svd.nbytes for svd in compute._svds.values())
-    assert compute._svds.currsize == held
-    assert 0 < held <= compute._svds.maxsize == compute.DECOMPOSITION_BYTES
-
-
 def test_an_upload_that_is_gone_says_so() -> None:
     choice = compute.UploadChoice("npy")
     with pytest.raises(ValueError, match="no longer held here"):

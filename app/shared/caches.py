@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from cachetools import LRUCache, cached
 
@@ -30,6 +30,10 @@ def nbytes(held: Any) -> int:
 
 HELD: LRUCache[tuple[str, Hashable], Any] = LRUCache(host().cache_mb * MEGABYTE, getsizeof=nbytes)
 _changed = threading.Condition()
+
+
+class _Decorator(Protocol[T]):
+    def __call__(self, function: Callable[P, T], /) -> Callable[P, T]: ...
 
 
 class Kind(Generic[T]):
@@ -67,7 +71,7 @@ class Kind(Generic[T]):
             with _changed:
                 HELD[self.name, key] = value
 
-    def cached(self, key: Callable[P, Hashable]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    def cached(self, key: Callable[..., Hashable]) -> _Decorator[T]:
         """Decorate a function: its results are held, and equal calls at once make one.
 
         Parameters
@@ -76,7 +80,7 @@ class Kind(Generic[T]):
             Returns the key from the arguments of the function.
         """
 
-        def named(*args: P.args, **kwargs: P.kwargs) -> tuple[str, Hashable]:
+        def named(*args: Any, **kwargs: Any) -> tuple[str, Hashable]:
             return self.name, key(*args, **kwargs)
 
         return cached(HELD, key=named, condition=_changed)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lolora_core.adapters.lora_files import open_lora_file
 from lolora_core.adapters.peft_read import AdapterSource, open_adapters, open_peft
-from lolora_core.checkpoints.remote import find_remote
+from lolora_core.checkpoints.remote import UNBOUNDED, Access, find_remote
 from lolora_core.files.contents import IS_UPDATE, Contents, classify
 from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS
 from lolora_core.files.found import Found, find_local
@@ -37,7 +37,11 @@ _MARK = f'metadata={{"{IS_UPDATE[0]}": "{IS_UPDATE[1]}"}}'
 
 
 def open_source(
-    where: SourceLike, *, revision: str | None = None, needs: Needs = "any"
+    where: SourceLike,
+    *,
+    revision: str | None = None,
+    needs: Needs = "any",
+    access: Access = UNBOUNDED,
 ) -> TensorSource:
     """Open a checkpoint or an adapter; of checkpoints only headers are read.
 
@@ -57,6 +61,8 @@ def open_source(
     needs : {"any", "weights", "update"}
         What it must hold. Plain matrices are weights or updates, as needed; tensors given by name
         are what the caller says.
+    access : Access
+        To models on the Hub: with HF_TOKEN and of any size, unless said otherwise.
 
     Raises
     ------
@@ -74,7 +80,7 @@ def open_source(
         raise ValueError(f"needs must be one of {', '.join(get_args(Needs))}; it is {needs!r}")
     if isinstance(where, Mapping):
         return MappingSource(where)
-    found = _find(where, revision)
+    found = _find(where, revision, access)
     return found if isinstance(found, TensorSource) else _open(found, needs)
 
 
@@ -111,7 +117,9 @@ def what(where: SourceLike, *, revision: str | None = None) -> Contents:
 
 
 def _find(
-    where: str | PathLike[str] | ByteFile | TensorSource, revision: str | None
+    where: str | PathLike[str] | ByteFile | TensorSource,
+    revision: str | None,
+    access: Access = UNBOUNDED,
 ) -> Found | TensorSource:
     if isinstance(where, ByteFile):
         return Found(where.label, (where,))
@@ -130,7 +138,7 @@ def _find(
         )
     if revision is not None and named[2] is not None:
         raise ValueError(f"revision stands twice: {named[2]!r} in {where!r}, and {revision!r}")
-    return find_remote(named[1], revision=revision or named[2])
+    return find_remote(named[1], revision=revision or named[2], access=access)
 
 
 def _open(found: Found, needs: Needs) -> TensorSource:

@@ -13,13 +13,14 @@ from cachetools.keys import hashkey
 from torch import nn
 
 from app.shared.held import MemoryFile
-from app.shared.host import host
+from app.shared.host import MEGABYTE, host
 from app.views.your_weights import snippets
 from lolora_core import checkpoints
 from lolora_core.adapters.kinds import matrix_shape
 from lolora_core.checkpoints import BUNDLED_PAIRS, Contents, TensorSource, what
 from lolora_core.checkpoints.align import open_pair
 from lolora_core.checkpoints.pairs import pair_names
+from lolora_core.checkpoints.remote import UNBOUNDED, Access
 from lolora_core.checkpoints.sources import SourceLike
 from lolora_core.common.names import printable
 from lolora_core.files.tensors import SafetensorsSource
@@ -154,7 +155,7 @@ def contents_of(file: MemoryFile) -> Contents:
 def hub_allowed() -> bool:
     """Return whether the host lets visitors read models from the Hub: LOLORA_ALLOW_HUB=1.
 
-    With HF_TOKEN set, visitors read what that token may read.
+    With HF_TOKEN set, and not LOLORA_HOSTED, they read what that token may read.
     """
     return host().allow_hub
 
@@ -176,12 +177,14 @@ def hub_pair(base: str, tuned: str) -> Pair:
             raise ValueError(
                 f"{printable(where)} is not a model id: owner/name, or owner/name@revision."
             )
+    limits = host()
     return _pair(
         f"{base} → {tuned}",
         (base, tuned),
         (base, tuned),
         f"Hugging Face Hub, {base} and {tuned}",
         "see the model cards",
+        access=Access(anonymous=limits.hosted, most_bytes=limits.max_hub_mb * MEGABYTE),
     )
 
 
@@ -225,8 +228,9 @@ def _pair(
     provenance: str,
     licence: str,
     code: str = "",
+    access: Access = UNBOUNDED,
 ) -> Pair:
-    first, second = open_pair(*sources)
+    first, second = open_pair(*sources, access=access)
     assert first is not None
     lines = code or f"base, tuned = {paths[0]!r}, {paths[1]!r}"
     return Pair(title, first, second, provenance, licence, lines, paths)

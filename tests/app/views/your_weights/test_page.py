@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from lolora_core.checkpoints import (
     read_adapters,
     survey,
 )
+from lolora_core.checkpoints.remote import Access
 from lolora_core.targets.weights import asset_path
 from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
 from tests.app.test_pages import MAIN, text
@@ -150,7 +152,7 @@ def test_a_host_that_allows_no_hub_says_how() -> None:
 def test_the_hub_where_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
-    def open_pair(*ids: str) -> Any:
+    def open_pair(*ids: str, access: Access) -> Any:
         opened.extend(ids)
         return bundled_pair("digits MLP")
 
@@ -335,7 +337,7 @@ def test_gralora_where_the_structure_allows_it(tmp_path: Path) -> None:
 def test_archives_of_one_plan_are_the_same_bytes() -> None:
     pair = checkpoint_pairs.bundled_pair("digits MLP")
     data = archive(pair, plan(), "PEFT").data
-    again = archive.__wrapped__(pair, plan(), "PEFT").data
+    again = unwrap(archive)(pair, plan(), "PEFT").data
     assert data == again
     half = archive(pair, plan(dtype="float16"), "PEFT").data
     assert len(half) < 0.7 * len(data)

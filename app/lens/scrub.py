@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from dataclasses import replace
 from typing import NamedTuple
-
-from cachetools import LRUCache, cached
 
 from app.lens.factors import pack_factors
 from app.lens.sentences import panel, ranks_of
 from app.lens.view import Budget, Stop
+from app.shared.caches import Kind
 from app.shared.common import ROWS
-from app.shared.scene import MEGABYTE, Scene, decompositions
+from app.shared.host import MEGABYTE
+from app.shared.scene import Scene, decompositions
 from app.shared.settings import Setting, Slot
 from lolora_core import Grid
 from lolora_core.explore.budget_path import budget_paths
@@ -121,12 +120,12 @@ class _Packed(NamedTuple):
     #: Whether every cell is rebuilt, and not means over windows.
     fine: bool
 
+    @property
+    def nbytes(self) -> int:
+        return len(self.data)
 
-@cached(
-    LRUCache(96 * MEGABYTE, getsizeof=lambda packed: len(packed.data)),
-    key=_token,
-    condition=threading.Condition(),
-)
+
+@Kind[_Packed]("lens").cached(_token)
 def _packed(scene: Scene, largest: int) -> _Packed:
     channels = decompositions(scene)
     paths = budget_paths(channels, largest)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import streamlit as st
 
+from app.server.quota import forget_for_ever
 from app.server.rubbish import collect_for_ever
 
 __all__ = ["lifespan"]
@@ -29,7 +30,10 @@ async def _warm_up_and_collect() -> None:
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """Import what is slow while the first visitor's page opens, then collect garbage."""
-    task = asyncio.create_task(_warm_up_and_collect())
+    """Import what is slow while the first visitor's page opens, then clear away."""
+    tasks = [
+        asyncio.create_task(endless) for endless in (_warm_up_and_collect(), forget_for_ever())
+    ]
     yield
-    task.cancel()
+    for task in tasks:
+        task.cancel()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
 
+from app.server.quota import Quota
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -74,4 +76,4 @@ async def _send_page(start: Message, body: bytes, send: Send) -> None:
 
 def stack() -> list[Middleware]:
     """Return what every request passes, the outermost first."""
-    return [Middleware(Style)]
+    return [Middleware(Quota), Middleware(Style)]

@@ -11,7 +11,9 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Host", "host"]
+__all__ = ["MEGABYTE", "Host", "host"]
+
+MEGABYTE = 2**20
 
 
 class Host(BaseSettings):
@@ -47,6 +49,8 @@ class Host(BaseSettings):
     cache_mb: int = Field(1024, ge=64)
     #: Whether visitors may name models of the Hub, and files of this machine.
     allow_hub: bool = False
+    #: Of a model of the Hub, all of its files together; hosted, it is read without any token.
+    max_hub_mb: int = Field(100_000, ge=1)
     allow_paths: bool = False
     #: Address of a dask scheduler that takes the place of the pool of processes.
     dask: str = ""
@@ -73,6 +77,7 @@ class _Hosted(Host):
     max_race_seconds: float = Field(300.0, gt=0)
     runs_per_visitor: int = Field(1, ge=1)
     cache_mb: int = Field(512, ge=64)
+    max_hub_mb: int = Field(512, ge=1)
 
 
 def host() -> Host:

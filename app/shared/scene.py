@@ -18,8 +18,10 @@ import torch
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
+from app.shared.caches import Kind
 from app.shared.charts import picture_png
 from app.shared.host import host
+from app.shared.words import as_text
 from lolora_core import FAMILIES, Decomposition, Grid, decompose
 from lolora_core.blocks.svd import BlockSVD
 from lolora_core.families.base import Fit
@@ -27,15 +29,12 @@ from lolora_core.targets import (
     MAX_SIDE,
     ImageLimits,
     Target,
+    catalogue,
     load,
     upload_image,
     upload_npy,
     upload_safetensors,
 )
-
-MEGABYTE = 2**20
-#: Decompositions may fill this much memory, all visitors together.
-DECOMPOSITION_BYTES = 768 * MEGABYTE
 
 # Visitors share the cores. With two threads each, small products wait for each other's: under load
 # one rank of a 512² matrix took 4.6 s in place of 0.03 s.
@@ -49,11 +48,7 @@ search_turn = threading.RLock()
 _seconds_per_product = [1.5e-10]
 
 
-def _array_bytes(target: Target) -> int:
-    return target.array.nbytes
-
-
-@cached(LRUCache(256 * MEGABYTE, getsizeof=_array_bytes), condition=threading.Condition())
+@Kind[Target]("bundled").cached(hashkey)
 def bundled_target(name: str, colour: bool, parameters: tuple[tuple[str, Any], ...]) -> Target:
     """Load a target of the catalogue."""
     return load(name, colour=colour, **dict(parameters))
@@ -77,15 +72,14 @@ def largest_side() -> int:
     return min(MAX_SIDE, host().max_side)
 
 
-_uploads: LRUCache[Any, Target] = LRUCache(256 * MEGABYTE, getsizeof=_array_bytes)
-_uploads_lock = threading.Condition()
+_uploads = Kind[Target]("uploads")
 
 
 def _upload_key(data: bytes | None, digest: str, name: str, choice: UploadChoice) -> Any:
     return hashkey(digest, name, choice)
 
 
-@cached(_uploads, key=_upload_key, condition=_uploads_lock)
+@_uploads.cached(_upload_key)
 def uploaded_target(data: bytes | None, digest: str, name: str, choice: UploadChoice) -> Target:
     """Read an upload; `digest` is the SHA-256 of its bytes.
 
@@ -109,10 +103,17 @@ def uploaded_target(data: bytes | None, digest: str, name: str, choice: UploadCh
     return upload_safetensors(data, name=name, tensor=choice.tensor, view=choice.view, **window)
 
 
-def hold_upload(target: Target, choice: UploadChoice) -> None:
-    """Keep a target made in this session where `uploaded_target` finds it by its title."""
-    with _uploads_lock:
-        _uploads[_upload_key(None, target.sha256, target.title, choice)] = target
+def _words_of(target: Target) -> str:
+    """Return all that a target says of itself: visitors may name one matrix differently."""
+    said = (target.title, target.description, target.source, *target.notes, target.code)
+    return "\n".join(said)
+
+
+def hold_upload(target: Target, choice: UploadChoice) -> str:
+    """Keep a target made in this session; return the name by which `uploaded_target` finds it."""
+    name = _words_of(target)
+    _uploads.put(_upload_key(None, target.sha256, name, choice), target)
+    return name
 
 
 def _spectrum_key(delta: Any, *rest: Any) -> Any:
@@ -125,22 +126,32 @@ def spectrum(delta: np.ndarray, *digest: Any) -> np.ndarray:
     return torch.linalg.svdvals(torch.from_numpy(delta)).numpy()
 
 
-_recent: LRUCache[str, Target] = LRUCache(256 * MEGABYTE, getsizeof=_array_bytes)
-_recent_lock = threading.Lock()
+_recent = Kind[Target]("recent")
 
 
 def remember(target: Target) -> str:
     """Keep a target that could be shown; return the key for `recall`."""
-    with _recent_lock:
-        _recent[target.sha256] = target
-    return target.sha256
+    key = f"{target.sha256} {_words_of(target)}"
+    _recent.put(key, target)
+    return key
 
 
 def recall(key: str | None) -> Target:
     """Return a target kept by `remember`, or the default one where it is gone."""
-    with _recent_lock:
-        found = _recent.get(key) if key else None
+    found = _recent.get(key) if key else None
     return found or bundled_target("camera", False, ())
+
+
+def said(target: Target, words: str) -> str:
+    """Return words of a target for Markdown; only those of the catalogue are our own.
+
+    Examples
+    --------
+    >>> said(bundled_target("camera", False, ()), "[0, 1]")
+    '[0, 1]'
+    """
+    own = target.id in (found.id for found in catalogue())
+    return words if own else as_text(words)
 
 
 def lut_of(target: Target) -> str:
@@ -213,28 +224,21 @@ def scene_key(scene: Scene, *rest: Any) -> Any:
     return hashkey(scene.key, *rest)
 
 
-def nbytes(held: Any) -> int:
-    """Return the memory of what is held; a cache is bounded by it."""
-    return int(held.nbytes)
-
-
 def _digest_key(matrix: np.ndarray, *digest: Any) -> Any:
     return hashkey(*digest)
 
 
-@cached(
-    LRUCache(128 * MEGABYTE, getsizeof=nbytes), key=_digest_key, condition=threading.Condition()
-)
+@Kind[torch.Tensor]("tensors").cached(_digest_key)
 def _tensor(matrix: np.ndarray, digest: str, device: str) -> torch.Tensor:
     tensor = torch.from_numpy(matrix.copy())
     # Metal has no float64.
     return (tensor.float() if device == "mps" else tensor).to(device)
 
 
-_svds: LRUCache[Any, BlockSVD] = LRUCache(DECOMPOSITION_BYTES, getsizeof=nbytes)
+_svds = Kind[BlockSVD]("decompositions")
 
 
-@cached(_svds, key=_digest_key, condition=threading.Condition())
+@_svds.cached(_digest_key)
 def _block_svd(matrix: np.ndarray, digest: str, grid: Grid, device: str) -> BlockSVD:
     started = time.perf_counter()
     svd = decompose(_tensor(matrix, digest, device), grid).on(grid)
@@ -303,8 +307,6 @@ class _Searches(dict[str, Fit]):
         self.nbytes = 10 * matrix.nbytes
 
 
-@cached(
-    LRUCache(384 * MEGABYTE, getsizeof=nbytes), key=_digest_key, condition=threading.Condition()
-)
+@Kind[_Searches]("searches").cached(_digest_key)
 def _searches(matrix: np.ndarray, digest: str, grid: Grid, device: str) -> _Searches:
     return _Searches(matrix)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.shared.words import percent
+from app.shared.words import as_text, percent
 
 __all__ = [
     "COMES",
@@ -84,4 +84,4 @@ def matched(step: int) -> str:
 
 def grid_too_fine(problem: str, shown: str) -> str:
     """Say that a grid does not fit, and which one is shown."""
-    return f"{problem.capitalize()}. Until you change it you see {shown}."
+    return f"{as_text(problem.capitalize())}. Until you change it you see {shown}."

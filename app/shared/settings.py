@@ -26,8 +26,12 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-#: Of a text in a link; more is cut.
+#: Characters of a text; what is longer is not allowed.
 LONGEST = 2000
+#: Of a settings file; one that holds all settings has about 5 kB.
+MAX_BYTES = 64 * 1024
+#: What was not taken of a settings file is named so many times.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,11 @@ class Setting:
         return self.titles.get(option, str(option))
 
     def accepts(self, value: Any) -> bool:
-        """Return whether `value` has the type and lies within the bounds of the setting."""
+        """Return whether `value` has the type and lies within the bounds of the setting.
+
+        A text without options is one line that can be shown: no control characters, no half of a
+        surrogate pair.
+        """
         if value is None or self.default is None:
             return self.default is None and (value is None or self._within(value, self.minimum))
         return self._within(value, self.default)
@@ -91,6 +99,8 @@ class Setting:
             return False
         if self.options:
             return all(v in self.options for v in (value if isinstance(value, list) else [value]))
+        if isinstance(value, str):
+            return len(value) <= LONGEST and value.isprintable()
         if self.minimum is None or self.maximum is None:
             return True
         return bool(self.minimum <= value <= self.maximum)
@@ -120,13 +130,13 @@ class Setting:
 
     def _parsed(self, text: str) -> Any:
         if isinstance(self.default, str):
-            return self.named(text[:LONGEST])
+            return self.named(text)
         kind = type(self.minimum if self.default is None else self.default)
         if kind is bool:
             return {"true": True, "false": False}.get(text.lower())
         try:
             return self.named(text) if text in self.titles.values() else kind(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return self.default
 
     def write(self, value: Any) -> list[str]:
@@ -201,28 +211,46 @@ def export_settings(settings: Iterable[Setting]) -> str:
 def apply_settings(
     text: bytes, settings: Sequence[Setting], write: Callable[[Setting, Any], None] = Setting.set
 ) -> list[str]:
-    """Set what a settings file holds; return a sentence for everything that was not taken.
+    """Set what a settings file holds; return a few sentences on what was not taken.
 
     Raises
     ------
     ValueError
-        Not JSON, or not an object.
+        Too large, not JSON, or not an object.
     """
+    if len(text) > MAX_BYTES:
+        raise ValueError(
+            f"This is not a settings file: it has {len(text):,} bytes, and all settings together "
+            f"fit into {MAX_BYTES:,}. Choose a file that “Settings as JSON” has made."
+        )
     try:
         found = json.loads(text)
-    except (UnicodeDecodeError, json.JSONDecodeError) as problem:
+    except RecursionError:
+        raise ValueError("This is not a settings file: it is nested too deep.") from None
+    except ValueError as problem:
         raise ValueError(f"This is not a settings file: {problem}.") from None
     if not isinstance(found, dict):
         raise ValueError("This is not a settings file: it holds no object with names and values.")
     known = {setting.key: setting for setting in settings}
-    problems = []
-    for key, value in found.items():
-        if key not in known:
-            problems.append(f"“{key}” is not a setting of this version; it was left out.")
-            continue
-        meant = known[key].named(value)
+    unknown = [_short(key) for key in found if key not in known]
+    refused = []
+    for key in found.keys() & known:
+        meant = known[key].named(found[key])
         if known[key].accepts(meant):
             write(known[key], meant)
         else:
-            problems.append(f"“{key}” cannot be {value!r}; it was left as it is.")
-    return problems
+            refused.append(f"“{key}” cannot be {_short(repr(found[key]))}; it was left as it is.")
+    problems = [f"“{key}” is not a setting of this version; it was left out." for key in unknown]
+    return _first(problems, "more are no settings of this version; they were left out") + _first(
+        sorted(refused), "more cannot be what the file says; they were left as they are"
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _first(problems: list[str], more: str) -> list[str]:
+    """Return the first sentences, and how many more there would be."""
+    left = len(problems) - _NAMED
+    return problems[:_NAMED] + ([f"{left:,} {more}."] if left > 0 else [])

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from app.shared.notices import say_notes
 from app.shared.sentences import LINK
 from app.shared.settings import (
     Setting,
@@ -65,9 +66,9 @@ def draw(used: Sequence[Setting], every: Sequence[Setting]) -> None:
             "Load settings",
             type="json",
             key="settings_file",
+            max_upload_size=1,
             on_change=_load_settings,
             args=(every,),
         )
-        for sentence in _PROBLEMS.value:
-            st.warning(sentence)
+        say_notes(_PROBLEMS.value)
     right.button("Reset", on_click=reset, args=(used,), key="reset", width="stretch")

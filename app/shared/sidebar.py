@@ -24,6 +24,7 @@ from app.shared.common import (
     UPLOAD,
     pattern_setting,
 )
+from app.shared.notices import say_error
 from app.shared.settings import Slot, reset
 from app.shared.uploads import uploaded
 from lolora_core import Grid
@@ -65,21 +66,23 @@ def _target() -> Target:
             with st.expander("Shuffle the rows", expanded=STRIDE.value > 1):
                 target = shuffle_rows(target, controls.number(STRIDE))
     except (ValueError, TypeError) as problem:
-        st.error(f"{problem}")
+        say_error(problem)
     if target is None:
         target = compute.recall(_LAST_GOOD.value)
-        st.caption(sentences.until_then(target.title))
+        st.caption(sentences.until_then(compute.said(target, target.title)))
     _LAST_GOOD.set(compute.remember(target))
     return target
 
 
 def _about(target: Target) -> None:
     answers.picture(compute.preview(target), target.title, target.shape, width=160)
-    st.caption(sentences.about_target(target.description, target.shape, len(target.channels)))
+    about = compute.said(target, target.description)
+    st.caption(sentences.about_target(about, target.shape, len(target.channels)))
     for note in target.notes:
-        st.caption(note)
+        st.caption(compute.said(target, note))
     with st.popover("Source and licence", width="stretch"):
-        st.markdown(f"**Source.** {target.source}\n\n**Licence.** {target.licence}")
+        source, licence = (compute.said(target, words) for words in (target.source, target.licence))
+        st.markdown(f"**Source.** {source}\n\n**Licence.** {licence}")
 
 
 def _budget(target: Target, grid: Grid) -> int:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import streamlit as st
 
 from app.shared import address
 from app.shared import scene as compute
 from app.shared import widgets as controls
 from app.shared.common import COLOUR, SIDE, TARGET, UPLOAD
+from app.shared.held import kept, take
 from app.shared.host import host
 from app.shared.sentences import window
 from app.shared.settings import Slot
+from lolora_core.common.names import display_name
 from lolora_core.targets import Target, check_kind, list_tensors
 
-__all__ = ["MAX_UPLOAD_MB", "look_at", "uploaded"]
+__all__ = ["look_at", "uploaded"]
 
-MAX_UPLOAD_MB = 64
-
+_UPLOADER = "file"
 #: Digest, name and reading of the upload, and the browser's id of its file.
 _UPLOAD: Slot[tuple[str, str, compute.UploadChoice] | None] = Slot("upload", None)
 _FILE: Slot[str] = Slot("upload_file", "")
@@ -38,7 +37,7 @@ def _choose_reading(name: str, data: bytes) -> compute.UploadChoice:
         }
         usable = [found.name for found in tensors.values() if found.views]
         if not usable:
-            raise ValueError(f"{name} holds no tensor that can be read as a matrix.")
+            raise ValueError(f"{display_name(name)} holds no tensor that can be read as a matrix.")
         tensor = st.selectbox(
             f"Tensor ({len(usable)} of {len(tensors)} can be read as a matrix)",
             usable,
@@ -59,25 +58,26 @@ def uploaded() -> Target | None:
     """Draw what takes a file; return the target, or None before there is one."""
     file = st.file_uploader(
         "PNG, JPEG, WebP, .npy or .safetensors",
-        key="file",
-        max_upload_size=MAX_UPLOAD_MB,
+        key=_UPLOADER,
+        max_upload_size=host().max_upload_mb,
         help="Stays in this server's memory while you look at it; it is not in the link.",
     )
-    held = _UPLOAD.value
+    before = _UPLOAD.value
     # The browser keeps the file that was uploaded before a target was made in this session.
-    older = held and held[2].kind == "session" and _FILE.value
+    older = before and before[2].kind == "session" and _FILE.value
     if file is None or older == file.file_id:
-        if held:
-            return compute.uploaded_target(None, *held)
+        if before:
+            digest, name, choice = before
+            same = (held for held in kept(_UPLOADER) if held.identity == digest)
+            data = next((held.data for held in same), None)
+            return compute.uploaded_target(data, digest, name, choice)
         st.info(
             "An upload is not part of a link. Upload the file to see the view that was shared, "
             "or pick another target."
         )
         return None
-    if file.size > MAX_UPLOAD_MB * compute.MEGABYTE:
-        raise ValueError(f"{file.name} is larger than {MAX_UPLOAD_MB} MB. Upload a smaller file.")
-    data = file.getvalue()
-    digest = hashlib.sha256(data).hexdigest()
+    (held,) = take(_UPLOADER, [file], "Upload a smaller file, or a part of the matrix.")
+    data, digest = held.data, held.identity
     choice = _choose_reading(file.name, data)
     target = compute.uploaded_target(data, digest, file.name, choice)
     _UPLOAD.set((digest, file.name, choice))
@@ -88,7 +88,7 @@ def uploaded() -> Target | None:
 def look_at(target: Target, path: str) -> None:
     """Go to a page and look at a target of this session there, as if uploaded; a callback."""
     choice = compute.UploadChoice("session")
-    compute.hold_upload(target, choice)
-    _UPLOAD.set((target.sha256, target.title, choice))
+    name = compute.hold_upload(target, choice)
+    _UPLOAD.set((target.sha256, name, choice))
     TARGET.set(UPLOAD)
     address.go_to(path)

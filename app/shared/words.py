@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 import numpy as np
 
@@ -13,21 +14,54 @@ __all__ = [
     "dense_storage",
     "format_apart",
     "format_error",
+    "in_figure",
     "join_words",
     "percent",
     "three_digits",
 ]
 
+#: Characters of foreign words that are shown.
+LONGEST = 1000
+_JOINER = "\u2060"
+#: What Markdown itself reads, wherever it stands.
+_MARKS = re.compile(r"[\\`*_\[\]<>$~|!:#&]|^[-+=]")
+#: What is looked for in its result: addresses, :emoji:, :material/icons:, e-mail; a list's "1.".
+_MADE_LATER = re.compile(r":(?=[\w+/-])|www(?=\.)|@(?=[\w-])|^\d+(?=[.)])", re.IGNORECASE)
+
 
 def as_text(words: str) -> str:
-    r"""Return foreign words so that Markdown shows them as they are: no links, no pictures.
+    r"""Return foreign words so that Markdown shows them as they are, on one line and not too long.
+
+    No link, picture, formula, icon, emoji or colour is made of them. Backslashes are not enough:
+    addresses and icons are looked for again in what Markdown has read, so a character without
+    width parts them.
 
     Examples
     --------
     >>> print(as_text("a_b ![x](y)"))
     a\_b \!\[x\](y)
+    >>> as_text("c" + chr(10) + "d" + chr(0xD800)), len(as_text("e" * 9999))
+    ('c d�', 1000)
     """
-    return re.sub(r"([\\`*_\[\]<>$~|!:#])", r"\\\1", words)
+    line = "".join(
+        character if character.isprintable() else " " if character.isspace() else "�"
+        for character in words
+    ).strip()
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST - 1]}…"
+    parted = _MADE_LATER.sub(lambda found: found[0] + _JOINER, line)
+    return _MARKS.sub(r"\\\g<0>", parted)
+
+
+def in_figure(words: str) -> str:
+    """Return foreign words so that a figure of plotly shows them as they are.
+
+    Examples
+    --------
+    >>> in_figure("<a href='http://host'>x</a>")
+    "&lt;a href='http://host'&gt;x&lt;/a&gt;"
+    """
+    return escape(words, quote=False)
 
 
 def format_error(error: float) -> str:

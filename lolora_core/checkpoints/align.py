@@ -12,6 +12,7 @@ from lolora_core.adapters.adapter_source import AdapterSource
 from lolora_core.adapters.kinds import WeightKind, matrix_shape, weight_kinds
 from lolora_core.adapters.lora_names import match_base
 from lolora_core.adapters.stored import LINEAR, Stored
+from lolora_core.checkpoints.remote import UNBOUNDED, Access
 from lolora_core.checkpoints.sources import SourceLike, open_source
 from lolora_core.files.header import MAX_TENSORS, TensorInfo
 from lolora_core.files.tensors import TensorSource
@@ -100,7 +101,11 @@ def stored_kinds(source: TensorSource) -> dict[str, Stored]:
 
 
 def open_pair(
-    base: SourceLike | None, tuned: SourceLike, *, max_tensors: int = MAX_TENSORS
+    base: SourceLike | None,
+    tuned: SourceLike,
+    *,
+    max_tensors: int = MAX_TENSORS,
+    access: Access = UNBOUNDED,
 ) -> tuple[TensorSource | None, TensorSource]:
     """Open base and tuned; the updates of an adapter are named and turned as the base's weights.
 
@@ -108,8 +113,9 @@ def open_pair(
     whatever flag the adapter carries. Modules of files of kohya and diffusers are matched by their
     names, see `match_base`. Each may hold at most `max_tensors`.
     """
-    first = None if base is None else open_source(base, needs="weights", max_tensors=max_tensors)
-    second = open_source(tuned, needs="update" if base is None else "any", max_tensors=max_tensors)
+    limits: dict[str, Any] = {"max_tensors": max_tensors, "access": access}
+    first = None if base is None else open_source(base, needs="weights", **limits)
+    second = open_source(tuned, needs="update" if base is None else "any", **limits)
     if first is None or first.is_update or not second.is_update:
         return first, second
     kinds = weight_kinds(first.tensors, first.config)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,7 @@ from lolora_core.files.found import CONFIG, CONFIG_LIMITS, Found
 from lolora_core.files.json_files import read_json
 from lolora_core.files.shards import check_index
 
-__all__ = ["RemoteFile", "find_remote"]
+__all__ = ["UNBOUNDED", "Access", "RemoteFile", "find_remote"]
 
 #: Times that a request is made again after a cut connection or a server's failure.
 RETRIES = 2
@@ -51,9 +52,39 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
 
 
-def _headers() -> dict[str, str]:
-    # Only the environment: a token that another program has stored is not for us.
-    return build_hf_headers(token=os.environ.get("HF_TOKEN") or False, library_name="lolora")
+@dataclass(frozen=True)
+class Access:
+    """As whom models are read, and how much of one.
+
+    Attributes
+    ----------
+    anonymous : bool
+        Without HF_TOKEN: for a server whose visitors name the models.
+    most_bytes : int or None
+        Of all files of a model together.
+    """
+
+    anonymous: bool = False
+    most_bytes: int | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of a request."""
+        # Only the environment: a token that another program has stored is not for us.
+        token = False if self.anonymous else os.environ.get("HF_TOKEN") or False
+        return build_hf_headers(token=token, library_name="lolora")
+
+    def check(self, label: str, files: Iterable[RemoteFile]) -> None:
+        """Raise ValueError where the files of a model are too large together."""
+        size = sum(file.size for file in files)
+        if self.most_bytes is not None and size > self.most_bytes:
+            raise ValueError(
+                f"{label} has {size / 1e6:,.0f} MB; at most {self.most_bytes / 1e6:,.0f} MB of a "
+                "model are read here. On your own machine `lolora survey` takes models of any size"
+            )
+
+
+#: Of whoever runs the program for oneself.
+UNBOUNDED = Access()
 
 
 def _transport_error() -> type[Exception]:
@@ -105,6 +136,7 @@ class RemoteFile:
     label: str
     size: int
     etag: str
+    access: Access = UNBOUNDED
 
     @property
     def identity(self) -> str:
@@ -135,7 +167,7 @@ class RemoteFile:
                 response = http_backoff(
                     "GET",
                     self.url,
-                    headers={**_headers(), "Range": f"bytes={start}-{end - 1}"},
+                    headers={**self.access.headers(), "Range": f"bytes={start}-{end - 1}"},
                     max_retries=RETRIES,
                     base_wait_time=WAIT,
                     timeout=60,
@@ -170,7 +202,9 @@ def _url(model: str, name: str, revision: str | None) -> str:
     return hf_hub_url(model, name, revision=revision, endpoint=endpoint())
 
 
-def open_file(model: str, name: str, revision: str | None) -> tuple[RemoteFile, str | None]:
+def open_file(
+    model: str, name: str, revision: str | None, access: Access = UNBOUNDED
+) -> tuple[RemoteFile, str | None]:
     """Ask for the first bytes of a file; return it and the commit that the server names.
 
     Raises
@@ -181,7 +215,7 @@ def open_file(model: str, name: str, revision: str | None) -> tuple[RemoteFile, 
     label, url = f"{model}/{name}", _url(model, name, revision)
     try:
         with get_session().stream(
-            "GET", url, headers={**_headers(), "Range": "bytes=0-7"}, timeout=60
+            "GET", url, headers={**access.headers(), "Range": "bytes=0-7"}, timeout=60
         ) as response:
             status, headers = response.status_code, response.headers
             chain = (*response.history, response)
@@ -199,7 +233,7 @@ def open_file(model: str, name: str, revision: str | None) -> tuple[RemoteFile, 
     commits = (part.headers.get("X-Repo-Commit") for part in chain)
     commit = next((value for value in commits if value), None)
     at = url if commit is None else _url(model, name, commit)
-    return RemoteFile(at, label, int(total[1]), headers.get("ETag", "")), commit
+    return RemoteFile(at, label, int(total[1]), headers.get("ETag", ""), access), commit
 
 
 @dataclass
@@ -208,6 +242,7 @@ class _Folder:
 
     model: str
     revision: str | None
+    access: Access
     held: dict[str, RemoteFile] = field(default_factory=dict)
     missing: dict[str, _MissingError] = field(default_factory=dict)
 
@@ -223,7 +258,7 @@ class _Folder:
     def file(self, name: str) -> RemoteFile:
         """Return a file, at the commit that the first answer named."""
         if name not in self.held:
-            self.held[name], commit = open_file(self.model, name, self.revision)
+            self.held[name], commit = open_file(self.model, name, self.revision, self.access)
             self.revision = commit or self.revision
         return self.held[name]
 
@@ -232,7 +267,7 @@ class _Folder:
         return read_json(self.file(name), limits)
 
 
-def find_remote(model: str, *, revision: str | None = None) -> Found:
+def find_remote(model: str, *, revision: str | None = None, access: Access = UNBOUNDED) -> Found:
     """Find the files of a model on the Hub by its id, by the rule of `choose_files`.
 
     Every request after the first that succeeds names the commit that it found, so a model that is
@@ -245,15 +280,16 @@ def find_remote(model: str, *, revision: str | None = None) -> Found:
         "owner/name".
     revision : str, optional
         Branch, tag or commit; "main" by default.
+    access : Access
 
     Raises
     ------
     ConnectionError, FileNotFoundError, PermissionError, ValueError
         The server cannot be reached, knows no such model, refuses access, answers no ranges, or
-        the files are damaged.
+        the files are damaged, or larger than is allowed.
     """
     label = model if revision is None else f"{model}@{revision}"
-    folder = _Folder(model, revision)
+    folder = _Folder(model, revision, access)
     # One of the two answers for most models, whose commit all others are then asked at.
     _ = folder.has(INDEX) or folder.has(MODEL)
     choice = choose_files(folder.has, None, label)
@@ -275,5 +311,6 @@ def find_remote(model: str, *, revision: str | None = None) -> Found:
         own = choice.kind == "own"
         more["own" if own else "adapter_config"] = folder.json(OWN_CONFIG if own else PEFT_CONFIG)
     files = tuple(folder.file(name) for name in names)
+    access.check(label, files)
     notes += passed_over(folder.held, {*names, choice.name})
     return Found(label, files, config=config, notes=notes, **more)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lolora_core.adapters.lora_files import open_lora_file
 from lolora_core.adapters.peft_read import AdapterSource, open_adapters, open_peft
-from lolora_core.checkpoints.remote import find_remote
+from lolora_core.checkpoints.remote import UNBOUNDED, Access, find_remote
 from lolora_core.files.contents import IS_UPDATE, Contents, classify
 from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS
 from lolora_core.files.found import Found, find_local
@@ -43,6 +43,7 @@ def open_source(
     revision: str | None = None,
     needs: Needs = "any",
     max_tensors: int = MAX_TENSORS,
+    access: Access = UNBOUNDED,
 ) -> TensorSource:
     """Open a checkpoint or an adapter; of checkpoints only headers are read.
 
@@ -64,6 +65,8 @@ def open_source(
         are what the caller says.
     max_tensors : int
         How many its files may hold.
+    access : Access
+        To models on the Hub: with HF_TOKEN and of any size, unless said otherwise.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def open_source(
         raise ValueError(f"needs must be one of {', '.join(get_args(Needs))}; it is {needs!r}")
     if isinstance(where, Mapping):
         return MappingSource(where)
-    found = _find(where, revision, max_tensors)
+    found = _find(where, revision, max_tensors, access)
     return found if isinstance(found, TensorSource) else _open(found, needs)
 
 
@@ -120,16 +123,19 @@ def what(
 
 
 def _find(
-    where: str | PathLike[str] | ByteFile | TensorSource, revision: str | None, max_tensors: int
+    where: str | PathLike[str] | ByteFile | TensorSource,
+    revision: str | None,
+    max_tensors: int,
+    access: Access = UNBOUNDED,
 ) -> Found | TensorSource:
     if isinstance(where, ByteFile):
         return Found(where.label, (where,), max_tensors=max_tensors)
     if not isinstance(where, str | PathLike):
         return where
-    return replace(_find_named(where, revision), max_tensors=max_tensors)
+    return replace(_find_named(where, revision, access), max_tensors=max_tensors)
 
 
-def _find_named(where: str | PathLike[str], revision: str | None) -> Found:
+def _find_named(where: str | PathLike[str], revision: str | None, access: Access) -> Found:
     path = Path(where)
     if path.exists():
         if revision is not None:
@@ -143,7 +149,7 @@ def _find_named(where: str | PathLike[str], revision: str | None) -> Found:
         )
     if revision is not None and named[2] is not None:
         raise ValueError(f"revision stands twice: {named[2]!r} in {where!r}, and {revision!r}")
-    return find_remote(named[1], revision=revision or named[2])
+    return find_remote(named[1], revision=revision or named[2], access=access)
 
 
 def _open(found: Found, needs: Needs) -> TensorSource:

@@ -13,7 +13,8 @@ import pandas as pd
 from cachetools import LRUCache, cached
 
 from app.lens.sentences import ranks_of
-from app.shared.scene import MEGABYTE, Scene, decompositions, nbytes, scene_key, search_turn
+from app.shared.caches import Kind
+from app.shared.scene import Scene, decompositions, scene_key, search_turn
 from lolora_core import FAMILIES
 from lolora_core.blocks.gather import block_norms
 from lolora_core.common import metrics
@@ -104,7 +105,7 @@ def _magnitude(error: np.ndarray, view: str) -> np.ndarray:
     return np.sqrt((error**2).mean(axis=-1))
 
 
-@cached(LRUCache(192 * MEGABYTE, getsizeof=nbytes), key=scene_key, condition=threading.Condition())
+@Kind[Pictures]("pictures").cached(scene_key)
 def pictures(scene: Scene, rank: int) -> Pictures:
     """Build the dense residual of every family, and its norm in every block."""
     channels = decompositions(scene)

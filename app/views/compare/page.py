@@ -80,7 +80,7 @@ def _decomposed(scene: compute.Scene) -> compute.Scene:
             )
 
         progress.with_stop("work", scene.key, "Decomposing", run)
-    _SHOWN.set(scene.key)
+    _SHOWN.set((compute.remember(scene.target), *scene.key[1:]))
     return scene
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app.shared.common import DEVICE
+from app.shared.notices import say_error
 from app.shared.settings import Slot, reset
 from app.views.fine_tune import jobs
 from app.views.fine_tune import sentences as words
@@ -112,7 +113,7 @@ def draw(race: Race | None, *, ended: bool) -> None:
     # Said once: it no longer holds when the race has ended or a setting has changed.
     problem = _PROBLEM.take()
     if problem:
-        st.error(problem)
+        say_error(problem)
     if LOST.value:
         st.info(words.NO_LONGER_HELD)
     if race is not None and race.plan != plan_of_settings():

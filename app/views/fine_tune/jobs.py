@@ -17,6 +17,7 @@ from typing import Literal
 
 import torch
 
+from app.views.fine_tune import limits
 from app.views.fine_tune.adapter_file import adapter_zip
 from app.views.fine_tune.film import Film, Frame, hold
 from app.views.fine_tune.lanes import QUEUE, Lane, Outcome, Queue, RacePlan
@@ -193,6 +194,8 @@ class Race:
                 silence = self._clock() - self._heard
                 if self._wish == "stop":
                     raise _EndedError("stopped")
+                if over := limits.ended(self._busy_seconds):
+                    raise _EndedError("stopped", over)
                 if silence >= GONE:
                     raise _EndedError(
                         "stopped",
@@ -369,10 +372,10 @@ def start(plan: RacePlan, running: Race | None, *, replace: bool = False) -> Rac
     BusyError
         A race still runs.
     ValueError
-        No method.
+        No method, or more than the host allows.
     """
-    if not plan.methods:
-        raise ValueError("Choose at least one method.")
+    if refused := limits.refused(plan):
+        raise ValueError(refused)
     if running is not None and not running.ended:
         if not replace:
             raise BusyError(

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.shared import answers, sidebar
 from app.shared import widgets as controls
+from app.shared.notices import say_error, say_notes
 from app.views.fine_tune import figures as figures_training
 from app.views.fine_tune import sentences as words
 from app.views.fine_tune import snippets
@@ -66,11 +67,10 @@ def status(race: Race, *, ended: bool) -> None:
     if not ended:
         st.progress(min(1.0, share), words.state(race))
     elif race.message:
-        st.error(race.message)
+        say_error(race.message)
     else:
         st.caption(words.state(race))
-    for sentence in words.problems(race):
-        st.warning(sentence)
+    say_notes(words.problems(race))
 
 
 def _gathered(race: Race, field: str) -> list[figures_training.LossCurve]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.shared.common import DEVICE
+from app.shared.host import host
 from app.shared.settings import Setting
 from lolora_core.training import METHODS, TASKS
 
@@ -48,7 +49,7 @@ STEPS = Setting(
     "Steps",
     "Updates of each method; left empty, the task's own number.",
     minimum=1,
-    maximum=5000,
+    maximum=host().max_steps,
     step=1,
 )
 SEED = Setting(

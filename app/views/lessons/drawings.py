@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Sequence
 from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
 import streamlit as st
-from cachetools import LRUCache, cached
 
+from app.shared.caches import Kind
 from app.shared.charts import picture_png
-from app.shared.scene import MEGABYTE, Scene, lut_of, preview, scene_key
+from app.shared.scene import Scene, lut_of, preview, scene_key
 from app.shared.structure import drawing, longest_side
 from app.shared.style import FAMILY_LINES
 from app.views.lessons.measures import Looked
@@ -70,7 +69,7 @@ def _png_key(scene: Scene, rank: int, family: str, result: Result) -> Any:
     return scene_key(scene, rank, family)
 
 
-@cached(LRUCache(32 * MEGABYTE, getsizeof=len), key=_png_key, condition=threading.Condition())
+@Kind[bytes]("drawings").cached(_png_key)
 def _png(scene: Scene, rank: int, family: str, result: Result) -> bytes:
     dense = result.dense().float().numpy(force=True)
     step = max(1, max(scene.target.shape) // 256)

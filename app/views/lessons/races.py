@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
-from app.shared.scene import MEGABYTE
+from app.shared.caches import Kind
 from lolora_core.common.threads import one_thread
 from lolora_core.training import DivergedError, Method, fine_tune
 
@@ -57,16 +56,12 @@ class Race:
         return sum(delta.nbytes for delta in self.deltas.values())
 
 
-def _size(held: Race) -> int:
-    return held.nbytes
-
-
 def _key(state: dict[str, Any], method: str) -> Any:
     names = ("ft_task", "ft_rank", "ft_grid", "ft_steps", "ft_seed", f"ft_lr.{method}")
     return hashkey(method, *(state[name] for name in names))
 
 
-@cached(LRUCache(64 * MEGABYTE, getsizeof=_size), key=_key, condition=threading.Condition())
+@Kind[Race]("races").cached(_key)
 def race(state: dict[str, Any], method: str) -> Race:
     """Train a method as a state of Fine-tune says, on the CPU."""
     chosen = Method(method, rank=state["ft_rank"], grid=state["ft_grid"])

@@ -10,6 +10,7 @@ import streamlit as st
 from app.shared import address, share
 from app.shared.common import COLS, RANK, ROWS, TARGET, UPLOAD
 from app.shared.declared import pages
+from app.shared.notices import say_error
 from app.shared.settings import Setting, set_widget, widget_value
 from app.shared.uploads import uploaded
 from app.views.lessons import parts, question, sentences
@@ -184,5 +185,5 @@ def upload_here() -> Target | None:
     try:
         return uploaded()
     except (ValueError, TypeError) as problem:
-        st.error(f"{problem}")
+        say_error(problem)
         return None

@@ -13,6 +13,7 @@ import pandas as pd
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
+from app.shared.caches import Kind
 from app.shared.scene import Scene
 from lolora_core import Grid, budget_for_rank, decompose, divisor_grids
 from lolora_core.blocks.gram import gram_spectra, normalized
@@ -25,24 +26,19 @@ from lolora_core.explore.sweep import GRIDS, Sweep, pool, sweep_spectra
 from lolora_core.families import REFERENCE
 from lolora_core.targets import Target
 
-MEGABYTE = 2**20
 LARGEST_GRID = 32
 
 _seconds_per_product = [4e-10]
-
-
-def _spectra_bytes(held: Spectra) -> int:
-    return 2 * held.values.nbytes
 
 
 def _spectra_key(matrix: np.ndarray, alone: bool, digest: str, grid: Grid) -> object:
     return hashkey(digest, grid)
 
 
-_held: LRUCache[object, Spectra] = LRUCache(128 * MEGABYTE, getsizeof=_spectra_bytes)
+_held = Kind[Spectra]("spectra")
 
 
-@cached(_held, key=_spectra_key, condition=threading.Condition())
+@_held.cached(_spectra_key)
 def _spectra(matrix: np.ndarray, alone: bool, digest: str, grid: Grid) -> Spectra:
     started = time.perf_counter()
     tensor = as_matrix(matrix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from app.shared.words import format_apart, format_error, join_words, percent
+from app.shared.words import as_text, format_apart, format_error, join_words, percent
 from lolora_core.explore.compare import TIE
 
 __all__ = [
@@ -297,7 +297,7 @@ missing. Choose a smaller rank, or take some away elsewhere.'
 
 def unreadable_map(problem: ValueError) -> str:
     """Say why a rank map as text is not drawn."""
-    return f"{problem}. Until you change it, nothing is painted."
+    return f"{as_text(str(problem))}. Until you change it, nothing is painted."
 
 
 def too_fine(grid: str, largest: int) -> str:

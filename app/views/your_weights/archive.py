@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 import re
 import tempfile
-import threading
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
-from app.shared.scene import MEGABYTE
+from app.shared.caches import Kind
 from app.views.your_weights.adapter_words import holds, readme
 from app.views.your_weights.compute import extracted
 from app.views.your_weights.pairs import Pair
@@ -50,18 +48,17 @@ class Archive:
     num_parameters: int
     adapters: AdapterSet
 
+    @property
+    def nbytes(self) -> int:
+        """Memory beside the factors, which are those of the extraction."""
+        return len(self.data)
+
 
 def _archive_key(pair: Pair, plan: AdapterPlan, form: str) -> object:
     return hashkey(pair.key, plan.key, form)
 
 
-# The factors are those of the extraction, which is held already.
-_archives: LRUCache[object, Archive] = LRUCache(
-    128 * MEGABYTE, getsizeof=lambda archive: len(archive.data)
-)
-
-
-@cached(_archives, key=_archive_key, condition=threading.Condition())
+@Kind[Archive]("archives").cached(_archive_key)
 def archive(pair: Pair, plan: AdapterPlan, form: str) -> Archive:
     """Return the file of a plan in one format.
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import streamlit as st
 
+from app.shared import held
 from app.shared import widgets as controls
 from app.shared.common import COLS, RANK, ROWS
-from app.shared.scene import MEGABYTE
+from app.shared.held import MemoryFile
+from app.shared.host import host
+from app.shared.notices import say_error
 from app.shared.sentences import until_then
 from app.shared.settings import Setting, Slot
-from app.shared.uploads import MAX_UPLOAD_MB
 from app.shared.words import as_text
 from app.views.your_weights import pairs as checkpoint_pairs
 from app.views.your_weights import sentences, snippets
@@ -27,30 +29,15 @@ from app.views.your_weights.settings import (
     UPLOADED,
 )
 
-__all__ = ["chosen", "digest"]
+__all__ = ["chosen"]
 
-#: Digest of each uploaded file, by the browser's id; those of the two in use; the last good pair.
-_DIGESTS: Slot[dict[str, str]] = Slot("pair_digests", {})
-_FILES: Slot[tuple[str, ...]] = Slot("pair_files", ())
-_LAST: Slot[tuple[str, ...]] = Slot("last_pair", (PAIR.default,))
-
-
-def digest(file: Any) -> str:
-    """Keep an uploaded file; it is hashed once."""
-    known = _DIGESTS.value
-    if file.file_id not in known:
-        if file.size > MAX_UPLOAD_MB * MEGABYTE:
-            raise ValueError(
-                f"{file.name} is larger than {MAX_UPLOAD_MB} MB. In a terminal `lolora survey` "
-                "takes files of any size."
-            )
-        known = known | {file.file_id: checkpoint_pairs.hold_file(file.name, file.getvalue())}
-        _DIGESTS.set(known)
-    return known[file.file_id]
+#: The two files in use; the last good pair.
+_FILES: Slot[tuple[MemoryFile, ...]] = Slot("pair_files", ())
+_LAST: Slot[tuple[Any, ...]] = Slot("last_pair", (PAIR.default,))
 
 
 def _uploaded() -> Pair | None:
-    files = []
+    files: list[MemoryFile] = []
     for column, key, words in zip(
         st.columns(2),
         ("base_file", "tuned_file"),
@@ -60,22 +47,21 @@ def _uploaded() -> Pair | None:
         file = column.file_uploader(
             words,
             key=key,
-            max_upload_size=MAX_UPLOAD_MB,
+            max_upload_size=host().max_upload_mb,
             help="Stays in this server's memory while you look at it; it is not in the link. "
             "Of the two files only tensors with the same name and shape are compared. Tuned may "
             "be an adapter: a LoRA of PEFT, kohya or diffusers, a LoHa or a LoKr.",
         )
         if file is not None:
-            found = checkpoint_pairs.contents_of(digest(file))
+            files += held.take(key, [file], sentences.TOO_LARGE)
+            found = checkpoint_pairs.contents_of(files[-1])
             column.caption(
                 sentences.what_it_is(found.words, found.evidence), help=sentences.HOW_IT_IS_TOLD
             )
-        files.append(file)
     _larger()
-    digests = [digest(file) for file in files if file is not None]
-    if len(digests) == 2:
-        _FILES.set(tuple(digests))
-    elif digests:
+    if len(files) == 2:
+        _FILES.set(tuple(files))
+    elif files:
         st.info(sentences.OTHER_FILE)
         return None
     elif not _FILES.value:
@@ -87,7 +73,7 @@ def _uploaded() -> Pair | None:
 def _larger() -> None:
     """Say what to do with files that are larger than an upload may be."""
     with st.expander(sentences.LARGER):
-        st.markdown(sentences.larger(MAX_UPLOAD_MB))
+        st.markdown(sentences.larger(host().max_upload_mb))
         blocks = (ROWS.value, COLS.value)
         st.code(snippets.command("BASE", "TUNED", RANK.value, blocks), language="bash")
 
@@ -134,7 +120,7 @@ def _recall() -> Pair:
         return _open((PAIR.default,))
 
 
-def _open(recipe: tuple[str, ...]) -> Pair:
+def _open(recipe: tuple[Any, ...]) -> Pair:
     picked, *rest = recipe
     if picked == UPLOADED:
         return checkpoint_pairs.uploaded_pair(*rest)
@@ -149,7 +135,7 @@ def chosen() -> Pair:
     """Draw what the choice needs; return the pair, or the last good one and say why."""
     picked = str(PAIR.value)
     pair: Pair | None = None
-    recipe: tuple[str, ...] = (picked,)
+    recipe: tuple[Any, ...] = (picked,)
     try:
         if picked == UPLOADED:
             pair = _uploaded()
@@ -163,10 +149,10 @@ def chosen() -> Pair:
         else:
             pair = checkpoint_pairs.bundled_pair(picked)
     except (ValueError, OSError) as problem:
-        st.error(as_text(f"{problem}".rstrip(".") + "."))
+        say_error(problem)
     if pair is None:
         pair = _recall()
-        st.caption(until_then(pair.title))
+        st.caption(until_then(as_text(pair.title)))
     else:
         _LAST.set(recipe)
     return pair

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from cachetools import LRUCache, cached
+from cachetools import LRUCache
 from cachetools.keys import hashkey
 
+from app.shared.caches import Kind
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.plan import AdapterPlan
 from lolora_core import FAMILIES
@@ -43,7 +44,6 @@ __all__ = [
 Progress = Callable[[float, str], None]
 Blocks = tuple[int, int]
 
-MEGABYTE = 2**20
 _STOPPED_KEPT = 16
 
 _surveys: LRUCache[object, Survey] = LRUCache(64)
@@ -189,14 +189,14 @@ def extraction_seconds(pair: Pair, plan: AdapterPlan) -> float:
     return sum(pair.work.values()) * _seconds_per_product[0] * times
 
 
-_kept: LRUCache[object, Kept] = LRUCache(256 * MEGABYTE, getsizeof=lambda kept: kept.nbytes)
+_kept = Kind[Kept]("adapters")
 
 
 def _kept_key(pair: Pair, plan: AdapterPlan, *progress: Progress | None) -> object:
     return hashkey(pair.key, plan.key)
 
 
-@cached(_kept, key=_kept_key, condition=threading.Condition())
+@_kept.cached(_kept_key)
 def extracted(pair: Pair, plan: AdapterPlan, progress: Progress | None = None) -> Kept:
     """Extract the adapter of a plan, and size every way to write it.
 

@@ -7,7 +7,8 @@ import streamlit as st
 
 from app.shared import answers, progress
 from app.shared import widgets as controls
-from app.shared.words import as_text, format_error
+from app.shared.notices import say_error
+from app.shared.words import format_error
 from app.views.your_weights import adapter_words, snippets
 from app.views.your_weights import compute as compute_weights
 from app.views.your_weights.archive import archive, folder_name
@@ -161,7 +162,7 @@ def draw(
     try:
         kept = _extracted(pair, plan)
     except (ValueError, OSError) as problem:
-        st.error(as_text(f"{problem}".rstrip(".") + "."))
+        say_error(problem)
         return None
     if kept is None:
         return None
@@ -169,7 +170,7 @@ def draw(
         with st.spinner("Packing …"):
             file = archive(pair, plan, form)
     except (ValueError, OSError) as problem:
-        st.error(as_text(f"{problem}".rstrip(".") + "."))
+        say_error(problem)
         return None
     found = file.stored
     st.markdown(

@@ -12,6 +12,7 @@ from plotly.colors import get_colorscale, sample_colorscale
 from app.shared.cells import cell_axes, cell_targets, frame_cell, legend_square
 from app.shared.charts import finish
 from app.shared.style import FAMILY_LINES, GREY, MARKER, RATIOS, ink
+from app.shared.words import in_figure
 from lolora_core import FAMILIES
 from lolora_core.checkpoints.columns import error_columns
 from lolora_core.explore.compare import TIE
@@ -78,7 +79,7 @@ def marked(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 28 else f"…{text[-27:]}"
+    return in_figure(text if len(text) <= 28 else f"…{text[-27:]}")
 
 
 def _places(marks: pd.DataFrame) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:
@@ -91,15 +92,15 @@ def _places(marks: pd.DataFrame) -> tuple[list[str], list[str], np.ndarray, np.n
 def _finish(
     figure: go.Figure, marks: pd.DataFrame, picked: str, places: tuple[list[str], list[str]]
 ) -> go.Figure:
-    layers, kinds = places
     _, _, row, col = _places(marks)
     custom = marks[["name", "mark", "best_error", "error_global", "other", "other_error"]]
+    custom = custom.assign(shown=[in_figure(name) for name in marks["name"]])
     figure.add_trace(
         cell_targets(
             col,
             row,
             custom.fillna(-1.0).to_numpy(),
-            "%{customdata[0]}<br>global: error %{customdata[3]:.4f}<br>"
+            "%{customdata[6]}<br>global: error %{customdata[3]:.4f}<br>"
             "%{customdata[4]}: error %{customdata[5]:.4f}<extra></extra>",
         )
     )
@@ -108,8 +109,9 @@ def _finish(
         frame_cell(figure, int(row[at[0]]), int(col[at[0]]))
     figure.update_xaxes(tickangle=-45)
     figure.update_yaxes(title="layer")
-    height = 210 + 34 * max(len(layers), 2)
-    cell_axes(figure, layers, [_short(kind) for kind in kinds], height=height)
+    height = 210 + 34 * max(len(places[0]), 2)
+    down, across = ([_short(one) for one in named] for named in places)
+    cell_axes(figure, down, across, height=height)
     return figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"})
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
-from app.views.your_weights.pairs import MemoryFile, held_file
+from app.shared.held import MemoryFile
 from lolora_core.adapters.adapter_source import AdapterSource
 from lolora_core.checkpoints import Overlap, TensorSource, open_source, overlap
 from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT_TENSORS
@@ -19,27 +19,25 @@ from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT
 __all__ = ["Files", "compared", "names"]
 
 Progress = Callable[[float, str], None]
-#: SHA-256 of the files of one adapter: its tensors, and its settings where they are a file too.
-Files = tuple[str, ...]
+#: The files of one adapter: its tensors, and its settings where they are a file too.
+Files = tuple[MemoryFile, ...]
 
 
 def names(both: tuple[Files, ...]) -> tuple[str, str]:
     """Return the name of the file of tensors of each of two adapters."""
     first, second = (
-        next(f.label for f in map(held_file, files) if not f.label.endswith(".json"))
-        for files in both
+        next(f.label for f in files if not f.label.endswith(".json")) for files in both
     )
     return first, second
 
 
 def _opened(files: Files) -> TensorSource:
-    held = [held_file(digest) for digest in files]
-    tensors = [file for file in held if not file.label.endswith(".json")]
-    settings = [file for file in held if file.label.endswith(".json")]
+    tensors = [file for file in files if not file.label.endswith(".json")]
+    settings = [file for file in files if file.label.endswith(".json")]
     if len(tensors) != 1 or len(settings) > 1:
         raise ValueError(
             f"An adapter is one .safetensors file, with its {PEFT_CONFIG} or {OWN_CONFIG} where it "
-            f"has one; these are {', '.join(file.label for file in held)}."
+            f"has one; these are {', '.join(file.label for file in files)}."
         )
     if not settings:
         return open_source(tensors[0], needs="update")
@@ -63,23 +61,23 @@ def _with_settings(tensors: MemoryFile, settings: MemoryFile) -> TensorSource:
 
 
 def _key(first: Files, second: Files, *progress: Progress) -> object:
-    return hashkey(first, second)
+    return hashkey(*(tuple(file.key for file in files) for files in (first, second)))
 
 
 @cached(LRUCache(16), key=_key, condition=threading.Condition())
 def compared(first: Files, second: Files, progress: Progress) -> Overlap:
-    """Compare two adapters, each given by the SHA-256 of its held files.
+    """Compare two adapters, each given by its files.
 
     Parameters
     ----------
-    first, second : tuple of str
+    first, second : tuple of MemoryFile
     progress : callable
         ``progress(share, words)`` after each module; what it raises stops the work.
 
     Raises
     ------
     ValueError
-        Files that are no longer held, no adapter, damaged, or of different models.
+        Files that are no adapter, damaged, or of different models.
     """
 
     def hear(done: int, total: int, name: str) -> None:

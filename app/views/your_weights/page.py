@@ -4,6 +4,7 @@ import streamlit as st
 
 from app.shared import glossary
 from app.shared.common import COLS, RANK, ROWS
+from app.shared.words import as_text
 from app.views.your_weights import (
     accuracy_part,
     choice,
@@ -34,7 +35,7 @@ def survey_part() -> None:
     moved = changed(frame)
     with answer:
         parts.answer(found, moved, rank, blocks)
-    st.caption(sentences.looked_at(pair.title, list(pair.shapes.values()), rank, blocks))
+    st.caption(sentences.looked_at(as_text(pair.title), list(pair.shapes.values()), rank, blocks))
     glossary.words("ΔW", "adapter", "singular value", "SVD", "energy", "effective rank", "knee")
     if moved.empty:
         parts.downloads(pair, found, frame, rank, blocks)

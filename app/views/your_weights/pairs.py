@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 from collections.abc import Callable
@@ -10,28 +9,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
 from torch import nn
 
-from app.shared.host import host
+from app.shared.held import MemoryFile
+from app.shared.host import MEGABYTE, host
 from app.views.your_weights import snippets
 from lolora_core import checkpoints
 from lolora_core.adapters.kinds import matrix_shape
 from lolora_core.checkpoints import BUNDLED_PAIRS, Contents, TensorSource, what
 from lolora_core.checkpoints.align import open_pair
 from lolora_core.checkpoints.pairs import pair_names
+from lolora_core.checkpoints.remote import UNBOUNDED, Access
 from lolora_core.checkpoints.sources import SourceLike
-from lolora_core.common.names import display_name, printable
+from lolora_core.common.names import printable
 from lolora_core.files.tensors import SafetensorsSource
 from lolora_core.targets import Cut, Target
 from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
 
 __all__ = [
-    "MemoryFile",
     "Pair",
     "bundled_pair",
     "contents_of",
-    "held_file",
-    "hold_file",
     "hub_allowed",
     "hub_pair",
     "local_pair",
@@ -41,27 +40,6 @@ __all__ = [
 ]
 
 _NETWORKS = {"digits transformer": DigitsTransformer, "digits MLP": DigitsMLP}
-
-#: Uploaded checkpoints may fill this much memory, all visitors together.
-UPLOAD_BYTES = 512 * 2**20
-
-
-@dataclass(frozen=True)
-class MemoryFile:
-    """A .safetensors file in memory; `identity` is the SHA-256 of its bytes."""
-
-    label: str
-    data: bytes = field(repr=False)
-    identity: str
-
-    @property
-    def size(self) -> int:
-        """Bytes of the whole file."""
-        return len(self.data)
-
-    def read(self, start: int, end: int) -> bytearray:
-        """Return the bytes from `start` up to `end`."""
-        return bytearray(memoryview(self.data)[start:end])
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +78,9 @@ class Pair:
         object.__setattr__(self, "names", pair_names(self.base, self.tuned).names)
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Identify the pair by its content."""
-        return self.base.identity, self.tuned.identity
+    def key(self) -> tuple[tuple[str, str], ...]:
+        """Identify the pair by its names and its content."""
+        return tuple((source.label, source.identity) for source in (self.base, self.tuned))
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
@@ -138,60 +116,46 @@ def bundled_pair(name: str) -> Pair:
     )
 
 
-_files: LRUCache[str, MemoryFile] = LRUCache(UPLOAD_BYTES, getsizeof=lambda file: file.size)
-_files_lock = threading.Lock()
-
-
-def hold_file(name: str, data: bytes) -> str:
-    """Keep an uploaded file; return its SHA-256 for `uploaded_pair`."""
-    file = MemoryFile(display_name(name), data, hashlib.sha256(data).hexdigest())
-    with _files_lock:
-        _files[file.identity] = file
-    return file.identity
-
-
-def uploaded_pair(base: str, tuned: str) -> Pair:
-    """Return the pair of two held files, given their SHA-256.
+def uploaded_pair(base: MemoryFile, tuned: MemoryFile) -> Pair:
+    """Return the pair of two uploaded files.
 
     Raises
     ------
     ValueError
-        A file is no longer held, damaged, or not what is needed, or they are of different models.
+        A file is damaged, or not what is needed, or they are of different models.
     """
-    first, second = held_file(base), held_file(tuned)
-    title = f"{first.label} → {second.label}"
-    code = f"base, tuned = {first.label!r}, {second.label!r}  # the files that you uploaded"
-    named = first.label, second.label
+    title = f"{base.label} → {tuned.label}"
+    code = f"base, tuned = {base.label!r}, {tuned.label!r}  # the files that you uploaded"
     return _pair(
-        title, (first, second), named, f"uploaded files {title}", "as their owner decides", code
+        title,
+        (base, tuned),
+        (base.label, tuned.label),
+        f"uploaded files {title}",
+        "as their owner decides",
+        code,
     )
 
 
-def held_file(digest: str) -> MemoryFile:
-    """Return a held file, given its SHA-256, or raise ValueError."""
-    with _files_lock:
-        found = _files.get(digest)
-    if found is None:
-        raise ValueError("The files are no longer held here. Please upload them again.")
-    return found
+def _file_key(file: MemoryFile) -> object:
+    return hashkey(*file.key)
 
 
-@cached(LRUCache(64), condition=threading.Condition())
-def contents_of(digest: str) -> Contents:
-    """Say what a held file is, from its header.
+@cached(LRUCache(64), key=_file_key, condition=threading.Condition())
+def contents_of(file: MemoryFile) -> Contents:
+    """Say what an uploaded file is, from its header.
 
     Raises
     ------
     ValueError
-        It is no longer held, or damaged.
+        It is damaged.
     """
-    return what(held_file(digest), max_tensors=host().max_tensors)
+    return what(file, max_tensors=host().max_tensors)
 
 
 def hub_allowed() -> bool:
     """Return whether the host lets visitors read models from the Hub: LOLORA_ALLOW_HUB=1.
 
-    With HF_TOKEN set, visitors read what that token may read.
+    With HF_TOKEN set, and not LOLORA_HOSTED, they read what that token may read.
     """
     return host().allow_hub
 
@@ -213,12 +177,14 @@ def hub_pair(base: str, tuned: str) -> Pair:
             raise ValueError(
                 f"{printable(where)} is not a model id: owner/name, or owner/name@revision."
             )
+    limits = host()
     return _pair(
         f"{base} → {tuned}",
         (base, tuned),
         (base, tuned),
         f"Hugging Face Hub, {base} and {tuned}",
         "see the model cards",
+        access=Access(anonymous=limits.hosted, most_bytes=limits.max_hub_mb * MEGABYTE),
     )
 
 
@@ -262,8 +228,9 @@ def _pair(
     provenance: str,
     licence: str,
     code: str = "",
+    access: Access = UNBOUNDED,
 ) -> Pair:
-    first, second = open_pair(*sources, max_tensors=host().max_tensors)
+    first, second = open_pair(*sources, max_tensors=host().max_tensors, access=access)
     assert first is not None
     lines = code or f"base, tuned = {paths[0]!r}, {paths[1]!r}"
     return Pair(title, first, second, provenance, licence, lines, paths)

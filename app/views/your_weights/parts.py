@@ -10,9 +10,9 @@ import streamlit as st
 
 from app.shared import answers, progress
 from app.shared import widgets as controls
+from app.shared.notices import say_error, say_notes
 from app.shared.picking import PICTURE, picked_cell
 from app.shared.uploads import look_at
-from app.shared.words import as_text
 from app.views.your_weights import compute as compute_weights
 from app.views.your_weights import figures, pairs, sentences, snippets
 from app.views.your_weights.pairs import Pair
@@ -42,14 +42,13 @@ def surveyed(pair: Pair, rank: int, blocks: Blocks, intruders: int) -> Survey | 
             lambda show: compute_weights.surveyed(pair, rank, blocks, show, intruders=intruders),
         )
     except (ValueError, OSError) as problem:
-        st.error(as_text(f"{problem}".rstrip(".") + "."))
+        say_error(problem)
         return known
 
 
 def answer(found: Survey, moved: pd.DataFrame, rank: int, blocks: Blocks) -> None:
     """Say where the change lives and which structure holds it best."""
-    for note in found.notes:
-        st.warning(as_text(f"{note[:1].upper()}{note[1:]}."))
+    say_notes(found.notes)
     if moved.empty:
         return
     leads = f"{sentences.winner(pooled_errors(moved), rank, blocks)}"

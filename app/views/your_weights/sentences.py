@@ -26,6 +26,7 @@ __all__ = [
     "OTHER_FILE",
     "PICKED",
     "RATIO",
+    "TOO_LARGE",
     "TWO_FILES",
     "TWO_IDS",
     "TWO_PATHS",
@@ -63,6 +64,7 @@ HOW_IT_IS_TOLD = (
     "the name of the file does not count."
 )
 NOT_COMPLETE = "The adapter can be made when the survey is complete."
+TOO_LARGE = "In a terminal `lolora survey` takes files of any size."
 LARGER = "Files too large to upload?"
 COMMAND = "Makes this survey in a terminal, also on a machine without this app."
 HOW_MOVED = (
@@ -141,7 +143,7 @@ def what_it_is(words: str, evidence: Sequence[str]) -> str:
     "This is a LoRA in kohya's format: 12 pairs of factors, such as a."
     """
     reasons = "; ".join(printable(reason) for reason in evidence[:3])
-    return f"This is {words}{': ' if reasons else ''}{as_text(reasons)}."
+    return f"This is {as_text(words)}{': ' if reasons else ''}{as_text(reasons)}."
 
 
 def module_name(name: str) -> str:

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.shared import answers, progress
+from app.shared import answers, held, progress
+from app.shared.host import host
+from app.shared.notices import say_error, say_notes
 from app.shared.settings import Slot
-from app.shared.uploads import MAX_UPLOAD_MB
 from app.shared.words import as_text
 from app.views.your_weights import overlap_words, overlaps, sentences, snippets
-from app.views.your_weights.choice import digest
 from app.views.your_weights.overlaps import Files
 from lolora_core.checkpoints import OVERLAP_HELP, Overlap
 
@@ -49,12 +49,11 @@ def draw() -> None:
     try:
         found = _found(_files())
     except (ValueError, OSError) as problem:
-        st.error(as_text(f"{problem}".rstrip(".") + "."))
+        say_error(problem)
         return
     if found is None:
         return
-    for note in found.notes:
-        st.warning(as_text(f"{note[:1].upper()}{note[1:]}."))
+    say_notes(found.notes)
     st.markdown(as_text(found.verdict), help=overlap_words.CLASH)
     if found.rows:
         _table(found.frame(), snippets.overlap(*overlaps.names(_ADAPTERS.value)))
@@ -70,12 +69,12 @@ def _files() -> tuple[Files, ...]:
                 type=["safetensors", "json"],
                 accept_multiple_files=True,
                 key=f"adapter_{letter.lower()}",
-                max_upload_size=MAX_UPLOAD_MB,
+                max_upload_size=host().max_upload_mb,
                 help=overlap_words.ADAPTER_FILES,
             )
         )
     if all(uploads):
-        _ADAPTERS.set(tuple(tuple(sorted(digest(file) for file in held)) for held in uploads))
+        _ADAPTERS.set((_held("adapter_a", uploads[0]), _held("adapter_b", uploads[1])))
     elif any(uploads):
         st.info(overlap_words.OTHER_ADAPTER)
         return ()
@@ -84,12 +83,18 @@ def _files() -> tuple[Files, ...]:
     return _ADAPTERS.value
 
 
+def _held(uploader: str, files: list[Any]) -> Files:
+    found = held.take(uploader, files, sentences.TOO_LARGE)
+    return tuple(sorted(found, key=lambda file: file.identity))
+
+
 def _found(files: tuple[Files, ...]) -> Overlap | None:
-    if not files or progress.stopped("overlap", files, overlap_words.STOPPED):
+    key = tuple(file.key for held_files in files for file in held_files)
+    if not files or progress.stopped("overlap", key, overlap_words.STOPPED):
         return None
     first, second = files
     return progress.with_stop(
-        "overlap", files, "Comparing", lambda show: overlaps.compared(first, second, show)
+        "overlap", key, "Comparing", lambda show: overlaps.compared(first, second, show)
     )
 
 

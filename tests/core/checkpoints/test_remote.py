@@ -150,6 +150,20 @@ def test_a_revision_is_asked_for_and_its_commit_pinned(hub: Hub) -> None:
         open_source("me/base@a", revision="b")
 
 
+def test_a_server_reads_without_its_token_and_only_what_is_small(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    size = len(hub.files["me/tuned/model.safetensors"])
+    found = open_source("me/tuned", access=remote.Access(anonymous=True, most_bytes=size))
+    assert found.read(next(name for name, at in found.tensors.items() if at.dtype == "F32")).numel()
+    assert {token for _, _, token in hub.asked} == {None}
+    hub.asked.clear()
+    with pytest.raises(ValueError, match=r"me/tuned has .* MB; at most .* MB of a"):
+        open_source("me/tuned", access=remote.Access(most_bytes=size - 1))
+    assert {wanted for _, wanted, _ in hub.asked} == {"bytes=0-7"}
+
+
 def test_the_token_comes_from_the_environment(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -71,6 +71,8 @@ def open_page() -> Iterator[Start]:
 @pytest.fixture
 def endless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the task's own number of steps one whose end no test sees."""
+    monkeypatch.setenv("LOLORA_MAX_STEPS", str(LONG))
+    monkeypatch.setenv("LOLORA_MAX_RACE_SECONDS", "1e9")
     own = TASKS["planted-blocks"]
     monkeypatch.setitem(TASKS, "planted-blocks", replace(own, steps=LONG))
 
@@ -345,6 +347,8 @@ def test_the_buttons_of_a_running_race(open_page: Start) -> None:
 
 
 def test_the_first_story_is_one_click(open_page: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOLORA_MAX_STEPS", str(LONG))
+    monkeypatch.setenv("LOLORA_MAX_RACE_SECONDS", "1e9")
     own = TASKS["planted-blocks"]
     monkeypatch.setitem(TASKS, "planted-blocks", replace(own, steps=4))
     at = open_page(ft_task="digits-rotated", ft_methods=["full"], **{"ft_lr.full": 0.5})

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
 from app.page_settings import EVERY
-from app.views.your_weights import pairs
+from app.shared.held import MemoryFile, in_memory
 from lolora_core.checkpoints import COLUMN_HELP, survey
 from tests.app.views.your_weights.test_page import start, weights
 
@@ -53,9 +53,9 @@ def test_rounding_is_named_in_a_note_and_in_the_table() -> None:
         for at in range(2)
     }
 
-    def hold(dtype: torch.dtype) -> str:
+    def hold(dtype: torch.dtype) -> MemoryFile:
         tensors: dict[str, Tensor] = {name: value.to(dtype) for name, value in held.items()}
-        return pairs.hold_file(f"{dtype}.safetensors", save(tensors))
+        return in_memory(f"{dtype}.safetensors", save(tensors))
 
     files = hold(torch.bfloat16), hold(torch.float16)
     at = start(pair="own upload", pair_files=files)

@@ -10,6 +10,7 @@ from safetensors.torch import save
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
+from app.shared.held import MemoryFile, in_memory
 from app.views.your_weights import pairs
 from tests.app.views.your_weights.test_page import start, text
 
@@ -27,12 +28,12 @@ def kohya(seed: int) -> dict[str, Tensor]:
     return found
 
 
-def upload(**files: dict[str, Tensor]) -> tuple[str, ...]:
-    return tuple(pairs.hold_file(f"{name}.safetensors", save(held)) for name, held in files.items())
+def upload(**files: dict[str, Tensor]) -> tuple[MemoryFile, ...]:
+    return tuple(in_memory(f"{name}.safetensors", save(held)) for name, held in files.items())
 
 
-def shown(digests: tuple[str, ...]) -> AppTest:
-    return start(pair="own upload", pair_files=digests)
+def shown(files: tuple[MemoryFile, ...]) -> AppTest:
+    return start(pair="own upload", pair_files=files)
 
 
 def test_two_adapters_are_no_base_and_tuned() -> None:
@@ -60,7 +61,7 @@ def test_two_adapters_are_no_base_and_tuned() -> None:
     ],
 )
 def test_a_file_says_what_it_is(held: dict[str, Any], words: str) -> None:
-    (digest,) = upload(file=held)
-    found = pairs.contents_of(digest)
+    (file,) = upload(file=held)
+    found = pairs.contents_of(file)
     assert words in found.sentence
     assert found.evidence

@@ -1,0 +1,22 @@
+"""What went wrong, and what is to be noted: sentences that may quote a visitor's files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import streamlit as st
+
+from app.shared.words import as_text
+
+__all__ = ["say_error", "say_notes"]
+
+
+def say_error(problem: Exception | str) -> None:
+    """Show why something cannot be done."""
+    st.error(as_text(f"{problem}".rstrip(".") + "."))
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Show what is to be kept in mind, each note by itself."""
+    for note in notes:
+        st.warning(as_text(f"{note[:1].upper()}{note[1:]}".rstrip(".") + "."))

@@ -1,0 +1,75 @@
+"""What the host allows a race: steps and seconds, said before it starts."""
+
+from __future__ import annotations
+
+from functools import cache
+from time import perf_counter
+
+from app.shared.host import host
+from app.views.fine_tune.lanes import RacePlan
+from lolora_core.training import Method, fine_tune, resolve_task
+
+__all__ = ["ended", "refused", "seconds_a_step"]
+
+#: No step of a task takes more seconds, whatever the machine: short races are not timed.
+_SLOWEST = 0.05
+_TIMED = 3
+
+
+@cache
+def seconds_a_step(task: str) -> float:
+    """Return about how long a step takes on this machine, from the fastest of a few."""
+    run = fine_tune(task, Method("global"), steps=_TIMED, device="cpu")
+    next(run)  # step 0 is an evaluation alone
+    taken = []
+    for _ in range(_TIMED):
+        began = perf_counter()
+        next(run)
+        taken.append(perf_counter() - began)
+    return min(taken)
+
+
+def refused(plan: RacePlan) -> str:
+    """Return why a race cannot be run here, and what to change; empty where it can."""
+    limits = host()
+    if not plan.methods:
+        return "Choose at least one method."
+    if plan.num_steps > limits.max_steps:
+        return (
+            f"This race has {plan.num_steps:,} steps; this server runs at most "
+            f"{limits.max_steps:,}. Set a smaller number of steps."
+        )
+    steps = plan.num_steps * len(plan.methods) * len(plan.seeds)
+    if steps * _SLOWEST <= limits.max_race_seconds:
+        return ""
+    seconds = steps * seconds_a_step(resolve_task(plan.task).name)
+    if seconds <= limits.max_race_seconds:
+        return ""
+    return (
+        f"This race would take about {_minutes(seconds)}: {len(plan.methods)} methods × "
+        f"{len(plan.seeds)} seeds × {plan.num_steps:,} steps. This server runs a race for at most "
+        f"{_minutes(limits.max_race_seconds)}. Choose fewer methods or seeds, or at most "
+        f"{int(plan.num_steps * limits.max_race_seconds / seconds):,} steps."
+    )
+
+
+def ended(seconds: float) -> str:
+    """Return why a race is ended that has trained for so long; empty where it may go on."""
+    most = host().max_race_seconds
+    if seconds <= most:
+        return ""
+    return (
+        f"The race ended after {_minutes(most)} of training, the most that this server runs. What "
+        "was trained until then is kept."
+    )
+
+
+def _minutes(seconds: float) -> str:
+    """Return a time in the unit that suits it.
+
+    Examples
+    --------
+    >>> _minutes(90), _minutes(300)
+    ('90 s', '5 minutes')
+    """
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} minutes"

@@ -65,7 +65,7 @@ def log_as_json() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.getLogger().handlers[:] = [handler]
-    for name in list(logging.root.manager.loggerDict):
+    for name in [*logging.root.manager.loggerDict, "uvicorn.access"]:
         _hand_on(logging.getLogger(name))
     # Streamlit gives each of its loggers a handler of its own, with this function.
     streamlit.logger.setup_formatter = _hand_on

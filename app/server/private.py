@@ -15,8 +15,12 @@ __all__ = ["Private", "without_pointers"]
 
 #: Metrics of the process, and an interface for programs that is off.
 _CLOSED = re.compile(r"/_stcore/(?:metrics|agent)(?:/|$)")
+#: Where the page names that interface: comments, paragraphs and links.
 _POINTER = re.compile(
-    rb"<!--(?:(?!-->).)*?agent API(?:(?!-->).)*-->\s*|<link rel=\"service-desc\"[^>]*>", re.DOTALL
+    rb"<!--(?:(?!-->).)*?agent(?:(?!-->).)*-->\s*"
+    rb"|<p>(?:(?!</p>).)*?agent(?:(?!</p>).)*</p>\s*"
+    rb'|<link rel="service-desc"[^>]*>\s*',
+    re.DOTALL,
 )
 #: Bytes; what begins a run is smaller, what is drawn may be megabytes and is not looked into.
 _LARGEST = 65_536

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
 import sys
 import time
 from functools import cache
@@ -13,6 +12,9 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+
+if sys.platform != "win32":
+    import resource
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -89,7 +91,9 @@ def _version() -> str:
 
 
 def _memory_mb() -> tuple[float, float]:
-    """Return what the process holds now, and held at most, in MB."""
+    """Return what the process holds now, and held at most, in MB; 0 where it is not known."""
+    if sys.platform == "win32":
+        return 0.0, 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak_mb = peak * (1 if sys.platform == "darwin" else 1024) / _MB
     pages = Path("/proc/self/statm")

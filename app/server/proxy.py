@@ -1,7 +1,7 @@
 """What a reverse proxy needs to know to stand before several processes of the app.
 
 A visitor stays with one process, which holds the page: a cookie says which. A process that ends
-says so at ``/healthz`` first, and gets no new visitors.
+says so at ``/healthz`` first, and gets no new visitors. That address is for the proxy alone.
 """
 
 from __future__ import annotations
@@ -32,14 +32,12 @@ def caddyfile(listen: str, upstreams: Sequence[str]) -> str:
     return f"""\
 {{
 	admin off
-	persist_config off
 }}
 
 {listen} {{
+	respond {PATH} 404
 	reverse_proxy {" ".join(upstreams)} {{
-		lb_policy cookie {COOKIE} {{
-			fallback least_conn
-		}}
+		lb_policy cookie {COOKIE}
 		lb_try_duration 5s
 		health_uri {PATH}
 		health_interval 1s
@@ -98,9 +96,8 @@ server {{
         add_header Set-Cookie "{COOKIE}=$lolora_visitor; Path=/; HttpOnly; SameSite=Lax";
     }}
 
-    # For who asks this proxy: one of the processes; each has one of its own.
     location = {PATH} {{
-        proxy_pass http://lolora;
+        return 404;
     }}
 }}
 """

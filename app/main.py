@@ -10,6 +10,14 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from app.server import life, middleware  # noqa: E402
+from app.server import health, life, logs, middleware  # noqa: E402
+from app.shared.host import host  # noqa: E402
 
-app = st.App(ROOT / "app" / "script.py", lifespan=life.lifespan, middleware=middleware.stack())
+if host().hosted:
+    logs.log_as_json()
+app = st.App(
+    ROOT / "app" / "script.py",
+    lifespan=life.lifespan,
+    routes=health.routes(),
+    middleware=middleware.stack(),
+)

@@ -21,6 +21,7 @@ PARTS = {
     "contents": ("benchmarks.contents", "run"),
     "browser": ("benchmarks.browser", "run"),
     "lens": ("benchmarks.lens", "run"),
+    "load": ("benchmarks.load", "run"),
 }
 #: What runs where no part is named: `library` runs `hybrid` too.
 ALL = [name for name in PARTS if name != "hybrid"]

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import streamlit as st
 
+from app.server.drain import draining
 from app.server.quota import forget_for_ever
 from app.server.rubbish import collect_for_ever
+from app.shared import ending
+from app.shared.host import host
 
 __all__ = ["lifespan"]
 
 #: What every page needs, and what takes the longest to import.
 _HEAVY = ("torch", "plotly.graph_objects", "pandas", "lolora_core.families", "app.page_settings")
+_LOG = logging.getLogger("app.server")
 
 
 def _import_heavy() -> None:
@@ -30,10 +35,17 @@ async def _warm_up_and_collect() -> None:
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """Import what is slow while the first visitor's page opens, then clear away."""
-    tasks = [
-        asyncio.create_task(endless) for endless in (_warm_up_and_collect(), forget_for_ever())
-    ]
-    yield
-    for task in tasks:
-        task.cancel()
+    """Import what is slow while the first visitor's page opens, then clear away.
+
+    At the end, close what pages have asked to be closed.
+    """
+    with draining(wait=host().hosted):
+        tasks = [
+            asyncio.create_task(endless) for endless in (_warm_up_and_collect(), forget_for_ever())
+        ]
+        _LOG.info("the server began")
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.to_thread(ending.end)
+        _LOG.info("the server ends")

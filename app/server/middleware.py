@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
 
+from app.server.headers import Headers
+from app.server.health import Visitors
+from app.server.private import Private, without_pointers
 from app.server.quota import Quota
+from app.shared.host import host
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,7 +49,7 @@ class Style:
                 body += message.get("body", b"")
                 if message.get("more_body"):
                     return
-                await _send_page(start, body.replace(_HEAD, _ADDED + _HEAD, 1), send)
+                await _send_page(start, _dressed(body), send)
             else:
                 await send(message)
 
@@ -58,6 +62,10 @@ def _plain(scope: Scope) -> Scope:
         return scope
     kept = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
     return {**scope, "headers": kept}
+
+
+def _dressed(page: bytes) -> bytes:
+    return without_pointers(page).replace(_HEAD, _ADDED + _HEAD, 1)
 
 
 def _is_html(message: Message) -> bool:
@@ -76,4 +84,10 @@ async def _send_page(start: Message, body: bytes, send: Send) -> None:
 
 def stack() -> list[Middleware]:
     """Return what every request passes, the outermost first."""
-    return [Middleware(Quota), Middleware(Style)]
+    return [
+        Middleware(Headers, ancestors=host().frame_ancestors),
+        Middleware(Visitors),
+        Middleware(Private),
+        Middleware(Quota),
+        Middleware(Style),
+    ]

@@ -55,6 +55,9 @@ class Host(BaseSettings):
     #: Address of a dask scheduler that takes the place of the pool of processes.
     dask: str = ""
 
+    #: Sites that may show the app in a frame, with blanks between them.
+    frame_ancestors: str = Field("", pattern=r"^(https?://[\w.*:-]+( https?://[\w.*:-]+)*)?$")
+
     @model_validator(mode="after")
     def _no_paths_of_a_server(self) -> Self:
         if self.hosted and self.allow_paths:

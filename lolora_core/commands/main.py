@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from lolora_core.commands import board, checkpoints, contents, experiments, matrices, merging
+from lolora_core.commands import (
+    board,
+    checkpoints,
+    contents,
+    experiments,
+    matrices,
+    merging,
+    serving,
+)
 
 __all__ = ["app", "main"]
 
@@ -15,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for part in (matrices, board, checkpoints, contents, merging, experiments):
+for part in (matrices, board, checkpoints, contents, merging, experiments, serving):
     part.register(app)
 
 

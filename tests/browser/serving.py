@@ -29,6 +29,15 @@ def serve(
     script: Path, folder: Path, *options: str, **environment: str
 ) -> Iterator[tuple[str, Path]]:
     """Run a script from `folder`; yield its address and its log, stop it at the end."""
+    with started(script, folder, *options, **environment) as (url, log, _):
+        yield url, log
+
+
+@contextmanager
+def started(
+    script: Path, folder: Path, *options: str, **environment: str
+) -> Iterator[tuple[str, Path, subprocess.Popen[bytes]]]:
+    """Do what `serve` does, and yield the process too."""
     log = folder / "server.log"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -46,7 +55,7 @@ def serve(
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_until_healthy(url, process, log)
-        yield url, log
+        yield url, log, process
     finally:
         process.terminate()
         process.wait(20)

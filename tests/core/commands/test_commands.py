@@ -43,6 +43,7 @@ COMMANDS = (
     "merge",
     "reproduce",
     "bench",
+    "serve",
 )
 
 
@@ -123,6 +124,22 @@ def test_help_names_the_families_that_are_registered(monkeypatch: pytest.MonkeyP
         for command in ("approximate", "sweep", "advise", "scoreboard", "extract", "resize"):
             words = " ".join(run(f"{command} --help").output.split())
             assert re.search(rf"--family <\S+> {', '.join(families)}[.;]", words), words
+
+
+def test_serve_becomes_the_program_beside_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[Any] = []
+    monkeypatch.setattr(os, "execve", lambda *command: ran.append(command))
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    assert run("serve --workers 3 --port 9000").exit_code == 0
+    ((program, command, environment),) = ran
+    assert (program, command[0]) == (sys.executable, sys.executable)
+    assert command[1:] == ["-m", "app.serve", "--workers", "3", "--port", "9000"]
+    assert environment["PYTHONPATH"] == f"{ROOT}{os.pathsep}elsewhere"
+    monkeypatch.setattr(lolora_core, "__file__", "/nowhere/lolora_core/__init__.py")
+    result = run("serve")
+    assert result.exit_code == 2
+    assert "install it with pip install 'lolora-core[app]'" in " ".join(result.output.split())
+    assert len(ran) == 1
 
 
 def test_json_is_all_that_stdout_holds(folder: Path) -> None:

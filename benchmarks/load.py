@@ -1,0 +1,266 @@
+"""A class of visitors at once: real websockets from this process, the app in others.
+
+``python -m benchmarks.load --visitors 60 --seconds 300 --workers 2`` is the class that a host with
+two cores should hold. Each visitor opens Compare, then changes the budget, the target or the page
+every few seconds. What the page says is compared with the library's own answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import tempfile
+import threading
+from collections import Counter
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+from websockets.asyncio.client import connect
+
+from benchmarks.browser import summary
+from benchmarks.visitor import Answer, Visitor
+from lolora_core import FAMILIES, budget_for_rank, decompose
+from lolora_core.approximate import Decomposition
+from lolora_core.targets import entry
+from lolora_core.targets import load as load_target
+from tests.browser.serving import ROOT, started
+
+__all__ = ["Seen", "check", "come", "run"]
+
+#: The place of each in the list that a visitor picks from; all 512² photographs.
+TARGETS = ("camera", "astronaut", "brick")
+OTHER_PAGES = ("what_if", "your_weights", "theory", "")
+GRID = 8
+#: Seconds between two changes of a visitor.
+PAUSE = (2.0, 6.0)
+_VERDICT = re.compile(
+    r"\*\*(\w+) comes closest\.\*\* Its error is ([\d.]+); the next best is (\w+) with ([\d.]+)\."
+)
+
+
+@dataclass
+class Seen:
+    """What visitors saw.
+
+    Attributes
+    ----------
+    opened, pictured, ended : list of float
+        Seconds until the first page was drawn, from a change to the new pictures, and to the end of
+        what it draws.
+    megabytes : list of float
+        That a change sent.
+    faults : Counter
+        Errors on pages, runs that failed, answers that the library contradicts.
+    checked : int
+        Answers that were compared.
+    """
+
+    opened: list[float] = field(default_factory=list)
+    pictured: list[float] = field(default_factory=list)
+    ended: list[float] = field(default_factory=list)
+    megabytes: list[float] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    checked: int = 0
+
+    def take(self, answer: Answer) -> None:
+        """Note what a change brought."""
+        self.ended.append(answer.seconds)
+        self.megabytes.append(answer.megabytes)
+        if answer.pictures is not None:
+            self.pictured.append(answer.pictures)
+        self.faults.update(answer.faults)
+
+
+@cache
+def _decomposed(target: str) -> Decomposition:
+    return decompose(load_target(target).array, grid=GRID)
+
+
+@cache
+def _errors(target: str, rank: int) -> dict[str, float]:
+    svd = _decomposed(target)
+    budget = budget_for_rank(svd.grid.shape, rank)
+    return {
+        name: svd.approximate(name, budget=budget).relative_error
+        for name in FAMILIES
+        if name != "hybrid"
+    }
+
+
+def check(text: str, target: str, rank: int) -> str:
+    """Return what is wrong with the sentence on top of Compare, or nothing.
+
+    Parameters
+    ----------
+    text : str
+        Of the page.
+    target : str
+    rank : int
+        Equivalent rank of the budget.
+
+    Returns
+    -------
+    str
+    """
+    found = _VERDICT.search(text)
+    if found is None:
+        return "no verdict"
+    errors = _errors(target, rank)
+    first, second = sorted(errors, key=errors.__getitem__)[:2]
+    said = (found[1].lower(), found[3].lower())
+    if said != (first, second):
+        return f"{target}, r = {rank}: {said}, not {(first, second)}"
+    for name, shown in ((first, found[2]), (second, found[4])):
+        half = 0.51 * 10.0 ** -len(shown.partition(".")[2])
+        if abs(float(shown) - errors[name]) > half:
+            return f"{target}, r = {rank}: {name} {shown}, not {errors[name]:.5f}"
+    return ""
+
+
+async def come(url: str, seen: Seen, changes: int, seed: int, pause: tuple[float, float]) -> None:
+    """Visit, and change something so many times.
+
+    Parameters
+    ----------
+    url : str
+    seen : Seen
+        Is added to.
+    changes : int
+    seed : int
+    pause : (float, float)
+        Seconds between changes, from and to.
+    """
+    dice, target, rank = random.Random(seed), 0, 32
+    address = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
+    async with connect(address, subprotocols=["streamlit"], max_size=None) as socket:
+        visitor = Visitor(socket)
+        await asyncio.sleep(dice.uniform(0, pause[1]))
+        answer = await visitor.open("compare")
+        seen.opened.append(answer.seconds)
+        seen.faults.update(answer.faults)
+        for _ in range(changes):
+            await asyncio.sleep(dice.uniform(*pause))
+            what = dice.random()
+            if what < 0.1:
+                seen.take(await visitor.open(dice.choice(OTHER_PAGES)))
+                await asyncio.sleep(dice.uniform(*pause))
+                answer = await visitor.open("compare")
+            elif what < 0.3:
+                target = dice.randrange(len(TARGETS))
+                answer = await visitor.set("target", string_value=entry(TARGETS[target]).title)
+            else:
+                rank = dice.randint(8, 96)
+                answer = await visitor.set("rank", double_array_value=[float(rank)])
+            seen.take(answer)
+            seen.checked += 1
+            wrong = check(answer.text, TARGETS[target], rank)
+            if wrong:
+                seen.faults[wrong] += 1
+
+
+async def _class(
+    urls: list[str], visitors: int, changes: int, pause: tuple[float, float], seen: Seen
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        for seed, url in enumerate(islice(cycle(urls), visitors)):
+            group.create_task(come(url, seen, changes, seed, pause))
+
+
+class _Memory(threading.Thread):
+    """The most that processes and their children held together, in MB, looked at every second."""
+
+    def __init__(self, processes: list[int]) -> None:
+        super().__init__(daemon=True)
+        self._roots = [psutil.Process(number) for number in processes]
+        self._over = threading.Event()
+        self.peak = self.now()
+
+    def now(self) -> float:
+        """Return what they hold at this moment."""
+        held = 0
+        for root in self._roots:
+            for process in (root, *root.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):
+                    held += process.memory_info().rss
+        return held / 1e6
+
+    def run(self) -> None:
+        """Look until `close`."""
+        while not self._over.wait(1.0):
+            self.peak = max(self.peak, self.now())
+
+    def close(self) -> None:
+        """Look no more, after a last time."""
+        self._over.set()
+        self.join()
+        self.peak = max(self.peak, self.now())
+
+
+def run(visitors: int = 12, seconds: float = 30.0, workers: int = 2) -> dict[str, Any]:
+    """Let a class visit the app.
+
+    Parameters
+    ----------
+    visitors : int
+    seconds : float
+        About how long they stay, once their first page is there.
+    workers : int
+        Processes that serve the app, as ``lolora serve --workers`` starts them.
+
+    Returns
+    -------
+    dict
+    """
+    changes, seen = max(1, round(seconds / (sum(PAUSE) / 2))), Seen()
+    with ExitStack() as stack:
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(workers)]
+        servers = [
+            stack.enter_context(started(ROOT / "app" / "main.py", folder, LOLORA_HOSTED="1"))
+            for folder in folders
+        ]
+        urls = [url for url, _, _ in servers]
+        memory = _Memory([process.pid for _, _, process in servers])
+        memory.start()
+        asyncio.run(_class(urls, visitors, changes, PAUSE, seen))
+        memory.close()
+        for _, log, _ in servers:
+            seen.faults.update(f"log: {line}" for line in _errors_in(log))
+        left = memory.now()
+    return {
+        "visitors, workers": f"{visitors}, {workers}",
+        "first page, s": summary(seen.opened),
+        "change to pictures, s": summary(seen.pictured),
+        "change to the end of the page, s": summary(seen.ended),
+        "a change, MB": summary(seen.megabytes),
+        "changes": len(seen.ended),
+        "answers compared with the library": seen.checked,
+        "peak memory, MB": memory.peak,
+        "memory when they had left, MB": left,
+        "faults": dict(seen.faults),
+    }
+
+
+def _errors_in(log: Path) -> list[str]:
+    lines = log.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if '"level": "error"' in line or "Traceback" in line]
+
+
+def main(
+    visitors: Annotated[int, typer.Option(min=1)] = 12,
+    seconds: Annotated[float, typer.Option(min=1, help="How long they stay.")] = 30.0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that serve the app.")] = 2,
+) -> None:
+    """Let a class visit the app; JSON out. Example: python -m benchmarks.load --visitors 60."""
+    typer.echo(json.dumps(run(visitors, seconds, workers), indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,145 @@
+"""A visitor of the app without a browser: what a page's websocket sends and hears."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Element_pb2 import Element
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.asyncio.client import ClientConnection
+
+__all__ = ["Answer", "Visitor"]
+
+#: The key that the app gave a widget ends its id.
+_KEY = re.compile(r"^\$\$ID-[0-9a-f]+-(.*)$")
+_ENDED = (
+    ForwardMsg.FINISHED_SUCCESSFULLY,
+    ForwardMsg.FINISHED_WITH_COMPILE_ERROR,
+    ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY,
+)
+
+
+@dataclass
+class Answer:
+    """What one run of the script sent.
+
+    Attributes
+    ----------
+    elements : list of Element
+    megabytes : float
+        As sent.
+    seconds : float
+        Until the run had ended.
+    pictures : float or None
+        Seconds until the linked pictures came, where they did.
+    status : int
+        Of `ForwardMsg.ScriptFinishedStatus`.
+    """
+
+    elements: list[Element] = field(default_factory=list)
+    megabytes: float = 0.0
+    seconds: float = 0.0
+    pictures: float | None = None
+    status: int = -1
+
+    @property
+    def text(self) -> str:
+        """The words of headings, paragraphs and alerts."""
+        return "\n".join(_words(element) for element in self.elements)
+
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong, as the page says it."""
+        ended = [] if self.status == ForwardMsg.FINISHED_SUCCESSFULLY else [f"ended {self.status}"]
+        return ended + [
+            element.exception.message if element.HasField("exception") else element.alert.body
+            for element in self.elements
+            if element.HasField("exception")
+            or (element.HasField("alert") and element.alert.format == element.alert.ERROR)
+        ]
+
+
+def _words(element: Element) -> str:
+    kind = element.WhichOneof("type")
+    return str(getattr(element, kind).body) if kind in ("markdown", "heading", "alert") else ""
+
+
+class Visitor:
+    """One open page.
+
+    Parameters
+    ----------
+    socket : ClientConnection
+    """
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._known: dict[str, ForwardMsg] = {}
+        self._ids: dict[str, str] = {}
+        self._set: dict[str, dict[str, Any]] = {}
+        self._page = ""
+
+    async def open(self, path: str, query: str = "") -> Answer:
+        """Go to a page, such as ``compare``."""
+        message = self._message(query)
+        message.rerun_script.page_script_hash = ""
+        message.rerun_script.page_name = path
+        return await self._run(message)
+
+    async def set(self, key: str, **value: Any) -> Answer:
+        """Move a widget of the page, such as ``rank`` with ``double_array_value=[24.0]``."""
+        self._set[self._ids[key]] = value
+        return await self._run(self._message())
+
+    def _message(self, query: str = "") -> BackMsg:
+        message = BackMsg()
+        run = message.rerun_script
+        run.query_string, run.page_script_hash = query, self._page
+        run.cached_message_hashes.extend(self._known)
+        for name, value in self._set.items():
+            state = run.widget_states.widgets.add(id=name)
+            for kind, content in value.items():
+                if isinstance(content, list):
+                    getattr(state, kind).data.extend(content)
+                else:
+                    setattr(state, kind, content)
+        return message
+
+    async def _run(self, message: BackMsg) -> Answer:
+        await self._socket.send(message.SerializeToString())
+        answer, began = Answer(), time.perf_counter()
+        while True:
+            data = await self._socket.recv(decode=False)
+            heard = ForwardMsg.FromString(data)
+            if heard.HasField("new_session"):
+                answer = Answer()
+            answer.megabytes += len(data) / 1e6
+            if heard.HasField("ref_hash"):
+                heard = self._known[heard.ref_hash]
+            elif heard.metadata.cacheable and heard.hash:
+                self._known[heard.hash] = heard
+            if heard.HasField("navigation"):
+                self._page = heard.navigation.page_script_hash
+            elif heard.HasField("delta") and heard.delta.HasField("new_element"):
+                answer.seconds = time.perf_counter() - began
+                if self._hear(heard.delta.new_element, answer) == "pictures":
+                    answer.pictures = answer.seconds
+            elif heard.WhichOneof("type") == "script_finished":
+                answer.status = heard.script_finished
+                if answer.status in _ENDED:
+                    answer.seconds = time.perf_counter() - began
+                    return answer
+
+    def _hear(self, element: Element, answer: Answer) -> str:
+        """Keep an element, and return the key of its widget."""
+        answer.elements.append(element)
+        content = getattr(element, str(element.WhichOneof("type")))
+        found = _KEY.match(getattr(content, "id", ""))
+        if found is None:
+            return ""
+        self._ids[found[1]] = content.id
+        return found[1]

@@ -1,4 +1,4 @@
-"""The sentences of the sidebar."""
+"""The sentences of the sidebar, and of long work."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from app.shared.words import percent
 __all__ = [
     "GALLERY_KINDS",
     "LINK",
+    "LOST",
     "OWN_UPLOAD",
     "WINDOW",
     "about_target",
     "budget_share",
     "grid_too_fine",
+    "in_line",
     "matched",
     "until_then",
 ]
@@ -26,6 +28,10 @@ GALLERY_KINDS = {
 }
 OWN_UPLOAD = "A picture (PNG, JPEG, WebP) or a matrix (.npy, .safetensors) of your own."
 WINDOW = "Matrices above 2,048 a side are shown through a window; this is its corner."
+LOST = (
+    "The process that computed this ended before it was done, as it does where memory runs out. "
+    "Press Continue to try again; a smaller matrix or a finer grid needs less memory."
+)
 LINK = "This link restores the view anywhere; an upload is not part of it."
 
 
@@ -79,3 +85,14 @@ def matched(step: int) -> str:
 def grid_too_fine(problem: str, shown: str) -> str:
     """Say that a grid does not fit, and which one is shown."""
     return f"{problem.capitalize()}. Until you change it you see {shown}."
+
+
+def in_line(before: int) -> str:
+    """Say how many come first.
+
+    Examples
+    --------
+    >>> in_line(2)
+    'waiting for a place: 2 before you'
+    """
+    return f"waiting for a place: {before} before you"

@@ -22,14 +22,15 @@ from app.shared.host import host
 from app.shared.line import LINE, Line
 from app.shared.places import ClusterPlace, Place, ProcessPlace, Run
 
-__all__ = ["LostError", "Pool", "call", "close", "fill", "visiting"]
+__all__ = ["LostError", "Pool", "Progress", "call", "close", "kept_call", "part", "visiting"]
 
 #: Seconds between two looks at a piece of work, and two chances for Streamlit to stop the page.
 _LOOK_EVERY = 0.1
 #: For work to end by itself after its stop; then its process is killed.
 _GRACE = 1.0
 
-Progress = Callable[[float, str], object]
+#: Takes the share that is done, from 0 to 1, and words on it; what it raises stops the work.
+Progress = Callable[[float, str], None]
 _VISITOR: ContextVar[str | None] = ContextVar("visitor", default=None)
 
 
@@ -245,17 +246,17 @@ def call(
     )
 
 
-def fill(
+def kept_call(
     kept: Any,
     asked: Sequence[Any],
     function: Callable[..., Any],
     *arguments: Any,
     progress: Progress,
     reports: bool = False,
-) -> None:
-    """Let the pool find what a cached function would; its next call with `asked` has it.
+) -> Any:
+    """Return what a cached function does: from its cache, from the pool for a visitor, from itself.
 
-    Nothing is held meanwhile, so who stops holds up nobody. Without a visitor nothing is done.
+    No lock is held while the pool works, so who stops holds up nobody.
 
     Parameters
     ----------
@@ -270,12 +271,28 @@ def fill(
     with kept.cache_condition:
         known = key in kept.cache
     if known or _VISITOR.get() is None:
-        return
+        return kept(*asked)
     name = (kept.__module__, kept.__qualname__, key)
     found = call(function, *arguments, key=name, progress=progress, reports=reports)
     # What is larger than the cache is refused with a ValueError.
     with kept.cache_condition, suppress(ValueError):
         kept.cache.setdefault(key, found)
+    return found
+
+
+def part(progress: Progress, at: float, to: float, words: str) -> Progress:
+    """Return the progress of one part of a piece of work, from one share of the whole to another.
+
+    Examples
+    --------
+    >>> part(print, 0.5, 1.0, "grid 2 of 2")(0.5, "waiting")
+    0.75 grid 2 of 2, waiting
+    """
+
+    def show(share: float, done: str) -> None:
+        progress(at + share * (to - at), f"{words}, {done}" if done else words)
+
+    return show
 
 
 def close() -> None:

@@ -9,16 +9,14 @@ from typing import Any, TypeVar
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from app.shared.pool import LostError, visiting
+from app.shared.pool import LostError, Progress, visiting
 from app.shared.settings import Slot
 
-__all__ = ["QUICK", "Progress", "part", "stopped", "visitor", "with_stop"]
+__all__ = ["QUICK", "Progress", "stopped", "visitor", "with_stop"]
 
 T = TypeVar("T")
 #: Work that takes less, in seconds, has no bar and stays in this process.
 QUICK = 0.5
-#: Takes the share that is done, from 0 to 1, and words on it.
-Progress = Callable[[float, str], None]
 
 
 def _of(name: str) -> Slot[Any]:
@@ -38,21 +36,6 @@ def visitor() -> str:
     """Return whose turn is meant where visitors share places."""
     context = get_script_run_ctx()
     return context.session_id if context else ""
-
-
-def part(progress: Progress, at: float, to: float, words: str) -> Progress:
-    """Return the progress of one part of a piece of work, from one share of the whole to another.
-
-    Examples
-    --------
-    >>> part(print, 0.5, 1.0, "grid 2 of 2")(0.5, "waiting")
-    0.75 grid 2 of 2, waiting
-    """
-
-    def show(share: float, done: str) -> None:
-        progress(at + share * (to - at), f"{words}, {done}" if done else words)
-
-    return show
 
 
 def with_stop(name: str, key: Any, words: str, run: Callable[[Progress], T]) -> T:

@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 
-import lolora_core  # noqa: F401  (what nearly all work needs)
-
 __all__ = ["Report", "StoppedError", "begin", "run"]
 
 #: Takes the share that is done, from 0 to 1, and words on it; raises to stop.

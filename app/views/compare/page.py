@@ -28,8 +28,6 @@ from lolora_core.explore.compare import explain
 from lolora_core.families import REFERENCE
 
 _PICKED = "pictures"
-#: Work that takes less, in seconds, has no bar.
-_QUICK = 0.5
 #: What is shown as long as new work is stopped.
 _SHOWN: Slot[tuple[Any, ...] | None] = Slot("shown", None)
 
@@ -66,20 +64,16 @@ def _regrid() -> None:
 
 def _decomposed(scene: compute.Scene) -> compute.Scene:
     """Decompose what is new and return the scene; after a Stop, the last one that was shown."""
-    if sum(compute.missing_seconds(scene)) > _QUICK:
+    if sum(compute.missing_seconds(scene)) > progress.QUICK:
         words = "Stopped. What was decomposed so far is kept."
         if progress.stopped("work", scene.key, words):
             last = _SHOWN.value
             if last is None:
                 st.stop()
             return compute.Scene(compute.recall(last[0]), *last[1:])
-
-        def run(show: progress.Progress) -> None:
-            compute.decompositions(
-                scene, lambda done, steps: show(done / steps, f"part {done + 1} of {steps}")
-            )
-
-        progress.with_stop("work", scene.key, "Decomposing", run)
+        progress.with_stop(
+            "work", scene.key, "Decomposing", lambda show: compute.decompositions(scene, show)
+        )
     _SHOWN.set(scene.key)
     return scene
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
+from app.shared.pool import Progress, kept_call
+from app.shared.worker import Report
 from app.views.your_weights.pairs import MemoryFile, held_file
 from lolora_core.adapters.adapter_source import AdapterSource
 from lolora_core.checkpoints import Overlap, TensorSource, open_source, overlap
@@ -18,7 +19,6 @@ from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT
 
 __all__ = ["Files", "compared", "names"]
 
-Progress = Callable[[float, str], None]
 #: SHA-256 of the files of one adapter: its tensors, and its settings where they are a file too.
 Files = tuple[str, ...]
 
@@ -62,11 +62,22 @@ def _with_settings(tensors: MemoryFile, settings: MemoryFile) -> TensorSource:
     return replace(source, label=tensors.label)
 
 
+def _compared(first: TensorSource, second: TensorSource, report: Report) -> Overlap:
+    def hear(done: int, total: int, name: str) -> None:
+        report(done / total, f"{done} of {total} modules")
+
+    return overlap(first, second, progress=hear)
+
+
 def _key(first: Files, second: Files, *progress: Progress) -> object:
     return hashkey(first, second)
 
 
 @cached(LRUCache(16), key=_key, condition=threading.Condition())
+def _kept(first: Files, second: Files, progress: Progress) -> Overlap:
+    return _compared(_opened(first), _opened(second), progress)
+
+
 def compared(first: Files, second: Files, progress: Progress) -> Overlap:
     """Compare two adapters, each given by the SHA-256 of its held files.
 
@@ -81,8 +92,7 @@ def compared(first: Files, second: Files, progress: Progress) -> Overlap:
     ValueError
         Files that are no longer held, no adapter, damaged, or of different models.
     """
-
-    def hear(done: int, total: int, name: str) -> None:
-        progress(done / total, f"{done} of {total} modules")
-
-    return overlap(_opened(first), _opened(second), progress=hear)
+    files = _opened(first), _opened(second)
+    return kept_call(
+        _kept, (first, second, progress), _compared, *files, progress=progress, reports=True
+    )

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import streamlit as st
 
 from app.server.rubbish import collect_for_ever
+from app.shared import pool
 
 __all__ = ["lifespan"]
 
@@ -29,7 +30,11 @@ async def _warm_up_and_collect() -> None:
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """Import what is slow while the first visitor's page opens, then collect garbage."""
+    """Import what is slow while the first visitor's page opens, then collect garbage.
+
+    At the end the processes of the pool end too, whatever they do.
+    """
     task = asyncio.create_task(_warm_up_and_collect())
     yield
     task.cancel()
+    await asyncio.to_thread(pool.close)

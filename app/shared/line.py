@@ -54,6 +54,11 @@ class Line:
             free = self.places - len(self._inside)
             return max(1, self._order.index(who) + 1 - free)
 
+    def full(self, visitor: str) -> bool:
+        """Return whether a visitor holds as many places as one may."""
+        with self._lock:
+            return list(self._inside.values()).count(visitor) >= self.per_visitor
+
     def leave(self, who: object) -> None:
         """Give up a place or the wait for one."""
         with self._lock:

@@ -156,7 +156,10 @@ class Pool:
     def _said(self, job: _Job) -> tuple[float, str]:
         if job.run is not None:
             return job.run.said
-        return 0.0, sentences.in_line(job.before) if job.before else ""
+        if not job.before:
+            return 0.0, ""
+        own = self._line.full(job.visitor)
+        return 0.0, sentences.OWN_FIRST if own else sentences.in_line(job.before)
 
     def _free_place(self, job: _Job) -> None:
         assert job.place is not None

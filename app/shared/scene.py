@@ -283,12 +283,19 @@ def decompositions(scene: Scene, progress: Progress | None = None) -> tuple[Deco
 
 
 class _Searches(dict[str, Fit]):
-    """The fits of one matrix on one grid, by family, filled by the decomposition."""
+    """The fits of one matrix on one grid, by family, filled by the decomposition.
+
+    Attributes
+    ----------
+    rank : int
+        The largest equivalent rank that `app.shared.search` searched at.
+    """
 
     def __init__(self, matrix: np.ndarray) -> None:
         super().__init__()
-        # The matrix in blocks, its decompositions, and residuals.
-        self.nbytes = 10 * matrix.nbytes
+        self.rank = 0
+        # The matrix in blocks, its decompositions twice, and residuals.
+        self.nbytes = 16 * matrix.nbytes
 
 
 @cached(
@@ -296,3 +303,11 @@ class _Searches(dict[str, Fit]):
 )
 def _searches(matrix: np.ndarray, digest: str, grid: Grid, device: str) -> _Searches:
     return _Searches(matrix)
+
+
+def searches_of(scene: Scene) -> list[_Searches]:
+    """Return what is held of the searches of each channel."""
+    return [
+        _searches(matrix, f"{scene.target.sha256}/{at}", scene.grid, scene.device)
+        for at, matrix in enumerate(scene.target.channels)
+    ]

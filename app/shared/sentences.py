@@ -8,6 +8,7 @@ __all__ = [
     "GALLERY_KINDS",
     "LINK",
     "LOST",
+    "OWN_FIRST",
     "OWN_UPLOAD",
     "WINDOW",
     "about_target",
@@ -26,6 +27,7 @@ GALLERY_KINDS = {
     "weights": "Weights of trained networks",
     "update": "Updates: what fine-tuning changed",
 }
+OWN_FIRST = "waiting for your own race or other work: pause or stop it to go on here"
 OWN_UPLOAD = "A picture (PNG, JPEG, WebP) or a matrix (.npy, .safetensors) of your own."
 WINDOW = "Matrices above 2,048 a side are shown through a window; this is its corner."
 LOST = (

@@ -1,7 +1,6 @@
 """Compare: one target, one budget, one grid; every family side by side."""
 
 import time
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from app.shared import answers, glossary, progress, sidebar
 from app.shared import scene as compute
 from app.shared import widgets as controls
 from app.shared.common import BLOCK_COL, BLOCK_ROW, RANK
+from app.shared.search import search, search_seconds
 from app.shared.settings import Slot, widget_value
 from app.shared.style import LUTS
 from app.views.compare import parts as details
@@ -78,6 +78,17 @@ def _decomposed(scene: compute.Scene) -> compute.Scene:
     return scene
 
 
+def _searched(scene: compute.Scene, rank: int) -> compute.Scene:
+    """Search what is new and return the scene; after a Stop, the scene without its searches."""
+    if search_seconds(scene, rank) > progress.QUICK:
+        key = (scene.key, rank)
+        if progress.stopped("search", key, prose.NOT_SEARCHED):
+            return replace(scene, searched=False)
+        words = "Sharing the budget between the terms of hybrid"
+        progress.with_stop("search", key, words, lambda show: search(scene, rank, show))
+    return scene
+
+
 def _pictures_first() -> None:
     """Wait until the pictures are on the screen: charts made at once would hold them up.
 
@@ -94,13 +105,8 @@ def page() -> None:
     work, answer = st.container(), st.empty()
     scene, rank = sidebar.looked_at()
     with work:
-        scene = _decomposed(replace(scene, searched=SEARCHED.value))
-    with (
-        st.spinner("Sharing the budget between the terms of hybrid …", show_time=True)
-        if (scene.searched)
-        else nullcontext()
-    ):
-        found = comparison(scene, rank)
+        scene = _searched(_decomposed(replace(scene, searched=SEARCHED.value)), rank)
+    found = comparison(scene, rank)
     best = found.winners[0].relative_error
     channels = compute.decompositions(scene)
     needed = rank_needed(scene, REFERENCE.name, best)

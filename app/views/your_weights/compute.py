@@ -179,8 +179,12 @@ def surveyed(
             reports=True,
         )
     except BaseException:
-        with suppress(ValueError, OSError), _lock:
-            _surveys[key] = survey_so_far(*both, output=file, **settings)
+        with suppress(ValueError, OSError):
+            found = survey_so_far(*both, output=file, **settings)
+            with _lock:
+                # Meanwhile another visitor's may have come to its end.
+                if not (held := _surveys.get(key)) or not held.complete:
+                    _surveys[key] = found
         raise
     with _lock:
         _surveys[key] = found

@@ -163,7 +163,12 @@ def surveyed(
     if found is not None and found.complete:
         return found
     file, both = _rows_file(key), (pair.base, pair.tuned)
-    settings = {"rank": rank, "grids": [blocks], "intruders": intruders, "curve": True}
+    settings: dict[str, Any] = {
+        "rank": rank,
+        "grids": [blocks],
+        "intruders": intruders,
+        "curve": True,
+    }
     left = dict(pair.work)
     for row in found.rows if found else ():
         left.pop(str(row["name"]), None)

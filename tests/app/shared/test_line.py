@@ -37,6 +37,16 @@ def test_a_visitor_has_no_more_places_than_one_may() -> None:
     assert line.enter("a2", "a") == 0
 
 
+def test_among_equal_visitors_it_is_first_come_first_served() -> None:
+    line = Line(2)
+    assert [line.enter(who, who) for who in "abcd"] == [0, 0, 1, 2]
+    assert [line.enter(who, who) for who in "dcba"] == [2, 1, 0, 0]
+    line.leave("a")
+    assert [line.enter(who, who) for who in "bcd"] == [0, 0, 1]
+    line.leave("nobody")
+    assert line.enter("a", "a") == 2
+
+
 def test_who_leaves_the_line_lets_the_others_move_up() -> None:
     line = Line(1)
     for who in "abc":

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.shared.line import LINE, Line
+from app.shared.line import Line
 from app.views.fine_tune import jobs
 from app.views.fine_tune import sentences as prose
 from app.views.fine_tune.jobs import Race, RacePlan
@@ -177,17 +177,6 @@ def test_a_paused_step_is_the_step_of_a_race_without_pauses(make: Make) -> None:
     assert race.join(60)
     assert race.state == "finished"
     assert numbers(race.lanes) == numbers(whole.lanes)
-
-
-def test_the_line_is_first_come_first_served() -> None:
-    line = Line(2)
-    assert [line.enter(who) for who in "abcd"] == [0, 0, 1, 2]
-    assert [line.enter(who) for who in "dcba"] == [2, 1, 0, 0]
-    line.leave("a")
-    assert [line.enter(who) for who in "bcd"] == [0, 0, 1]
-    line.leave("nobody")
-    assert line.enter("a") == 2
-    assert LINE.places >= 1
 
 
 def test_the_second_waits_for_the_first(make: Make) -> None:

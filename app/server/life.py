@@ -13,7 +13,7 @@ import streamlit as st
 from app.server.drain import draining
 from app.server.quota import forget_for_ever
 from app.server.rubbish import collect_for_ever
-from app.shared import ending
+from app.shared import ending, pool
 from app.shared.host import host
 
 __all__ = ["lifespan"]
@@ -47,5 +47,6 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
         yield
         for task in tasks:
             task.cancel()
+        await asyncio.to_thread(pool.close)
         await asyncio.to_thread(ending.end)
         _LOG.info("the server ends")

@@ -7,22 +7,43 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from app.shared.pool import LostError, Progress, visiting
 from app.shared.settings import Slot
 
-__all__ = ["Progress", "stopped", "with_stop"]
+__all__ = ["QUICK", "Progress", "stopped", "visitor", "with_stop"]
 
 T = TypeVar("T")
-#: Takes the share that is done, from 0 to 1, and words on it.
-Progress = Callable[[float, str], None]
+#: Work that takes less, in seconds, has no bar and stays in this process.
+QUICK = 0.5
 
 
 def _of(name: str) -> Slot[Any]:
     return Slot(f"stopped_{name}", None)
 
 
+def _lost(name: str) -> Slot[str]:
+    return Slot(f"lost_{name}", "")
+
+
+def _halt(name: str, key: Any, why: str = "") -> None:
+    _of(name).set(key)
+    _lost(name).set(why)
+
+
+def visitor() -> str:
+    """Return whose turn is meant where visitors share places."""
+    context = get_script_run_ctx()
+    return context.session_id if context else ""
+
+
 def with_stop(name: str, key: Any, words: str, run: Callable[[Progress], T]) -> T:
     """Run ``run(progress)`` with a bar, the time left and a Stop button.
+
+    What it gives to `app.shared.pool` is done by a process of the pool. Streamlit ends the run of
+    the script where the bar is drawn next, when Stop is pressed, a setting is changed or the tab is
+    closed, and with it that work.
 
     Parameters
     ----------
@@ -39,16 +60,21 @@ def with_stop(name: str, key: Any, words: str, run: Callable[[Progress], T]) -> 
     with place.container(horizontal=True, vertical_alignment="center"):
         # The button first: words and bar find their width while they are drawn, and a button
         # that they push aside between press and release is not clicked.
-        st.button("Stop", on_click=_of(name).set, args=(key,), key=f"stop_{name}")
+        st.button("Stop", on_click=_halt, args=(name, key), key=f"stop_{name}")
         bar = st.progress(0.0, f"{words} …")
     started = time.perf_counter()
 
     def show(share: float, done: str) -> None:
         passed = time.perf_counter() - started
         left = f": about {max(1, round(passed / share - passed))} s left" if share > 0.05 else ""
-        bar.progress(share, f"{words}, {done}{left}")
+        bar.progress(share, f"{words}, {done}{left}" if done else f"{words} …{left}")
 
-    found = run(show)
+    try:
+        with visiting(visitor()):
+            found = run(show)
+    except LostError as lost:
+        _halt(name, key, str(lost))
+        st.rerun()
     place.empty()
     return found
 
@@ -60,5 +86,8 @@ def stopped(name: str, key: Any, words: str = "") -> bool:
     if words:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button("Continue", on_click=_of(name).set, args=(None,), key=f"continue_{name}")
+            why = _lost(name).value
+            if why:
+                st.error(why)
             st.info(words)
     return True

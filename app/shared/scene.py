@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +20,11 @@ from cachetools.keys import hashkey
 from app.shared.caches import Kind
 from app.shared.charts import picture_png
 from app.shared.host import host
+from app.shared.pool import Progress, kept_call, part
 from app.shared.words import as_text
 from lolora_core import FAMILIES, Decomposition, Grid, decompose
-from lolora_core.blocks.svd import BlockSVD
+from lolora_core.blocks.svd import BlockSVD, block_svd
+from lolora_core.common.checks import as_matrix
 from lolora_core.families.base import Fit
 from lolora_core.targets import (
     MAX_SIDE,
@@ -270,25 +271,32 @@ def missing_seconds(scene: Scene) -> list[float]:
     ]
 
 
-def decompositions(
-    scene: Scene, progress: Callable[[int, int], None] | None = None
-) -> tuple[Decomposition, ...]:
+def decompositions(scene: Scene, progress: Progress | None = None) -> tuple[Decomposition, ...]:
     """Return one decomposition for each channel, with all that the families need.
 
     Parameters
     ----------
     scene : Scene
     progress : callable, optional
-        Called before each part with the number made so far and the number of all; it may raise.
+        ``progress(share, words)``, before each part and while it is computed; it may raise.
     """
     parts = _parts(scene)
     held: dict[str, dict[Grid, BlockSVD]] = {digest: {} for _, digest, _ in parts}
     large = scene.target.array.size > _LARGE
     for count, (matrix, digest, grid) in enumerate(parts):
+        asked = (matrix, digest, grid, scene.device)
         if progress is not None:
-            progress(count, len(parts))
+            words = f"part {count + 1} of {len(parts)}"
+            shown = part(progress, count / len(parts), (count + 1) / len(parts), words)
+            shown(0.0, "")
+            # Processes of their own would each need a device's memory.
+            if scene.device == "cpu":
+                held[digest][grid] = kept_call(
+                    _block_svd, asked, block_svd, as_matrix(matrix), grid, progress=shown
+                )
+                continue
         with _turn if large else nullcontext():
-            held[digest][grid] = _block_svd(matrix, digest, grid, scene.device)
+            held[digest][grid] = _block_svd(*asked)
     made = []
     for matrix, digest in zip(scene.target.channels, held, strict=True):
         tensor = _tensor(matrix, digest, scene.device)
@@ -299,14 +307,29 @@ def decompositions(
 
 
 class _Searches(dict[str, Fit]):
-    """The fits of one matrix on one grid, by family, filled by the decomposition."""
+    """The fits of one matrix on one grid, by family, filled by the decomposition.
+
+    Attributes
+    ----------
+    rank : int
+        The largest equivalent rank that `app.shared.search` searched at.
+    """
 
     def __init__(self, matrix: np.ndarray) -> None:
         super().__init__()
-        # The matrix in blocks, its decompositions, and residuals.
-        self.nbytes = 10 * matrix.nbytes
+        self.rank = 0
+        # The matrix in blocks, its decompositions twice, and residuals.
+        self.nbytes = 16 * matrix.nbytes
 
 
 @Kind[_Searches]("searches").cached(_digest_key)
 def _searches(matrix: np.ndarray, digest: str, grid: Grid, device: str) -> _Searches:
     return _Searches(matrix)
+
+
+def searches_of(scene: Scene) -> list[_Searches]:
+    """Return what is held of the searches of each channel."""
+    return [
+        _searches(matrix, f"{scene.target.sha256}/{at}", scene.grid, scene.device)
+        for at, matrix in enumerate(scene.target.channels)
+    ]

@@ -1,4 +1,4 @@
-"""The sentences of the sidebar."""
+"""The sentences of the sidebar, and of long work."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ __all__ = [
     "COMES",
     "GALLERY_KINDS",
     "LINK",
+    "LOST",
+    "OWN_FIRST",
     "OWN_UPLOAD",
     "about_target",
     "budget_share",
     "grid_too_fine",
+    "in_line",
     "matched",
     "until_then",
     "window",
@@ -25,8 +28,13 @@ GALLERY_KINDS = {
     "weights": "Weights of trained networks",
     "update": "Updates: what fine-tuning changed",
 }
+OWN_FIRST = "waiting for your own race or other work: pause or stop it to go on here"
 OWN_UPLOAD = "A picture (PNG, JPEG, WebP) or a matrix (.npy, .safetensors) of your own."
 COMES = "This part is computed when you come here: a moment."
+LOST = (
+    "The process that computed this ended before it was done, as it does where memory runs out. "
+    "Press Continue to try again; a smaller matrix or a finer grid needs less memory."
+)
 LINK = "This link restores the view anywhere; an upload is not part of it."
 
 
@@ -85,3 +93,14 @@ def matched(step: int) -> str:
 def grid_too_fine(problem: str, shown: str) -> str:
     """Say that a grid does not fit, and which one is shown."""
     return f"{as_text(problem.capitalize())}. Until you change it you see {shown}."
+
+
+def in_line(before: int) -> str:
+    """Say how many come first.
+
+    Examples
+    --------
+    >>> in_line(2)
+    'waiting for a place: 2 before you'
+    """
+    return f"waiting for a place: {before} before you"

@@ -30,7 +30,7 @@ from lolora_core.files.writes import whole_file
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Survey", "survey", "survey_so_far"]
 
 # Columns that may be empty, in every row too, and then have no type of their own.
 _COUNTS = ("layer", "best_parameters", "dead_ranks", "intruders", "intruders_random")
@@ -229,12 +229,9 @@ def survey(
     >>> found.skipped
     {'layer.0.fc.bias': 'it has 1 axis, and a matrix needs 2'}
     """
-    first, second = open_pair(base, tuned)
     settings = _check(families, grids, rank, budget, intruders, curve)
-    names, skipped = pair_names(first, second)
-    skipped |= left_out(second)
-    file = None if output is None else _row_file(Path(output), _run_id(first, second, settings))
-    rows: dict[str, Row] = {str(row["name"]): row for row in file.rows} if file else {}
+    work = _opened(base, tuned, settings, output)
+    first, second, names, rows = work.base, work.tuned, work.names, work.rows
     todo = [name for name in names if name not in rows]
     calls = (
         (
@@ -252,31 +249,83 @@ def survey(
         for name, row in answers:
             answered += 1
             if isinstance(row, str):
-                skipped[name] = row
+                work.skipped[name] = row
             else:
-                if file:
-                    file.append(row)
+                if work.file:
+                    work.file.append(row)
                 rows[name] = row
-    complete = answered == len(names)
-    marks = {
-        name: (row["rows"], row["cols"], row["base_norm"], row["update_norm"])
-        for name, row in rows.items()
-    }
-    twins = {} if first is None or second.is_update else tied(first, second, marks)
-    for name, twin in twins.items():
-        del rows[name]
-        skipped[name] = f"tied to {twin}: the same values in both checkpoints"
-    kept = tuple(rows[name] for name in sorted(rows, key=natural))
-    notes = (
-        *(first.notes if first else ()),
-        *second.notes,
-        *survey_notes(first, second, settings, kept),
-    )
-    found = Survey(kept, dict(sorted(skipped.items())), notes, complete)
-    if output is not None and file is not None and complete and file.path != Path(output):
+    found = work.found(complete=answered == len(names))
+    file = work.file
+    if output is not None and file is not None and found.complete and file.path != Path(output):
         with whole_file(Path(output)) as draft:
             found.frame().to_csv(draft, index=False)
     return found
+
+
+def survey_so_far(
+    base: SourceLike | None,
+    tuned: SourceLike,
+    *,
+    output: str | PathLike[str],
+    rank: SupportsIndex | None = None,
+    budget: SupportsIndex | None = None,
+    grids: Sequence[GridLike] = (8,),
+    families: Sequence[str] | None = None,
+    intruders: SupportsIndex = 0,
+    curve: bool = False,
+) -> Survey:
+    """Return what a `survey` that was stopped, or killed, wrote to its `output`; nothing is new.
+
+    The parameters are those of `survey`.
+    """
+    settings = _check(families, grids, rank, budget, intruders, curve)
+    work = _opened(base, tuned, settings, output)
+    return work.found(complete=len(work.rows) == len(work.names))
+
+
+@dataclass(eq=False)
+class _Work:
+    """What a survey goes through, and what it has."""
+
+    base: TensorSource | None
+    tuned: TensorSource
+    settings: SurveySettings
+    names: Sequence[str]
+    skipped: dict[str, str]
+    file: RowFile | None
+    rows: dict[str, Row]
+
+    def found(self, *, complete: bool) -> Survey:
+        rows, skipped, first, second = dict(self.rows), dict(self.skipped), self.base, self.tuned
+        marks = {
+            name: (row["rows"], row["cols"], row["base_norm"], row["update_norm"])
+            for name, row in rows.items()
+        }
+        twins = {} if first is None or second.is_update else tied(first, second, marks)
+        for name, twin in twins.items():
+            del rows[name]
+            skipped[name] = f"tied to {twin}: the same values in both checkpoints"
+        kept = tuple(rows[name] for name in sorted(rows, key=natural))
+        notes = (
+            *(first.notes if first else ()),
+            *second.notes,
+            *survey_notes(first, second, self.settings, kept),
+        )
+        return Survey(kept, dict(sorted(skipped.items())), notes, complete)
+
+
+def _opened(
+    base: SourceLike | None,
+    tuned: SourceLike,
+    settings: SurveySettings,
+    output: str | PathLike[str] | None,
+) -> _Work:
+    first, second = open_pair(base, tuned)
+    names, skipped = pair_names(first, second)
+    skipped |= left_out(second)
+    file = None if output is None else _row_file(Path(output), _run_id(first, second, settings))
+    rows = {str(row["name"]): row for row in file.rows} if file else {}
+    return _Work(first, second, settings, names, skipped, file, rows)
 
 
 def _row_file(output: Path, run: str) -> RowFile:

@@ -20,6 +20,7 @@ from lolora_core.explore.curves import knee
 from lolora_core.targets import load as load_target
 from lolora_core.targets.weights import asset_path
 from lolora_core.training.tasks.models import DigitsTransformer
+from tests.browser import workers
 from tests.browser.conftest import App
 from tests.browser.test_what_if import click_cell, expect_query
 
@@ -199,16 +200,36 @@ def test_uploads_good_and_bad(app: App, tmp_path: Path) -> None:
     assert term.layout.grid.shape == (48, 32)
 
 
+def survey_that_hangs(app: App) -> set[int]:
+    """Wait until a survey goes on in a process that stands still; return the ids of all."""
+    expect(app.page.locator(".st-key-stop_survey button")).to_be_visible()
+    while not (held := workers.hold()):
+        app.page.wait_for_timeout(20)  # It is being started.
+    return held
+
+
 def test_a_large_survey_stops_and_goes_on(app: App) -> None:
     torch.manual_seed(0)
     before = {f"h.{i}.fc.weight": torch.randn(512, 512).half() for i in range(24)}
     after = {name: w + 2 * torch.randn(512, 512).half() for name, w in before.items()}
     open_page(app, "?pair=own+upload")
     whole_upload(app, "base_file", "before.safetensors", save(before))
+    workers.hold()
     upload(app, "tuned_file", "after.safetensors", save(after))
-    # At once: a click of the mouse waits until nothing moves, and the survey may end meanwhile.
-    app.page.locator(".st-key-stop_survey button").dispatch_event("click")
+    held = survey_that_hangs(app)
+    # It hears nothing, so its process is killed; what it had written is kept.
+    app.page.locator(".st-key-stop_survey button").click()
     expect(app.main).to_contain_text(re.compile(r"Stopped: \d+ of 24 matrices are done"))
+    assert held - workers.running()
+    workers.let_go()
     app.page.locator(".st-key-continue_survey button").click()
     expect(app.main.get_by_text("24 matrices at r = 32")).to_be_visible(timeout=90_000)
     expect(app.main).to_contain_text("tuned is probably not a fine-tune of base")
+    # Whoever closes the tab in the middle of it frees the place as well.
+    workers.hold()
+    app.slide("rank", 1)
+    held = survey_that_hangs(app)
+    app.page.goto("about:blank")
+    while held <= workers.running():
+        app.page.wait_for_timeout(20)
+    workers.let_go()

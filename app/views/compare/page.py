@@ -1,7 +1,6 @@
 """Compare: one target, one budget, one grid; every family side by side."""
 
 import time
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from app.shared import answers, glossary, progress, sidebar, sight
 from app.shared import scene as compute
 from app.shared import widgets as controls
 from app.shared.common import BLOCK_COL, BLOCK_ROW, RANK
+from app.shared.search import search, search_seconds
 from app.shared.settings import Slot, widget_value
 from app.shared.style import LUTS
 from app.views.compare import parts as details
@@ -28,8 +28,6 @@ from lolora_core.explore.compare import explain
 from lolora_core.families import REFERENCE
 
 _PICKED = "pictures"
-#: Work that takes less, in seconds, has no bar.
-_QUICK = 0.5
 #: What is shown as long as new work is stopped.
 _SHOWN: Slot[tuple[Any, ...] | None] = Slot("shown", None)
 
@@ -66,21 +64,28 @@ def _regrid() -> None:
 
 def _decomposed(scene: compute.Scene) -> compute.Scene:
     """Decompose what is new and return the scene; after a Stop, the last one that was shown."""
-    if sum(compute.missing_seconds(scene)) > _QUICK:
+    if sum(compute.missing_seconds(scene)) > progress.QUICK:
         words = "Stopped. What was decomposed so far is kept."
         if progress.stopped("work", scene.key, words):
             last = _SHOWN.value
             if last is None:
                 st.stop()
             return compute.Scene(compute.recall(last[0]), *last[1:])
-
-        def run(show: progress.Progress) -> None:
-            compute.decompositions(
-                scene, lambda done, steps: show(done / steps, f"part {done + 1} of {steps}")
-            )
-
-        progress.with_stop("work", scene.key, "Decomposing", run)
+        progress.with_stop(
+            "work", scene.key, "Decomposing", lambda show: compute.decompositions(scene, show)
+        )
     _SHOWN.set((compute.remember(scene.target), *scene.key[1:]))
+    return scene
+
+
+def _searched(scene: compute.Scene, rank: int) -> compute.Scene:
+    """Search what is new and return the scene; after a Stop, the scene without its searches."""
+    if search_seconds(scene, rank) > progress.QUICK:
+        key = (scene.key, rank)
+        if progress.stopped("search", key, prose.NOT_SEARCHED):
+            return replace(scene, searched=False)
+        words = "Sharing the budget between the terms of hybrid"
+        progress.with_stop("search", key, words, lambda show: search(scene, rank, show))
     return scene
 
 
@@ -100,13 +105,8 @@ def page() -> None:
     work, answer = st.container(), st.empty()
     scene, rank = sidebar.looked_at()
     with work:
-        scene = _decomposed(replace(scene, searched=SEARCHED.value))
-    with (
-        st.spinner("Sharing the budget between the terms of hybrid …", show_time=True)
-        if (scene.searched)
-        else nullcontext()
-    ):
-        found = comparison(scene, rank)
+        scene = _searched(_decomposed(replace(scene, searched=SEARCHED.value)), rank)
+    found = comparison(scene, rank)
     best = found.winners[0].relative_error
     channels = compute.decompositions(scene)
     needed = rank_needed(scene, REFERENCE.name, best)

@@ -22,6 +22,7 @@ from lolora_core.families import REFERENCE
 
 __all__ = [
     "FLOOR",
+    "NOT_SEARCHED",
     "SPECTRUM",
     "WHY",
     "beyond_grid",
@@ -337,6 +338,7 @@ FLOOR = (
     "The grey line takes the largest rank that any map of ranks on this grid can buy, and the "
     "least error of any matrix of that rank (Eckart–Young)."
 )
+NOT_SEARCHED = "Stopped: hybrid was not searched at this budget, and is not shown."
 SPECTRUM = (
     r"A pattern is one singular value $\sigma$ of the block with its two vectors. The best "
     r"approximation of rank $r$ keeps the $r$ largest; its squared error is "

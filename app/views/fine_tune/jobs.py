@@ -17,10 +17,11 @@ from typing import Literal
 
 import torch
 
+from app.shared.line import LINE, Line
 from app.views.fine_tune import limits
 from app.views.fine_tune.adapter_file import adapter_zip
 from app.views.fine_tune.film import Film, Frame, hold
-from app.views.fine_tune.lanes import QUEUE, Lane, Outcome, Queue, RacePlan
+from app.views.fine_tune.lanes import Lane, Outcome, RacePlan
 from app.views.fine_tune.shelf import Shelf
 from app.views.fine_tune.troubles import explain, reason
 from lolora_core.common.metrics import numerical_rank, relative_error
@@ -30,10 +31,8 @@ __all__ = [
     "AWAY",
     "ENDED",
     "GONE",
-    "QUEUE",
     "BusyError",
     "Lane",
-    "Queue",
     "Race",
     "RacePlan",
     "held",
@@ -71,7 +70,9 @@ class Race:
     Parameters
     ----------
     plan : RacePlan
-    line : Queue, optional
+    visitor : str
+        Whose turn it is in the line.
+    line : Line, optional
     clock : callable, optional
         Seconds; for tests.
 
@@ -91,14 +92,20 @@ class Race:
     """
 
     def __init__(
-        self, plan: RacePlan, *, line: Queue = QUEUE, clock: Callable[[], float] = time.monotonic
+        self,
+        plan: RacePlan,
+        *,
+        visitor: str = "",
+        line: Line = LINE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.plan, self.num_steps, self.key = plan, plan.num_steps, secrets.token_hex(16)
         self.film = Film(self.num_steps)
         self.lanes: list[Lane] = []
         self.state: State = "queued"
         self.before, self.message = 0, ""
-        self._line, self._clock, self._heard = line, clock, clock()
+        self._visitor, self._line = visitor, line
+        self._clock, self._heard = clock, clock()
         self._wish: Literal["run", "pause", "stop"] = "run"
         self._granted, self._stepping = 0, False
         self._changed = threading.Condition()
@@ -206,7 +213,7 @@ class Race:
                 free = what == "seed" or (what == "step" and self._stepping)
                 wanted = self._wish == "run" or self._granted > 0 or free
                 if silence < AWAY and wanted:
-                    self.before = self._line.enter(self)
+                    self.before = self._line.enter(self, self._visitor)
                     if self.before == 0:
                         break
                     self.state = "queued"
@@ -364,8 +371,10 @@ def warm_up() -> None:
     threading.Thread(target=imports, name="warm-up", daemon=True).start()
 
 
-def start(plan: RacePlan, running: Race | None, *, replace: bool = False) -> Race:
-    """Start a race, unless one still runs; with `replace` that one is stopped.
+def start(
+    plan: RacePlan, running: Race | None, *, replace: bool = False, visitor: str = ""
+) -> Race:
+    """Start a race of a visitor, unless one still runs; with `replace` that one is stopped.
 
     Raises
     ------
@@ -383,7 +392,7 @@ def start(plan: RacePlan, running: Race | None, *, replace: bool = False) -> Rac
                 "nothing of it was changed."
             )
         running.stop()
-    race = Race(plan)
+    race = Race(plan, visitor=visitor)
     SHELF.put(race)
     race.start()
     return race

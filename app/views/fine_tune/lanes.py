@@ -1,16 +1,14 @@
-"""What a race is made of: its plan, a lane for each method and seed, and the line for a turn."""
+"""What a race is made of: its plan, and a lane for each method and seed."""
 
 from __future__ import annotations
 
-import os
-import threading
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from lolora_core.training import Record, Run, resolve_task
 
-__all__ = ["QUEUE", "Lane", "Outcome", "Queue", "RacePlan"]
+__all__ = ["Lane", "Outcome", "RacePlan"]
 
 
 @dataclass(frozen=True)
@@ -97,29 +95,3 @@ class Lane:
     def evaluated(self) -> list[Record]:
         """The records that were evaluated."""
         return [record for record in self.records if record.eval_loss is not None]
-
-
-class Queue:
-    """Who may train now, first come, first served; `places` at a time, in the whole process."""
-
-    def __init__(self, places: int) -> None:
-        self.places = places
-        self._waiting: list[object] = []
-        self._lock = threading.Lock()
-
-    def enter(self, who: object) -> int:
-        """Stand in line, or stay there; return how many must leave before one's turn."""
-        with self._lock:
-            if who not in self._waiting:
-                self._waiting.append(who)
-            return max(0, self._waiting.index(who) + 1 - self.places)
-
-    def leave(self, who: object) -> None:
-        """Give the place to the next."""
-        with self._lock:
-            if who in self._waiting:
-                self._waiting.remove(who)
-
-
-#: One core is left for the pages.
-QUEUE = Queue(max(1, (os.cpu_count() or 1) - 1))

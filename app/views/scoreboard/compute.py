@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 import pandas as pd
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
+from app.shared.pool import Progress, kept_call, part
 from app.shared.scene import bundled_target
-from lolora_core.explore.scoreboard import scoreboard
+from app.views.scoreboard.scored import scored
 from lolora_core.families import ranked_families
 from lolora_core.targets import Entry, catalogue
 
@@ -26,8 +26,7 @@ def _key(entry: Entry) -> object:
 
 @cached(_held, key=_key, condition=threading.Condition())
 def _rows(entry: Entry) -> pd.DataFrame:
-    found = list(scoreboard([bundled_target(entry.id, False, ())]))
-    return pd.concat(found) if found else pd.DataFrame()
+    return scored(bundled_target(entry.id, False, ()))
 
 
 def entries() -> tuple[Entry, ...]:
@@ -45,22 +44,23 @@ def _work(entry: Entry) -> float:
     return float(m * n * min(m, n))
 
 
-def board(
-    asked: tuple[Entry, ...], progress: Callable[[float, str], None] | None = None
-) -> pd.DataFrame:
+def board(asked: tuple[Entry, ...], progress: Progress | None = None) -> pd.DataFrame:
     """Return the rows of some targets, joined; what is not held yet is computed.
 
     Parameters
     ----------
     asked : tuple of Entry
     progress : callable, optional
-        Called before each target that is not held with the share of the work that is done and the
-        target's title; it may raise.
+        Called before and during each target that is not held, with the share of the work that is
+        done and the target's title; it may raise.
     """
     if progress is not None:
         missing = [entry for entry in asked if _key(entry) not in _held]
         work = [_work(entry) for entry in missing]
         for at, entry in enumerate(missing):
-            progress(sum(work[:at]) / sum(work), entry.title)
-            _rows(entry)
+            shares = (sum(work[:at]) / sum(work), sum(work[: at + 1]) / sum(work))
+            shown = part(progress, *shares, entry.title)
+            shown(0.0, "")
+            target = bundled_target(entry.id, False, ())
+            kept_call(_rows, (entry,), scored, target, progress=shown)
     return pd.concat([_rows(entry) for entry in asked], ignore_index=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
+from torch import Tensor
 
 from app.shared.caches import Kind
+from app.shared.pool import Progress, kept_call, part
 from app.shared.scene import Scene
 from lolora_core import Grid, budget_for_rank, decompose, divisor_grids
 from lolora_core.blocks.gram import gram_spectra, normalized
@@ -41,13 +43,17 @@ _held = Kind[Spectra]("spectra")
 @_held.cached(_spectra_key)
 def _spectra(matrix: np.ndarray, alone: bool, digest: str, grid: Grid) -> Spectra:
     started = time.perf_counter()
-    tensor = as_matrix(matrix)
-    # The channels of an image stay on one scale, so that their energies add up.
-    found = gram_spectra(normalized(tensor)[0] if alone else tensor, grid)
+    found = gram_spectra(_scaled(matrix, alone), grid)
     work = _work(grid)
     if work > 10**7:
         _seconds_per_product[0] = (time.perf_counter() - started) / work
     return found
+
+
+def _scaled(matrix: np.ndarray, alone: bool) -> Tensor:
+    tensor = as_matrix(matrix)
+    # The channels of an image stay on one scale, so that their energies add up.
+    return normalized(tensor)[0] if alone else tensor
 
 
 def _work(grid: Grid) -> float:
@@ -92,9 +98,7 @@ def finished(target: Target, grids: Sequence[Grid]) -> tuple[Grid, ...]:
     return () if grids[0].whole() in missing else tuple(g for g in grids if g not in missing)
 
 
-def swept(
-    target: Target, grids: Sequence[Grid], progress: Callable[[int, int], None] | None = None
-) -> Sweep:
+def swept(target: Target, grids: Sequence[Grid], progress: Progress | None = None) -> Sweep:
     """Sweep grids at every whole equivalent rank; what is new is computed grid by grid.
 
     Parameters
@@ -102,15 +106,24 @@ def swept(
     target : Target
     grids : sequence of Grid
     progress : callable, optional
-        Called before each grid of each channel with the number made and of all; it may raise.
+        ``progress(share, words)``, before each grid and while it is computed; it may raise.
     """
-    alone, count = len(target.channels) == 1, 0
-    for grid in dict.fromkeys([grids[0].whole(), *grids]):
-        if progress is not None:
-            progress(count, len(grids))
-        for at, matrix in enumerate(target.channels):
-            _spectra(matrix, alone, f"{target.sha256}/{at}", grid)
-        count = min(count + 1, len(grids))
+    if progress is not None:
+        alone, count = len(target.channels) == 1, 0
+        for grid in dict.fromkeys([grids[0].whole(), *grids]):
+            shown = part(
+                progress,
+                count / len(grids),
+                (count + 1) / len(grids),
+                f"grid {count + 1} of {len(grids)}",
+            )
+            shown(0.0, "")
+            for at, matrix in enumerate(target.channels):
+                asked = (matrix, alone, f"{target.sha256}/{at}", grid)
+                kept_call(
+                    _spectra, asked, gram_spectra, _scaled(matrix, alone), grid, progress=shown
+                )
+            count = min(count + 1, len(grids) - 1)
     return _assembled(target, tuple(grids))
 
 

@@ -11,26 +11,20 @@ from app.views.what_if.settings import SWEEP_GRIDS
 from lolora_core import Grid, Sweep
 from lolora_core.families import ranked_families
 
-#: Work that takes less, in seconds, has no bar.
-_QUICK = 0.5
-
 
 def _swept(scene: Scene, grids: tuple[Grid, ...], name: str) -> Sweep | None:
     """Sweep what is new with a bar and a Stop button; after a Stop, what is finished."""
     target = scene.target
-    if compute_sweep.missing_seconds(target, grids) <= _QUICK:
+    if compute_sweep.missing_seconds(target, grids) <= progress.QUICK:
         return compute_sweep.swept(target, grids)
     key, done = (target.sha256, grids), compute_sweep.finished(target, grids)
     words = f"Stopped: {len(done)} of {len(grids)} grids are done and shown."
     if progress.stopped(name, key, words):
         return compute_sweep.swept(target, done) if done else None
 
-    def run(show: progress.Progress) -> Sweep:
-        return compute_sweep.swept(
-            target, grids, lambda at, total: show(at / total, f"grid {at + 1} of {total}")
-        )
-
-    return progress.with_stop(name, key, "Sweeping", run)
+    return progress.with_stop(
+        name, key, "Sweeping", lambda show: compute_sweep.swept(target, grids, show)
+    )
 
 
 def page() -> None:

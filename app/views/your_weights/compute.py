@@ -8,7 +8,8 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from cachetools import LRUCache
 from cachetools.keys import hashkey
 
 from app.shared.caches import Kind
+from app.shared.pool import Progress, call, kept_call
+from app.shared.worker import Report
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.plan import AdapterPlan
 from lolora_core import FAMILIES
@@ -26,11 +29,13 @@ from lolora_core.checkpoints import (
     Extraction,
     PeftChoice,
     Survey,
+    TensorSource,
     extract_adapters,
     peft_choices,
     survey,
 )
 from lolora_core.checkpoints.single import DTYPES
+from lolora_core.checkpoints.survey import survey_so_far
 
 __all__ = [
     "Kept",
@@ -38,17 +43,17 @@ __all__ = [
     "extracted",
     "extraction_seconds",
     "partial",
+    "survey_seconds",
     "surveyed",
 ]
 
-Progress = Callable[[float, str], None]
 Blocks = tuple[int, int]
 
 _STOPPED_KEPT = 16
 
 _surveys: LRUCache[object, Survey] = LRUCache(64)
 _lock = threading.Lock()
-# One survey or extraction at a time: each uses all cores, and a second would write the same rows.
+# In each process one survey or extraction at a time: each uses all cores.
 _turn = threading.Lock()
 _seconds_per_product = [2e-9]
 
@@ -81,22 +86,48 @@ def partial(pair: Pair, rank: int, blocks: Blocks, intruders: int = 0) -> Survey
 class _Heard:
     """Turns matrices done into a share of the work, and keeps what a stop raises for later."""
 
-    def __init__(self, pair: Pair, progress: Progress | None) -> None:
-        self.work, self.progress = pair.work, progress
-        self.left = dict(self.work)
+    def __init__(self, work: Mapping[str, float], report: Report) -> None:
+        self.total, self.left, self.report = sum(work.values()) or 1.0, dict(work), report
         self.stop: BaseException | None = None
 
     def __call__(self, done: int, total: int, name: str) -> bool:
         self.left.pop(name, None)
-        if self.progress is not None:
-            share = 1 - sum(self.left.values()) / (sum(self.work.values()) or 1.0)
-            try:
-                self.progress(min(max(share, 0.0), 1.0), f"{done} of {total} matrices")
-            except BaseException as stop:
-                # Streamlit's stop is no Exception; it is raised again when the rows are kept.
-                self.stop = stop
-                return False
+        share = 1 - sum(self.left.values()) / self.total
+        try:
+            self.report(min(max(share, 0.0), 1.0), f"{done} of {total} matrices")
+        except BaseException as stop:
+            # Streamlit's stop is no Exception; it is raised again when the rows are kept.
+            self.stop = stop
+            return False
         return True
+
+
+def _survey(
+    pair: tuple[TensorSource, TensorSource],
+    settings: Mapping[str, Any],
+    work: Mapping[str, float],
+    file: Path,
+    report: Report,
+) -> tuple[Survey, float]:
+    """Survey a pair, as a process of the pool does; return how many seconds it took, too."""
+    heard = _Heard(work, report)
+    # A worker of a cluster has another disk.
+    output = file if file.parent.is_dir() else None
+    with _turn:
+        started = time.perf_counter()
+        found = survey(*pair, output=output, progress=heard, **settings)
+        if heard.stop is not None:
+            raise heard.stop
+        return found, time.perf_counter() - started
+
+
+def survey_seconds(pair: Pair, rank: int, blocks: Blocks, intruders: int) -> float:
+    """Return about how long `surveyed` will take."""
+    known = partial(pair, rank, blocks, intruders)
+    done = {str(row["name"]) for row in known.rows} if known else set()
+    left = sum(work for name, work in pair.work.items() if name not in done)
+    # Intruders take full decompositions of base and tuned.
+    return left * _seconds_per_product[0] * (10.0 if intruders else 1.0)
 
 
 def surveyed(
@@ -128,34 +159,49 @@ def surveyed(
         A source cannot be read.
     """
     key = _survey_key(pair, rank, blocks, intruders)
-    with _turn:
-        found = partial(pair, rank, blocks, intruders)
-        if found is not None and found.complete:
-            return found
-        file, heard = _rows_file(key), _Heard(pair, progress)
-        for row in found.rows if found else ():
-            heard.left.pop(str(row["name"]), None)
-        started = time.perf_counter()
-        found = survey(
-            pair.base,
-            pair.tuned,
-            rank=rank,
-            grids=[blocks],
-            intruders=intruders,
-            curve=True,
-            output=file,
-            progress=heard,
+    found = partial(pair, rank, blocks, intruders)
+    if found is not None and found.complete:
+        return found
+    file, both = _rows_file(key), (pair.base, pair.tuned)
+    settings: dict[str, Any] = {
+        "rank": rank,
+        "grids": [blocks],
+        "intruders": intruders,
+        "curve": True,
+    }
+    left = dict(pair.work)
+    for row in found.rows if found else ():
+        left.pop(str(row["name"]), None)
+    try:
+        found, seconds = call(
+            _survey,
+            both,
+            settings,
+            left,
+            file,
+            key=("survey", key),
+            progress=progress or _unseen,
+            reports=True,
         )
-        with _lock:
-            _surveys[key] = found
-        if found.complete:
-            file.unlink(missing_ok=True)
-            work = sum(pair.work.values())
-            if work > 10**8 and not intruders:
-                _seconds_per_product[0] = (time.perf_counter() - started) / work
-    if heard.stop is not None:
-        raise heard.stop
+    except BaseException:
+        with suppress(ValueError, OSError):
+            found = survey_so_far(*both, output=file, **settings)
+            with _lock:
+                # Meanwhile another visitor's may have come to its end.
+                if not (held := _surveys.get(key)) or not held.complete:
+                    _surveys[key] = found
+        raise
+    with _lock:
+        _surveys[key] = found
+    file.unlink(missing_ok=True)
+    work = sum(left.values())
+    if work > 10**8 and not intruders:
+        _seconds_per_product[0] = seconds / work
     return found
+
+
+def _unseen(share: float, words: str) -> None:
+    """Show no progress."""
 
 
 def changed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -196,16 +242,14 @@ def _kept_key(pair: Pair, plan: AdapterPlan, *progress: Progress | None) -> obje
     return hashkey(pair.key, plan.key)
 
 
-@_kept.cached(_kept_key)
-def extracted(pair: Pair, plan: AdapterPlan, progress: Progress | None = None) -> Kept:
-    """Extract the adapter of a plan, and size every way to write it.
-
-    Raises
-    ------
-    OSError, ValueError
-        A source cannot be read, the family cannot reach the energy, or no matrix gets a rank.
-    """
-    heard = _Heard(pair, progress)
+def _extract(
+    pair: tuple[TensorSource, TensorSource],
+    plan: AdapterPlan,
+    work: Mapping[str, float],
+    report: Report,
+) -> Kept:
+    """Extract an adapter, as a process of the pool does."""
+    heard = _Heard(work, report)
 
     def hear(done: int, total: int, name: str) -> None:
         if not heard(done, total, name) and heard.stop is not None:
@@ -219,16 +263,30 @@ def extracted(pair: Pair, plan: AdapterPlan, progress: Progress | None = None) -
     dtype = DTYPES[plan.dtype]
     with _turn:
         found = extract_adapters(
-            pair.base,
-            pair.tuned,
-            family=plan.family,
-            grid=plan.blocks,
-            dtype=dtype,
-            progress=hear,
-            **goal,
+            *pair, family=plan.family, grid=plan.blocks, dtype=dtype, progress=hear, **goal
         )
         choices = peft_choices(found.adapters, rank=plan.rank, dtype=dtype)
     exact = next(choice for choice in choices if choice.exact)
     loras = [choice for choice in choices if choice.kind == "lora"]
     own_bytes = found.adapters.num_parameters * dtype.itemsize
     return Kept(found, exact, loras[-1], own_bytes)
+
+
+@_kept.cached(_kept_key)
+def _extracted(pair: Pair, plan: AdapterPlan, progress: Progress) -> Kept:
+    return _extract((pair.base, pair.tuned), plan, pair.work, progress)
+
+
+def extracted(pair: Pair, plan: AdapterPlan, progress: Progress = _unseen) -> Kept:
+    """Extract the adapter of a plan, and size every way to write it.
+
+    Raises
+    ------
+    OSError, ValueError
+        A source cannot be read, the family cannot reach the energy, or no matrix gets a rank.
+    """
+    asked = (pair, plan, progress)
+    both = (pair.base, pair.tuned)
+    return kept_call(
+        _extracted, asked, _extract, both, plan, pair.work, progress=progress, reports=True
+    )

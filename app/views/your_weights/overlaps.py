@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +11,14 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.shared.held import MemoryFile
+from app.shared.pool import Progress, kept_call
+from app.shared.worker import Report
 from lolora_core.adapters.adapter_source import AdapterSource
 from lolora_core.checkpoints import Overlap, TensorSource, open_source, overlap
 from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT_TENSORS
 
 __all__ = ["Files", "compared", "names"]
 
-Progress = Callable[[float, str], None]
 #: The files of one adapter: its tensors, and its settings where they are a file too.
 Files = tuple[MemoryFile, ...]
 
@@ -60,11 +60,22 @@ def _with_settings(tensors: MemoryFile, settings: MemoryFile) -> TensorSource:
     return replace(source, label=tensors.label)
 
 
+def _compared(first: TensorSource, second: TensorSource, report: Report) -> Overlap:
+    def hear(done: int, total: int, name: str) -> None:
+        report(done / total, f"{done} of {total} modules")
+
+    return overlap(first, second, progress=hear)
+
+
 def _key(first: Files, second: Files, *progress: Progress) -> object:
     return hashkey(*(tuple(file.key for file in files) for files in (first, second)))
 
 
 @cached(LRUCache(16), key=_key, condition=threading.Condition())
+def _kept(first: Files, second: Files, progress: Progress) -> Overlap:
+    return _compared(_opened(first), _opened(second), progress)
+
+
 def compared(first: Files, second: Files, progress: Progress) -> Overlap:
     """Compare two adapters, each given by its files.
 
@@ -79,8 +90,7 @@ def compared(first: Files, second: Files, progress: Progress) -> Overlap:
     ValueError
         Files that are no adapter, damaged, or of different models.
     """
-
-    def hear(done: int, total: int, name: str) -> None:
-        progress(done / total, f"{done} of {total} modules")
-
-    return overlap(_opened(first), _opened(second), progress=hear)
+    files = _opened(first), _opened(second)
+    return kept_call(
+        _kept, (first, second, progress), _compared, *files, progress=progress, reports=True
+    )

@@ -34,13 +34,14 @@ def surveyed(pair: Pair, rank: int, blocks: Blocks, intruders: int) -> Survey | 
     words = f"Stopped: {done} of {len(pair.names)} matrices are done and shown."
     if progress.stopped("survey", key, words):
         return known
+
+    def run(show: progress.Progress | None = None) -> Survey:
+        return compute_weights.surveyed(pair, rank, blocks, show, intruders=intruders)
+
     try:
-        return progress.with_stop(
-            "survey",
-            key,
-            "Surveying",
-            lambda show: compute_weights.surveyed(pair, rank, blocks, show, intruders=intruders),
-        )
+        if compute_weights.survey_seconds(pair, rank, blocks, intruders) <= progress.QUICK:
+            return run()
+        return progress.with_stop("survey", key, "Surveying", run)
     except (ValueError, OSError) as problem:
         say_error(problem)
         return known

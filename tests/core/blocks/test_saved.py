@@ -128,7 +128,7 @@ def test_a_block_of_high_rank_does_not_pad_all_others() -> None:
     ranks = np.ones(grid.blocks, dtype=np.int64)
     ranks[5, 0], ranks[9, 0] = size, 3
     factors = {
-        (int(i), int(j)): (torch.randn(size, ranks[i, j]), torch.randn(ranks[i, j], size))
+        (int(i), int(j)): (torch.randn(size, int(ranks[i, j])), torch.randn(int(ranks[i, j]), size))
         for i, j in np.ndindex(*grid.blocks)
     }
     parts = parts_of_factors(grid, ranks, factors)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from app.views.fine_tune.jobs import Lane, Queue, Race, RacePlan
+from app.shared.line import Line
+from app.views.fine_tune.jobs import Lane, Race, RacePlan
 
 __all__ = ["Clock", "Make", "finished", "make", "numbers", "plan", "wait"]
 
@@ -43,9 +44,9 @@ def make() -> Iterator[Make]:
     made: list[Race] = []
 
     def new(
-        plan: RacePlan, line: Queue | None = None, clock: Callable[[], float] | None = None
+        plan: RacePlan, line: Line | None = None, clock: Callable[[], float] | None = None
     ) -> Race:
-        race = Race(plan, line=line or Queue(1), clock=clock or Clock())
+        race = Race(plan, line=line or Line(1), clock=clock or Clock())
         made.append(race)
         return race
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from app.shared.line import Line
 from app.views.fine_tune import jobs
 from app.views.fine_tune import sentences as prose
-from app.views.fine_tune.jobs import Queue, Race, RacePlan
+from app.views.fine_tune.jobs import Race, RacePlan
 from app.views.fine_tune.troubles import explain
 from lolora_core.training import Record, Run, fine_tune
 from tests.app.views.fine_tune.race_tools import (
@@ -178,19 +179,8 @@ def test_a_paused_step_is_the_step_of_a_race_without_pauses(make: Make) -> None:
     assert numbers(race.lanes) == numbers(whole.lanes)
 
 
-def test_the_line_is_first_come_first_served() -> None:
-    line = Queue(2)
-    assert [line.enter(who) for who in "abcd"] == [0, 0, 1, 2]
-    assert [line.enter(who) for who in "dcba"] == [2, 1, 0, 0]
-    line.leave("a")
-    assert [line.enter(who) for who in "bcd"] == [0, 0, 1]
-    line.leave("nobody")
-    assert line.enter("a") == 2
-    assert jobs.QUEUE.places >= 1
-
-
 def test_the_second_waits_for_the_first(make: Make) -> None:
-    line = Queue(1)
+    line = Line(1)
     first, second = make(plan(steps=LONG), line), make(plan(), line)
     first.start()
     wait(lambda: first.state == "running")
@@ -205,7 +195,7 @@ def test_the_second_waits_for_the_first(make: Make) -> None:
 
 
 def test_a_paused_race_gives_its_place_away(make: Make) -> None:
-    line = Queue(1)
+    line = Line(1)
     first, second = make(plan(steps=LONG), line), make(plan(steps=LONG), line)
     first.start()
     wait(lambda: first.state == "running")

@@ -1,0 +1,161 @@
+"""Where work is done: a process of this machine, or a worker of a dask cluster."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, CancelledError
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import ShutdownExecutorError
+
+from app.shared import worker
+
+__all__ = ["ClusterPlace", "Place", "ProcessPlace", "Run"]
+
+#: How a future says that its worker is gone.
+_GONE = (BrokenExecutor, ShutdownExecutorError, CancelledError)
+
+
+class Run:
+    """A piece of work that was begun.
+
+    Attributes
+    ----------
+    done : Event
+    said : (float, str)
+        The latest report.
+    """
+
+    def __init__(self, future: Any, pipe: tuple[Connection, Connection] | None = None) -> None:
+        self.done = threading.Event()
+        self.said = (0.0, "")
+        self._future, self._pipe = future, pipe
+        self._lock = threading.Lock()
+
+    def listen(self) -> None:
+        """Take in what was reported since."""
+        with self._lock:
+            if self._pipe is None:
+                return
+            ours, theirs = self._pipe
+            try:
+                while ours.poll():
+                    said = ours.recv()
+                    # The worker has its end: when it is gone, this one hears of it.
+                    theirs.close()
+                    self.said = said or self.said
+            except (EOFError, OSError):
+                return
+
+    def stop(self) -> None:
+        """Say that nobody waits any more."""
+        with self._lock:
+            if self._pipe is not None:
+                self._pipe[0].close()
+        if self._pipe is None:
+            self._future.cancel()
+
+    def end(self, then: Callable[[], object]) -> None:
+        """Call `then` at the end, however it comes."""
+
+        def ended(_: object) -> None:
+            with self._lock:
+                for end in self._pipe or ():
+                    end.close()
+            then()
+            self.done.set()
+
+        self._future.add_done_callback(ended)
+
+    @property
+    def lost(self) -> bool:
+        """Whether it ended with its worker."""
+        if self._future.cancelled():
+            return True
+        error = self._future.exception()
+        # A cluster has many words for it.
+        return isinstance(error, _GONE) or type(error).__module__.startswith("distributed.")
+
+    def result(self) -> bytes:
+        """Return the pickled answer, or raise what the work raised."""
+        answer: bytes = self._future.result()
+        return answer
+
+
+class Place(Protocol):
+    """Room for one piece of work at a time."""
+
+    def start(self, packed: bytes) -> Run:
+        """Begin a piece of work, as `app.shared.worker.run` takes it."""
+
+    def kill(self) -> None:
+        """End what is done here, now; the next work finds the place made anew."""
+
+    def forget(self) -> None:
+        """Take it that the worker is gone."""
+
+
+class ProcessPlace:
+    """A process, made when it is first needed and kept."""
+
+    def __init__(self) -> None:
+        self._executor: ProcessPoolExecutor | None = None
+
+    def start(self, packed: bytes) -> Run:
+        """Begin a piece of work."""
+        ours, theirs = Pipe()
+        try:
+            future = self._made().submit(worker.run, packed, theirs)
+        except BrokenExecutor:
+            # The process ended while it had nothing to do.
+            self.forget()
+            future = self._made().submit(worker.run, packed, theirs)
+        return Run(future, (ours, theirs))
+
+    def _made(self) -> ProcessPoolExecutor:
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(max_workers=1, initializer=worker.begin)
+        return self._executor
+
+    def kill(self) -> None:
+        """End the process."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True, kill_workers=True)
+
+    def forget(self) -> None:
+        """Let go of a process that is gone."""
+        self._executor = None
+
+
+class ClusterPlace:
+    """A worker that a dask scheduler chooses.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    @classmethod
+    def at(cls, address: str, count: int) -> list[ClusterPlace]:
+        """Return places of the cluster at an address, as many as may be used at once."""
+        client = importlib.import_module("distributed").Client(address, set_as_default=False)
+        return [cls(client) for _ in range(count)]
+
+    def start(self, packed: bytes) -> Run:
+        """Begin a piece of work."""
+        return Run(self._client.submit(worker.run, packed, pure=False))
+
+    def kill(self) -> None:
+        """Nothing: a future that was cancelled is left to the cluster."""
+
+    def forget(self) -> None:
+        """Nothing: the scheduler knows its workers."""

@@ -1,0 +1,98 @@
+"""What a process of the pool runs: one piece of work after the other."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+__all__ = ["Report", "StoppedError", "begin", "run"]
+
+#: Takes the share that is done, from 0 to 1, and words on it; raises to stop.
+Report = Callable[[float, str], None]
+#: Seconds between two looks at whether the app's process is still there.
+_LOOK_EVERY = 1.0
+#: Between two reports, at least.
+_SAY_EVERY = 0.05
+
+
+class StoppedError(Exception):
+    """Nobody waits for this work any more."""
+
+
+def begin() -> None:
+    """Prepare a new process: the pages go first, and it ends when theirs does."""
+    # Of the terminal's Ctrl-C the app's process hears, and ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(5)
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY)
+    os._exit(1)
+
+
+class _Pipe:
+    """One end of the talk about a piece of work: reports go out, the wish to stop comes in."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._said = connection, 0.0
+        self._stop = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+        # From here on the other side sees it when this one is gone.
+        connection.send(None)
+
+    def _listen(self) -> None:
+        with self._connection:
+            try:
+                self._connection.recv()
+            except (EOFError, OSError):
+                return
+            finally:
+                self._stop.set()
+
+    def __call__(self, share: float, words: str) -> None:
+        if self._stop.is_set():
+            raise StoppedError
+        now = time.monotonic()
+        if now - self._said < _SAY_EVERY:
+            return
+        self._said = now
+        try:
+            self._connection.send((share, words))
+        except OSError:
+            raise StoppedError from None
+
+
+def _unheard(share: float, words: str) -> None:
+    """Take reports where nobody can be told, as on a cluster."""
+
+
+def run(packed: bytes, connection: Connection | None = None) -> bytes:
+    """Do a piece of work and return its answer, both pickled.
+
+    By pickle itself, because torch would hand tensors on in shared memory, which the end of a
+    process takes away.
+
+    Parameters
+    ----------
+    packed : bytes
+        A function, its arguments, and whether it takes a `Report` after them.
+    connection : Connection, optional
+        Where reports go, and where the wish to stop comes from.
+    """
+    function, arguments, reports = pickle.loads(packed)
+    said: Report = _unheard if connection is None else _Pipe(connection)
+    answer: Any = function(*arguments, said) if reports else function(*arguments)
+    return pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)

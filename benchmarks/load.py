@@ -24,6 +24,7 @@ from typing import Annotated, Any
 import psutil
 import typer
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from benchmarks.browser import summary
 from benchmarks.visitor import Answer, Visitor
@@ -140,7 +141,7 @@ async def come(url: str, seen: Seen, changes: int, seed: int, pause: tuple[float
     """
     dice, target, rank = random.Random(seed), 0, 32
     address = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
-    async with connect(address, subprotocols=["streamlit"], max_size=None) as socket:
+    async with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None) as socket:
         visitor = Visitor(socket)
         await asyncio.sleep(dice.uniform(0, pause[1]))
         answer = await visitor.open("compare")

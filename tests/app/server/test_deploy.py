@@ -103,7 +103,15 @@ def test_every_limit_stands_in_the_document(monkeypatch: pytest.MonkeyPatch, hos
 def as_told(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,g}" if isinstance(value, int | float) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,g}" if isinstance(value, float) else str(value)
+
+
+def has_ended(process: serve.Process) -> bool:
+    """Look at a process once, and say whether it has been seen to end."""
+    process.look()
+    return process.pid is None
 
 
 def test_a_process_that_ends_starts_again_later_and_later(
@@ -114,21 +122,19 @@ def test_a_process_that_ends_starts_again_later_and_later(
     waits = []
     process.start()
     for _ in range(7):
-        while process.pid is not None:
-            process.look()
+        while not has_ended(process):
+            pass
         ended = now
-        while process.pid is None:
+        while has_ended(process):
             now += 0.5
-            process.look()
         waits.append(now - ended)
     assert waits == [1, 2, 4, 8, 16, 30, 30]
     assert "worker 1 ended with code 0; it starts again in 16 s." in capsys.readouterr().err
     # What ran for long begins a new row.
     now += 100
-    while process.pid is not None:
-        process.look()
+    while not has_ended(process):
+        pass
     assert "again in 1 s" in capsys.readouterr().err.splitlines()[-1]
-    process.wait()
 
 
 def test_workers_are_renewed_one_by_one_and_ended_together(
@@ -159,7 +165,7 @@ def test_without_caddy_it_says_how_to_stand_a_proxy_before_the_workers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fleets: list[serve.Fleet] = []
-    monkeypatch.setattr(serve.Fleet, "run", fleets.append)
+    monkeypatch.setattr(serve.Fleet, "run", lambda fleet: fleets.append(fleet))
     monkeypatch.setattr(serve.signal, "signal", lambda *_: None)
     monkeypatch.setattr(serve.shutil, "which", lambda _: None)
     serve.main(workers=2, port=9000)

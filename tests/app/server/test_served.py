@@ -17,6 +17,7 @@ import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from app.server.headers import script_hashes
 from benchmarks.load import Seen, come
@@ -42,7 +43,8 @@ def ask(url: str) -> tuple[int, Message, str]:
 
 
 def opened(url: str) -> ClientConnection:
-    return connect(f"{url.replace('http', 'ws', 1)}/_stcore/stream", subprotocols=["streamlit"])  # type: ignore[list-item]
+    address = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
+    return connect(address, subprotocols=[Subprotocol("streamlit")], close_timeout=0)
 
 
 def test_every_answer_has_the_policy_and_the_page_may_run_its_script(server: Server) -> None:

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.shared.held import in_memory
 from app.shared.words import as_text
+from app.views.lessons.shelf import bundled
 from tests.app.test_pages import opened
 
 #: What Markdown, or Streamlit after it, would make something of.
@@ -157,3 +158,20 @@ def test_names_of_targets_belong_to_the_visitor() -> None:
     assert "Until then you see: anna.npy" in views[0]
     assert "Until then you see: bert.npy" in views[1]
     assert "anna" not in views[1]
+
+
+def test_a_lesson_of_a_visitor_leads_nowhere() -> None:
+    (first, *_) = bundled().values()
+    evil = (
+        "**b** $x^2$ [a](http://host) ![p](http://host/p.png) :material/home: <http://host> :red[x]"
+    )
+    text = first.model_dump_json().replace(json.dumps(first.steps[0].text), json.dumps(evil))
+    text = text.replace(json.dumps(first.title), json.dumps("[t](http://host)"))
+    at = opened("lessons").run()
+    at.file_uploader(key="lesson_file").set_value(("own.json", text.encode(), "")).run()
+    at.button(key="open_own").click().run()
+    assert not at.exception
+    found = "\n".join(shown(at))
+    assert "**b** $x^2$ [a]\u2060(http:\u2060//host) ![p]\u2060(" in found
+    for leads in ("](http", "://host", ":material", "<http", ":red"):
+        assert leads not in found

@@ -17,15 +17,21 @@ from lolora_core.targets import Target
 
 __all__ = ["HELD", "Kind"]
 
+
+class _Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
 P = ParamSpec("P")
-T = TypeVar("T")
+T = TypeVar("T", bound=Target | bytes | _Sized)
 
 
-def nbytes(held: Any) -> int:
+def nbytes(held: Target | bytes | _Sized) -> int:
     """Return the memory of what is held."""
     if isinstance(held, Target):
         return int(held.array.nbytes)
-    return len(held) if isinstance(held, bytes | str) else int(held.nbytes)
+    return len(held) if isinstance(held, bytes) else int(held.nbytes)
 
 
 HELD: LRUCache[tuple[str, Hashable], Any] = LRUCache(host().cache_mb * MEGABYTE, getsizeof=nbytes)

@@ -10,6 +10,7 @@ import numpy as np
 from lolora_core.common.words import join_words, percent
 
 __all__ = [
+    "as_prose",
     "as_text",
     "dense_storage",
     "format_apart",
@@ -27,6 +28,9 @@ _JOINER = "\u2060"
 _MARKS = re.compile(r"[\\`*_\[\]<>$~|!:#&]|^[-+=]")
 #: What is looked for in its result: addresses, :emoji:, :material/icons:, e-mail; a list's "1.".
 _MADE_LATER = re.compile(r":(?=[\w+/-])|www(?=\.)|@(?=[\w-])|^\d+(?=[.)])", re.IGNORECASE)
+_MEASURED = re.compile(r"(\{\{[\w:@. -]*\}\})")
+#: Where links, pictures, addresses for them, and HTML are parted.
+_LEADS_AWAY = re.compile(rf"\](?=[(\[:])|<(?=\S)|{_MADE_LATER.pattern}", re.IGNORECASE)
 
 
 def as_text(words: str) -> str:
@@ -44,13 +48,32 @@ def as_text(words: str) -> str:
     ('c d�', 1000)
     """
     line = "".join(
-        character if character.isprintable() else " " if character.isspace() else "�"
-        for character in words
+        one if one.isprintable() or one == _JOINER else " " if one.isspace() else "�"
+        for one in words
     ).strip()
     if len(line) > LONGEST:
         line = f"{line[: LONGEST - 1]}…"
     parted = _MADE_LATER.sub(lambda found: found[0] + _JOINER, line)
     return _MARKS.sub(r"\\\g<0>", parted)
+
+
+def as_prose(words: str) -> str:
+    r"""Return foreign Markdown without what leads elsewhere: links, pictures, HTML, icons, colours.
+
+    Emphasis, lists and formulas stay, and ``{{numbers}}`` that the program measures.
+
+    Examples
+    --------
+    >>> as_prose("**a** [b](http://host)").replace(_JOINER, "|")
+    '**a** [b]|(http:|//host)'
+    >>> as_prose("{{error:global}} at $r = 2$")
+    '{{error:global}} at $r = 2$'
+    """
+    shown = "".join(one if one.isprintable() or one.isspace() else "�" for one in words)
+    parts = _MEASURED.split(shown)
+    # Every second part is a number that is measured.
+    parts[::2] = [_LEADS_AWAY.sub(lambda at: at[0] + _JOINER, part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def in_figure(words: str) -> str:

@@ -62,6 +62,11 @@ class Spectra:
     values: Float64[np.ndarray, "K_r K_c k"]
     beyond: Float64[np.ndarray, "K_r K_c"]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the singular values, and of the energies that are made from them."""
+        return 2 * self.values.nbytes + self.beyond.nbytes
+
     @cached_property
     def tails(self) -> Float64[np.ndarray, "K_r K_c k_plus_1"]:
         """Energy left after keeping the first r singular values, for r = 0…k."""

@@ -11,7 +11,7 @@ from app.shared.settings import reset
 from app.views.lessons import sentences, step, teacher
 from app.views.lessons.lesson import Lesson
 from app.views.lessons.settings import HANDOUT, LESSON, MOVED, SETTINGS, STEP
-from app.views.lessons.shelf import LOADED, OWN, bundled, by_id
+from app.views.lessons.shelf import OWN, bundled, by_id
 
 _SCROLL = component("lesson_scroll", Path(__file__).parent / "scroll.js")
 
@@ -39,9 +39,10 @@ def _cards(shelf: dict[str, Lesson]) -> None:
 
 def _list() -> None:
     st.markdown(sentences.INTRO)
-    if LOADED.value:
+    loaded = by_id(OWN)
+    if loaded:
         st.header("Loaded in this session", anchor=False)
-        _cards({OWN: LOADED.value})
+        _cards({OWN: loaded})
     for heading, least, most in sentences.LENGTHS:
         found = {n: one for n, one in bundled().items() if least <= one.minutes <= most}
         if found:

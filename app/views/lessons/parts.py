@@ -12,6 +12,7 @@ from app.shared import answers
 from app.shared.cells import rank_map_figure
 from app.shared.common import RANK
 from app.shared.scene import decompositions
+from app.shared.words import as_text
 from app.views.lessons import figures, sentences, snippets
 from app.views.lessons.drawings import (
     Drawn,
@@ -69,7 +70,7 @@ def show(
         name, _, at = item.partition("@")
         own = f"{key}_{name}_{at.replace(' ', '_')}"
         if at:
-            st.markdown(f"**{at.capitalize()}**")
+            st.markdown(f"**{as_text(at.capitalize())}**")
         if name == "ladder":
             _ladder(step, looked, tell)
         elif name == "pictures":

@@ -6,6 +6,7 @@ from functools import cache
 
 from app.shared.declared import pages
 from app.shared.settings import Slot
+from app.views.lessons.harmless import harmless
 from app.views.lessons.lesson import Lesson, read_lesson
 from lolora_core.targets.weights import asset_path
 
@@ -40,4 +41,6 @@ def bundled() -> dict[str, Lesson]:
 
 def by_id(name: str) -> Lesson | None:
     """Return a lesson, or None where there is none of that name in this session."""
-    return LOADED.value if name == OWN else bundled().get(name)
+    if name != OWN:
+        return bundled().get(name)
+    return harmless(LOADED.value) if LOADED.value else None

@@ -209,7 +209,9 @@ def test_a_paused_race_gives_its_place_away(make: Make) -> None:
     wait(lambda: first.state == "running")
 
 
-def test_one_race_at_a_time() -> None:
+def test_one_race_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOLORA_MAX_STEPS", str(LONG))
+    monkeypatch.setenv("LOLORA_MAX_RACE_SECONDS", "1e9")
     race = jobs.start(plan(steps=LONG), None)
     another = None
     try:

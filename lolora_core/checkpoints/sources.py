@@ -28,6 +28,9 @@ from lolora_core.files.tensors import MappingSource, SafetensorsSource, TensorSo
 __all__ = ["Needs", "SourceLike", "open_source", "what"]
 
 
+#: Of an update that must be made whole to be looked at: 8 GB.
+MAX_ENTRIES = 2**31
+
 #: What the functions of this package take as a source; see `open_source`.
 SourceLike = str | PathLike[str] | Mapping[str, Tensor] | ByteFile | TensorSource
 
@@ -43,6 +46,7 @@ def open_source(
     revision: str | None = None,
     needs: Needs = "any",
     max_tensors: int = MAX_TENSORS,
+    max_entries: int = MAX_ENTRIES,
 ) -> TensorSource:
     """Open a checkpoint or an adapter; of checkpoints only headers are read.
 
@@ -64,6 +68,8 @@ def open_source(
         are what the caller says.
     max_tensors : int
         How many its files may hold.
+    max_entries : int
+        Of an update of LoHa or LoKr, whose few numbers span a matrix of any size.
 
     Raises
     ------
@@ -82,7 +88,12 @@ def open_source(
     if isinstance(where, Mapping):
         return MappingSource(where)
     found = _find(where, revision, max_tensors)
-    return found if isinstance(found, TensorSource) else _open(found, needs)
+    if isinstance(found, TensorSource):
+        return found
+    source = _open(found, needs)
+    if isinstance(source, AdapterSource):
+        source.reject_large(max_entries)
+    return source
 
 
 def what(

@@ -19,6 +19,7 @@ PARTS = {
     "training": ("benchmarks.training", "run"),
     "checkpoints": ("benchmarks.checkpoints", "run"),
     "contents": ("benchmarks.contents", "run"),
+    "fuzz": ("benchmarks.fuzz", "run"),
     "browser": ("benchmarks.browser", "run"),
     "lens": ("benchmarks.lens", "run"),
     "load": ("benchmarks.load", "run"),

@@ -39,6 +39,8 @@ class Host(BaseSettings):
     max_decode_seconds: float = Field(10.0, gt=0)
     #: Of a checkpoint.
     max_tensors: int = Field(20_000, ge=1)
+    #: Of one update of LoHa or LoKr, whose few numbers span a matrix of any size.
+    max_update_entries: int = Field(2**27, ge=1)
     max_steps: int = Field(5000, ge=1)
     #: Of one race, by the page's own estimate and by the clock.
     max_race_seconds: float = Field(6 * 3600.0, gt=0)
@@ -76,6 +78,7 @@ class _Hosted(Host):
     max_pixels: int = Field(25_000_000, ge=1)
     max_decode_seconds: float = Field(3.0, gt=0)
     max_tensors: int = Field(5000, ge=1)
+    max_update_entries: int = Field(2**25, ge=1)
     max_steps: int = Field(1000, ge=1)
     max_race_seconds: float = Field(300.0, gt=0)
     runs_per_visitor: int = Field(1, ge=1)

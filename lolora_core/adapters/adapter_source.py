@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lolora_core.adapters.lycoris_forms import DenseUpdate, dense_delta
 from lolora_core.adapters.sets import AdapterSet
+from lolora_core.common.names import printable
 from lolora_core.files.header import TensorInfo, matrix_views
 from lolora_core.files.tensors import TensorSource
 
@@ -69,6 +70,19 @@ class AdapterSource:
         update = self.dense[module]
         parts = {part: self.file.read(key) for part, key in update.parts.items()}
         return dense_delta(update.form, parts, update.scale).flatten(1)
+
+    def reject_large(self, max_entries: int) -> None:
+        """Raise ValueError for a LoHa or a LoKr whose few numbers span more than `max_entries`.
+
+        ΔW of a LoRA need not be made to be compared; theirs must.
+        """
+        for module, update in self.dense.items():
+            rows, cols = update.shape
+            if rows * cols > max_entries:
+                raise ValueError(
+                    f"{printable(module)} of {self.label} is an update of {rows:,} × {cols:,}; at "
+                    f"most {max_entries:,} entries are read"
+                )
 
     def held_rank(self, name: str) -> int:
         """Return the largest rank that the parts of one module can give ΔW."""

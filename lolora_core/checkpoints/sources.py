@@ -28,6 +28,9 @@ from lolora_core.files.tensors import MappingSource, SafetensorsSource, TensorSo
 __all__ = ["Needs", "SourceLike", "open_source", "what"]
 
 
+#: Of an update that must be made whole to be looked at: 8 GB.
+MAX_ENTRIES = 2**31
+
 #: What the functions of this package take as a source; see `open_source`.
 SourceLike = str | PathLike[str] | Mapping[str, Tensor] | ByteFile | TensorSource
 
@@ -44,6 +47,7 @@ def open_source(
     needs: Needs = "any",
     max_tensors: int = MAX_TENSORS,
     access: Access = UNBOUNDED,
+    max_entries: int = MAX_ENTRIES,
 ) -> TensorSource:
     """Open a checkpoint or an adapter; of checkpoints only headers are read.
 
@@ -67,6 +71,8 @@ def open_source(
         How many its files may hold.
     access : Access
         To models on the Hub: with HF_TOKEN and of any size, unless said otherwise.
+    max_entries : int
+        Of an update of LoHa or LoKr, whose few numbers span a matrix of any size.
 
     Raises
     ------
@@ -85,7 +91,12 @@ def open_source(
     if isinstance(where, Mapping):
         return MappingSource(where)
     found = _find(where, revision, max_tensors, access)
-    return found if isinstance(found, TensorSource) else _open(found, needs)
+    if isinstance(found, TensorSource):
+        return found
+    source = _open(found, needs)
+    if isinstance(source, AdapterSource):
+        source.reject_large(max_entries)
+    return source
 
 
 def what(

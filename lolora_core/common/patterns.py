@@ -18,6 +18,8 @@ MAX_SECONDS = 2.0
 
 # Counts are written out when a pattern is compiled, which no time bounds.
 _LARGE_COUNT = re.compile(r"\{\d*,?\d{3,}|[)}]\s*\{[\d,]|\(\?[a-z]*x")
+# Python warns of what may come to mean a set within a set, and other tools read it as one.
+_NESTED_SET = re.compile(r"\[\^?\[|--|&&|~~|\|\||\[[^\]]*\[")
 
 
 class Matcher:
@@ -78,6 +80,11 @@ class Matcher:
             raise ValueError(
                 f"{self.what} {_shown(pattern)} repeats a group a counted number of times, or "
                 "something a hundred times or more; write + or *"
+            )
+        if _NESTED_SET.search(pattern):
+            raise ValueError(
+                f"{self.what} {_shown(pattern)} holds a set within a set, or --, &&, ~~ or ||, "
+                "which programs read in different ways"
             )
         try:
             re.compile(pattern)

@@ -91,6 +91,8 @@ def parse_json(text: bytes, limits: JsonLimits = LIMITS) -> Any:
         )
     except RecursionError:
         raise ValueError(deep) from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(str(error)) from None
     if not _is_within(found, limits.depth):
         raise ValueError(deep)
     # Written out in UTF-8, half a pair cannot be decoded: it comes from an escape only.

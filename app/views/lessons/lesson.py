@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Self
 
@@ -21,6 +22,9 @@ from pydantic import (
 from app.shared.settings import Setting
 from app.views.lessons.measures import MEASURES
 from lolora_core import FAMILIES
+from lolora_core.common.names import printable
+from lolora_core.files.bounded_json import JsonLimits
+from lolora_core.files.json_files import json_object
 from lolora_core.training import METHODS
 
 __all__ = [
@@ -57,6 +61,10 @@ SHOWN: Mapping[str, str] = {
 PAGES = {"compare": "Compare", "what_if": "What if", "fine_tune": "Fine-tune"}
 #: Readers wait for a race, and share the cores.
 MOST_STEPS = 1000
+#: A lesson is text: what is larger is none.
+LIMITS = JsonLimits(size=1_000_000, values=20_000)
+#: Faults of a file that are told at once.
+MOST_FAULTS = 20
 _OF_TRAINING = ("race", "updates")
 #: A number of the program inside a text: {{relative_error:localized@shuffled}}.
 MEASURED = re.compile(r"\{\{(\w+)(?::([\w-]+))?(?:@([\w -]+))?\}\}")
@@ -299,10 +307,12 @@ def measure_in(text: str) -> Measure:
 def _check_value(name: str, key: str, value: Any, known: Mapping[str, Setting]) -> None:
     where = "“state”" if name == "state" else f"the other state “{name}”"
     if key not in known:
-        raise ValueError(f"{where} names “{key}”, which is no setting of this page")
+        raise ValueError(f"{where} names “{printable(key)}”, which is no setting of this page")
     setting = known[key]
     if not setting.accepts(value):
-        raise ValueError(f"{where} has {key} = {value!r}; allowed is {_allowed(setting)}")
+        raise ValueError(
+            f"{where} has {key} = {reprlib.repr(value)}; allowed is {_allowed(setting)}"
+        )
 
 
 def _allowed(setting: Setting) -> str:
@@ -331,11 +341,14 @@ def read_lesson(text: str | bytes, name: str, pages: Mapping[str, Sequence[Setti
     ValueError
         What is wrong, a line for each fault: in which file, step and field, and what is allowed.
     """
+    held = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    found = json_object(held, name, LIMITS)
     try:
-        return Lesson.model_validate_json(text, context={"pages": pages})
+        return Lesson.model_validate(found, context={"pages": pages})
     except ValidationError as problem:
-        faults = [_fault(error, name) for error in problem.errors()]
-        raise ValueError("\n".join(dict.fromkeys(faults))) from None
+        faults = list(dict.fromkeys(_fault(error, name) for error in problem.errors()))
+        more = [f"… and {len(faults) - MOST_FAULTS} more."] if len(faults) > MOST_FAULTS else []
+        raise ValueError("\n".join(faults[:MOST_FAULTS] + more)) from None
 
 
 #: What pydantic says less plainly, by its type of error.
@@ -349,7 +362,6 @@ _PLAIN = {
     "greater_than_equal": "must be {ge} or more",
     "less_than_equal": "must be {le} or less",
     "greater_than": "must be more than {gt}",
-    "json_invalid": "is no JSON: {error}",
 }
 
 
@@ -366,7 +378,7 @@ def _fault(error: Mapping[str, Any], name: str) -> str:
         words.append(f"step {int(at[1]) + 1}")
         at = at[2:]
     # Names of classes say which of two forms of an answer was tried.
-    words += [f"“{part}”" for part in at if part not in ("Measure", "Lowest")]
+    words += [f"“{printable(str(part))}”" for part in at if part not in ("Measure", "Lowest")]
     plain = _PLAIN.get(error["type"])
     if plain:
         return f"{', '.join(words)}: {plain.format(**error.get('ctx', {}))}."

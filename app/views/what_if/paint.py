@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 
@@ -57,13 +58,19 @@ def from_text(text: str, shape: tuple[int, int], limits: np.ndarray) -> np.ndarr
     >>> from_text("2x2_0.1", (2, 2), np.full((2, 2), 4)).tolist()
     [[2, 2], [0, 1]]
     """
+    # Each block takes four digits and a separator at most.
+    if len(text) > 6 * math.prod(shape) + 10:
+        raise ValueError(
+            f"this rank map has {len(text):,} characters; that is too many for "
+            f"{shape[0]}×{shape[1]} blocks"
+        )
     rows = []
     for line in text.strip().split("_"):
         row: list[int] = []
         for part in line.split("."):
             found = _PART.fullmatch(part)
             if found is None:
-                raise ValueError(f"“{part}” is neither a rank nor a run such as 5x3")
+                raise ValueError(f"“{part[:20]}” is neither a rank nor a run such as 5x3")
             row += [int(found[1])] * min(int(found[2] or 1), shape[1] + 1)
         rows.append(row)
     sizes = {len(row) for row in rows}

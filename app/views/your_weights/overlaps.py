@@ -11,6 +11,7 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
 from app.shared.held import MemoryFile
+from app.shared.host import host
 from app.shared.pool import Progress, kept_call
 from app.shared.worker import Report
 from lolora_core.adapters.adapter_source import AdapterSource
@@ -31,6 +32,11 @@ def names(both: tuple[Files, ...]) -> tuple[str, str]:
     return first, second
 
 
+def _limits() -> dict[str, int]:
+    allowed = host()
+    return {"max_tensors": allowed.max_tensors, "max_entries": allowed.max_update_entries}
+
+
 def _opened(files: Files) -> TensorSource:
     tensors = [file for file in files if not file.label.endswith(".json")]
     settings = [file for file in files if file.label.endswith(".json")]
@@ -40,7 +46,7 @@ def _opened(files: Files) -> TensorSource:
             f"has one; these are {', '.join(file.label for file in files)}."
         )
     if not settings:
-        return open_source(tensors[0], needs="update")
+        return open_source(tensors[0], needs="update", **_limits())
     return _with_settings(tensors[0], settings[0])
 
 
@@ -52,7 +58,7 @@ def _with_settings(tensors: MemoryFile, settings: MemoryFile) -> TensorSource:
         for name, file in zip(names, (tensors, settings), strict=True):
             (Path(made) / name).write_bytes(file.data)
         try:
-            source = open_source(made)
+            source = open_source(made, **_limits())
         except ValueError as error:
             raise ValueError(str(error).replace(made, tensors.label)) from None
     # The folder is gone, and an adapter is read whole when it is opened.

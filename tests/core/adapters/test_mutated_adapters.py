@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lolora_core.adapters.peft_read import open_adapters
+from lolora_core.checkpoints import open_source
 from lolora_core.common.patterns import Matcher
 
 SHAPES = [(), (0,), (1,), (2, 4), (4, 2), (0, 3), (2, 2, 2), (2, 2, 1, 1), (2, 2, 3, 3, 3)]
@@ -132,3 +133,19 @@ def test_patterns_of_a_file_are_matched_in_bounded_time(
     save_file(tensors, file, metadata)
     with pytest.raises(ValueError, match=r"the pattern .* takes longer than 0\.02 seconds"):
         open_adapters(file)
+
+
+@pytest.mark.parametrize("form", ["LoKr", "LoHa"])
+def test_few_numbers_do_not_span_a_large_matrix(form: str, tmp_path: Path) -> None:
+    parts = {"LoKr": {"lokr_w1": ones(90, 80), "lokr_w2": ones(70, 60)}}.get(
+        form,
+        pair("", "hada_w1_b", "hada_w1_a", 1) | pair("", "hada_w2_b", "hada_w2_a", 1),
+    )
+    tensors = {f"m.{name.lstrip('.')}": tensor for name, tensor in parts.items()}
+    file = tmp_path / "a.safetensors"
+    save_file(tensors, file)
+    (info,) = open_source(file).tensors.values()
+    rows, cols = info.shape
+    assert open_source(file, max_entries=rows * cols).tensors
+    with pytest.raises(ValueError, match=rf"^m of .* is an update of {rows:,} × {cols:,}; at most"):
+        open_source(file, max_entries=rows * cols - 1)

@@ -18,6 +18,8 @@ BAD = [
     ("a{100}", "repeats a group a counted number of times"),
     ("((a{99}){99}){99}", "repeats a group a counted number of times"),
     ("(?x)(a{9}) {9}", "repeats a group a counted number of times"),
+    ("[[a-z]--[aeiou]]", "holds a set within a set"),
+    ("[a[b]]", "holds a set within a set"),
     ("(?R)", "is not a valid regular expression: unknown extension"),
 ]
 

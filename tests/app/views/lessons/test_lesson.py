@@ -130,6 +130,24 @@ def test_what_is_no_lesson_at_all() -> None:
             read_lesson(text, "mine.json", pages())
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 10_000, "more than 64 deep"),
+        (json.dumps("x" * 1_000_000), r"1,000,002 bytes, and at most 1,000,000 are read"),
+        (r'{"title": "\ud800"}', "half of a surrogate pair"),
+        ('{"minutes": Infinity}', "no finite number"),
+        (json.dumps({f"k{n}": 1 for n in range(9999)}), "… and 9985 more"),
+        (json.dumps({"k" * 9999: 1}), "is no field of a lesson file"),
+    ],
+    ids=["deep", "large", "surrogate", "infinite", "keys", "long key"],
+)
+def test_a_hostile_file_is_refused_in_few_words(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        read_lesson(text, "mine.json", pages())
+    assert len(str(caught.value)) < 3000
+
+
 def test_a_long_training_is_refused() -> None:
     data = good()
     data["steps"][0] |= {"page": "fine_tune", "state": {"ft_steps": 5000}, "also": {}, "text": "x"}

@@ -28,6 +28,8 @@ def test_text_round_trip(ranks: np.ndarray) -> None:
         ("1.1_1.9", r"rank 9 of block \(1, 1\) is above its full rank, 4"),
         ("1.1_1.-1", "“-1” is neither"),
         ("hello", "“hello” is neither"),
+        ("h" * 30, "“hhhhhhhhhhhhhhhhhhhh” is neither"),
+        ("1." * 999, "1,998 characters; that is too many for 2×2 blocks"),
         ("1x9999_1x9999", "the grid is 2×2"),
     ],
 )

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import streamlit as st
 
 from app.server.rubbish import collect_for_ever
-from app.shared import pool
+from app.shared.ending import end
 
 __all__ = ["lifespan"]
 
@@ -32,9 +32,9 @@ async def _warm_up_and_collect() -> None:
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Import what is slow while the first visitor's page opens, then collect garbage.
 
-    At the end the processes of the pool end too, whatever they do.
+    At the end it closes what was opened: races, and the processes of the pool.
     """
     task = asyncio.create_task(_warm_up_and_collect())
     yield
     task.cancel()
-    await asyncio.to_thread(pool.close)
+    await asyncio.to_thread(end)

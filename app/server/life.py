@@ -13,7 +13,7 @@ import streamlit as st
 from app.server.drain import draining
 from app.server.quota import forget_for_ever
 from app.server.rubbish import collect_for_ever
-from app.shared import ending, pool
+from app.shared import ending
 from app.shared.host import host
 
 __all__ = ["lifespan"]
@@ -37,7 +37,7 @@ async def _warm_up_and_collect() -> None:
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Import what is slow while the first visitor's page opens, then clear away.
 
-    At the end, close what pages have asked to be closed.
+    At the end, close what was opened: races, and the processes of the pool.
     """
     with draining(wait=host().hosted):
         tasks = [
@@ -47,6 +47,5 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
         yield
         for task in tasks:
             task.cancel()
-        await asyncio.to_thread(pool.close)
         await asyncio.to_thread(ending.end)
         _LOG.info("the server ends")

@@ -18,11 +18,12 @@ from functools import cache
 from typing import Any
 
 from app.shared import sentences
+from app.shared.ending import at_the_end
 from app.shared.host import host
 from app.shared.line import LINE, Line
 from app.shared.places import ClusterPlace, Place, ProcessPlace, Run
 
-__all__ = ["LostError", "Pool", "Progress", "call", "close", "kept_call", "part", "visiting"]
+__all__ = ["LostError", "Pool", "Progress", "call", "kept_call", "part", "visiting"]
 
 #: Seconds between two looks at a piece of work, and two chances for Streamlit to stop the page.
 _LOOK_EVERY = 0.1
@@ -214,10 +215,13 @@ def _answer(job: _Job) -> Any:
 
 @cache
 def _pool() -> Pool:
-    address = host().dask
-    if address:
-        return Pool(LINE, ClusterPlace.at(address, LINE.places))
-    return Pool(LINE, [ProcessPlace() for _ in range(LINE.places)])
+    address, count = host().dask, LINE.places
+    places: Sequence[Place] = (
+        ClusterPlace.at(address, count) if address else [ProcessPlace() for _ in range(count)]
+    )
+    made = Pool(LINE, places)
+    at_the_end(made.close)
+    return made
 
 
 @contextmanager
@@ -296,9 +300,3 @@ def part(progress: Progress, at: float, to: float, words: str) -> Progress:
         progress(at + share * (to - at), f"{words}, {done}" if done else words)
 
     return show
-
-
-def close() -> None:
-    """End all processes of the pool, where it was ever used."""
-    if _pool.cache_info().currsize:
-        _pool().close()

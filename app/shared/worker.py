@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import signal
@@ -10,8 +11,6 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
-
-import torch
 
 __all__ = ["Report", "StoppedError", "begin", "run"]
 
@@ -33,7 +32,8 @@ def begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(5)
-    torch.set_num_threads(1)
+    # Slow, and the app's process imports this module too.
+    importlib.import_module("torch").set_num_threads(1)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 

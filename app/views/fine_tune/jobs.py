@@ -6,17 +6,16 @@ Nothing here calls Streamlit. A race lives as long as somebody sends heartbeats:
 
 from __future__ import annotations
 
-import importlib
 import secrets
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from typing import Literal
 
 import torch
 
+from app.shared.ending import at_the_end
 from app.shared.line import LINE, Line
 from app.views.fine_tune import limits
 from app.views.fine_tune.adapter_file import adapter_zip
@@ -35,9 +34,9 @@ __all__ = [
     "Lane",
     "Race",
     "RacePlan",
+    "close",
     "held",
     "start",
-    "warm_up",
 ]
 
 AWAY, GONE = 8.0, 20.0
@@ -360,17 +359,6 @@ def _flat(deltas: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.cat([delta.flatten() for delta in deltas.values()])
 
 
-@cache
-def warm_up() -> None:
-    """Begin to import, in the background and once, what the first race would wait seconds for."""
-
-    def imports() -> None:
-        importlib.import_module("sklearn.datasets")
-        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
-
-    threading.Thread(target=imports, name="warm-up", daemon=True).start()
-
-
 def start(
     plan: RacePlan, running: Race | None, *, replace: bool = False, visitor: str = ""
 ) -> Race:
@@ -405,3 +393,18 @@ SHELF: Shelf[Race] = Shelf(max_races=32, max_bytes=256 * 2**20)
 def held(key: str) -> Race | None:
     """Return the race of a key, as long as it is held."""
     return SHELF.get(key)
+
+
+def close(seconds: float = 3.0) -> None:
+    """Stop the races of all visitors, and wait for each at most so long.
+
+    A thread that still trains while Python ends aborts the process.
+    """
+    races = SHELF.held()
+    for race in races:
+        race.stop()
+    for race in races:
+        race.join(seconds)
+
+
+at_the_end(close)

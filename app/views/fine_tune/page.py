@@ -7,7 +7,6 @@ from app.views.fine_tune import (
     buttons,
     figures,
     heartbeat,
-    jobs,
     opening,
     parts,
     race_end,
@@ -15,6 +14,7 @@ from app.views.fine_tune import (
 )
 from app.views.fine_tune.jobs import Race
 from app.views.fine_tune.settings import SETTINGS
+from app.views.fine_tune.warm_up import warm_up
 
 _INTRODUCTION = (
     "Pick a task and methods in the sidebar, then press Start. All methods learn from the same "
@@ -73,7 +73,7 @@ def _answer(race: Race, *, ended: bool) -> None:
 
 def page() -> None:
     """Draw the page."""
-    jobs.warm_up()
+    warm_up()
     with st.sidebar:
         parts.settings()
     race = heartbeat.RACE.value

@@ -61,6 +61,11 @@ class Shelf(Generic[T]):
                 self._tidy()
             return race
 
+    def held(self) -> list[T]:
+        """Return the races that are held."""
+        with self._lock:
+            return list(self._held.values())
+
     def tidy(self) -> None:
         """Let go of what is too much."""
         with self._lock:

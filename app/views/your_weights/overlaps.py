@@ -6,6 +6,7 @@ import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
@@ -32,7 +33,7 @@ def names(both: tuple[Files, ...]) -> tuple[str, str]:
     return first, second
 
 
-def _limits() -> dict[str, int]:
+def _limits() -> dict[str, Any]:
     allowed = host()
     return {"max_tensors": allowed.max_tensors, "max_entries": allowed.max_update_entries}
 

@@ -17,7 +17,7 @@ from lolora_core.targets import load
 
 @pytest.fixture
 def kilobyte(monkeypatch: pytest.MonkeyPatch) -> LRUCache[tuple[str, object], object]:
-    small: LRUCache[tuple[str, object], object] = LRUCache(1000, getsizeof=caches.nbytes)
+    small: LRUCache[tuple[str, object], object] = LRUCache(1000, caches.HELD.getsizeof)
     monkeypatch.setattr(caches, "HELD", small)
     return small
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from app.shared import ending
 from app.shared.line import Line
 from app.views.fine_tune import jobs
 from app.views.fine_tune import sentences as prose
 from app.views.fine_tune.jobs import Race, RacePlan
+from app.views.fine_tune.shelf import Shelf
 from app.views.fine_tune.troubles import explain
 from lolora_core.training import Record, Run, fine_tune
 from tests.app.views.fine_tune.race_tools import (
@@ -373,3 +375,15 @@ def test_progress_does_not_jump_while_a_seed_is_prepared(
     race = finished(make(plan("global", "frozen", seeds=(0, 1, 2))))
     assert seen == pytest.approx([0, 0, 1 / 3, 1 / 3, 2 / 3, 2 / 3])
     assert race.progress == (1.0, 0.0)
+
+
+def test_the_end_of_the_server_stops_every_race(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "SHELF", Shelf[Race](max_races=4, max_bytes=2**20))
+    race = make(plan(steps=LONG))
+    jobs.SHELF.put(race)
+    race.start()
+    wait(lambda: race.state == "running")
+    ending.end()
+    assert (race.state, race.join(0)) == ("stopped", True)

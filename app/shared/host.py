@@ -29,7 +29,7 @@ class Host(BaseSettings):
 
     hosted: bool = False
     #: Rows and columns of a target, at most.
-    max_side: int = Field(8192, ge=16)
+    max_side: int = Field(2048, ge=16)
     max_upload_mb: int = Field(64, ge=1)
     #: What uploads of one visitor may hold in memory together, in MB.
     max_visitor_mb: int = Field(512, ge=1)
@@ -72,8 +72,6 @@ class Host(BaseSettings):
 
 class _Hosted(Host):
     hosted: bool = True
-    max_side: int = Field(2048, ge=16)
-    max_upload_mb: int = Field(64, ge=1)
     max_visitor_mb: int = Field(160, ge=1)
     max_pixels: int = Field(25_000_000, ge=1)
     max_decode_seconds: float = Field(3.0, gt=0)

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 from torch import nn
 from typer.testing import CliRunner
 
@@ -17,7 +16,7 @@ from lolora_core.adapters import AdapterConfig, add_adapters, num_adapter_parame
 from lolora_core.checkpoints import extract_adapters, survey
 from lolora_core.commands.main import app as command
 from lolora_core.explore.compare import compare, explain
-from tests.app.test_pages import MAIN, figures, text
+from tests.app.test_pages import figures, opened, text
 from tests.common_checks import CASES, CHECKS, RANKS, make
 from tests.toy_family import Banded
 
@@ -92,7 +91,7 @@ def test_the_command_line_knows_it() -> None:
 
 
 def test_the_page_compare_shows_it() -> None:
-    at = AppTest.from_file(MAIN, default_timeout=60)
+    at = opened("")
     # A view that no other test asks for: what is cached knows the families of its time.
     at.query_params.update({"target": "coins", "rows": "3", "cols": "3", "rank": "9"})
     at.run()

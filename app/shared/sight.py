@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
-from streamlit import runtime
 
 from app.shared.components import component
 from app.shared.sentences import COMES
@@ -19,8 +18,7 @@ _COMPONENT = component("sight", Path(__file__).parent / "sight.js")
 def seen(name: str) -> bool:
     """Return whether this place of the page has been near the screen; until then, keep it.
 
-    What was seen stays so until the visitor goes to another page. Where no browser is connected,
-    all is seen: nobody will scroll.
+    What was seen stays so until the visitor goes to another page.
 
     Parameters
     ----------
@@ -28,7 +26,7 @@ def seen(name: str) -> bool:
         Of this part of the page.
     """
     key = f"sight_{name}"
-    found = bool((widget_value(key) or {}).get("seen")) or not runtime.exists()
+    found = bool((widget_value(key) or {}).get("seen"))
     with st.container(gap=None, key=f"{'seen' if found else 'unseen'}_{name}"):
         _COMPONENT(
             key=key, data={"seen": found}, default={"seen": False}, on_seen_change=lambda: None

@@ -6,7 +6,6 @@ import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
@@ -17,6 +16,7 @@ from app.shared.pool import Progress, kept_call
 from app.shared.worker import Report
 from lolora_core.adapters.adapter_source import AdapterSource
 from lolora_core.checkpoints import Overlap, TensorSource, open_source, overlap
+from lolora_core.checkpoints.sources import Needs
 from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT_TENSORS
 
 __all__ = ["Files", "compared", "names"]
@@ -33,9 +33,14 @@ def names(both: tuple[Files, ...]) -> tuple[str, str]:
     return first, second
 
 
-def _limits() -> dict[str, Any]:
+def _open(where: MemoryFile | str, needs: Needs = "any") -> TensorSource:
     allowed = host()
-    return {"max_tensors": allowed.max_tensors, "max_entries": allowed.max_update_entries}
+    return open_source(
+        where,
+        needs=needs,
+        max_tensors=allowed.max_tensors,
+        max_entries=allowed.max_update_entries,
+    )
 
 
 def _opened(files: Files) -> TensorSource:
@@ -47,7 +52,7 @@ def _opened(files: Files) -> TensorSource:
             f"has one; these are {', '.join(file.label for file in files)}."
         )
     if not settings:
-        return open_source(tensors[0], needs="update", **_limits())
+        return _open(tensors[0], "update")
     return _with_settings(tensors[0], settings[0])
 
 
@@ -59,7 +64,7 @@ def _with_settings(tensors: MemoryFile, settings: MemoryFile) -> TensorSource:
         for name, file in zip(names, (tensors, settings), strict=True):
             (Path(made) / name).write_bytes(file.data)
         try:
-            source = open_source(made, **_limits())
+            source = _open(made)
         except ValueError as error:
             raise ValueError(str(error).replace(made, tensors.label)) from None
     # The folder is gone, and an adapter is read whole when it is opened.

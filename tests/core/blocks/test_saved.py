@@ -128,8 +128,8 @@ def test_a_block_of_high_rank_does_not_pad_all_others() -> None:
     ranks = np.ones(grid.blocks, dtype=np.int64)
     ranks[5, 0], ranks[9, 0] = size, 3
     factors = {
-        (int(i), int(j)): (torch.randn(size, int(ranks[i, j])), torch.randn(int(ranks[i, j]), size))
-        for i, j in np.ndindex(*grid.blocks)
+        (at, 0): (torch.randn(size, rank), torch.randn(rank, size))
+        for at, rank in enumerate(ranks[:, 0].tolist())
     }
     parts = parts_of_factors(grid, ranks, factors)
     held = sum(b.numel() + a.numel() for b, a in factors.values())

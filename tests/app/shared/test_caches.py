@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from cachetools import LRUCache
@@ -16,8 +18,8 @@ from lolora_core.targets import load
 
 
 @pytest.fixture
-def kilobyte(monkeypatch: pytest.MonkeyPatch) -> LRUCache[tuple[str, object], object]:
-    small: LRUCache[tuple[str, object], object] = LRUCache(1000, caches.HELD.getsizeof)
+def kilobyte(monkeypatch: pytest.MonkeyPatch) -> LRUCache[Any, Any]:
+    small: LRUCache[Any, Any] = LRUCache(1000, getsizeof=caches.nbytes)
     monkeypatch.setattr(caches, "HELD", small)
     return small
 
@@ -28,7 +30,7 @@ def test_the_bound_is_the_hosts() -> None:
 
 
 def test_kinds_share_the_bound_and_the_least_recently_used_goes(
-    kilobyte: LRUCache[tuple[str, object], object],
+    kilobyte: LRUCache[Any, Any],
 ) -> None:
     words, arrays = Kind[bytes]("words"), Kind[np.ndarray]("arrays")
     words.put(1, b"x" * 400)

@@ -96,9 +96,7 @@ def test_the_last_good_target_is_recalled() -> None:
     assert compute.recall(compute.remember(shown)) is shown
     # Another visitor may call the same numbers something else.
     other = replace(shown, title="mine")
-    assert [compute.recall(compute.remember(one)).title for one in (shown, other)] == [
-        shown.title,
-        "mine",
-    ]
+    keys = [compute.remember(one) for one in (shown, other)]
+    assert [compute.recall(key).title for key in keys] == [shown.title, "mine"]
     assert compute.recall("gone").id == "camera"
     assert compute.recall(None).id == "camera"

@@ -307,17 +307,10 @@ def decompositions(scene: Scene, progress: Progress | None = None) -> tuple[Deco
 
 
 class _Searches(dict[str, Fit]):
-    """The fits of one matrix on one grid, by family, filled by the decomposition.
-
-    Attributes
-    ----------
-    rank : int
-        The largest equivalent rank that `app.shared.search` searched at.
-    """
+    """The fits of one matrix on one grid, by family, filled by the decomposition."""
 
     def __init__(self, matrix: np.ndarray) -> None:
         super().__init__()
-        self.rank = 0
         # The matrix in blocks, its decompositions twice, and residuals.
         self.nbytes = 16 * matrix.nbytes
 

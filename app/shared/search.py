@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.shared.fits import searched
+from app.shared.fits import ready, searched
 from app.shared.pool import Progress, call, part
 from app.shared.scene import Scene, decompositions, search_turn, searches_of
 from lolora_core import Decomposition, budget_for_rank
@@ -21,7 +21,8 @@ def search_seconds(scene: Scene, rank: int) -> float:
     if not scene.searched or scene.device != "cpu":
         return 0.0
     m, n = scene.grid.shape
-    new = sum(rank > held.rank for held in searches_of(scene))
+    budget = budget_for_rank((m, n), rank)
+    new = sum(not ready(held, scene.grid, budget) for held in searches_of(scene))
     return new * m * n * min(m, n) * _SECONDS_PER_PRODUCT
 
 
@@ -38,7 +39,7 @@ def search(scene: Scene, rank: int, progress: Progress) -> None:
     """
     channels, budget = decompositions(scene), budget_for_rank(scene.grid.shape, rank)
     for at, (held, svd) in enumerate(zip(searches_of(scene), channels, strict=True)):
-        if rank <= held.rank:
+        if ready(held, scene.grid, budget):
             continue
         words = f"part {at + 1} of {len(channels)}"
         whole = scene.grid.whole()
@@ -54,6 +55,6 @@ def search(scene: Scene, rank: int, progress: Progress) -> None:
             progress=part(progress, at / len(channels), (at + 1) / len(channels), words),
         )
         with search_turn:
-            if rank > held.rank:
+            # Meanwhile another visitor may have searched further.
+            if not ready(held, scene.grid, budget):
                 held.update(found)
-                held.rank = rank

@@ -60,6 +60,9 @@ class Decomposed(Protocol):
 class Fit(Protocol):
     """A family on one target: its answer to every budget."""
 
+    def ready(self, budget: int) -> bool:
+        """Return whether nothing must be searched any more for a budget."""
+
     def rank_map(self, budget: int) -> RankMap:
         """Return the ranks of the blocks; with a global term, those of the block term."""
 

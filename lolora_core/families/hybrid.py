@@ -150,6 +150,10 @@ class HybridFit:
             self._found[budget] = self._best(budget)
         return self._found[budget]
 
+    def ready(self, budget: int) -> bool:
+        """Return whether the search has climbed as far as a budget asks."""
+        return all(rung <= self._climbed for rung in self._rungs_up_to(budget))
+
     def rank_map(self, budget: int) -> RankMap:
         """Return the ranks of the block term."""
         return self.at(budget).rank_map
@@ -207,13 +211,16 @@ class HybridFit:
         return GlobalTerm(held.u[0, :, :rank], held.s[0, :rank], held.vh[0, :rank])
 
     def _climb(self, budget: int) -> None:
-        if self.grid.blocks == (1, 1):
-            return  # both terms would be the same
-        top = min(budget // self._side, min(self.grid.shape))
-        for rung in takewhile(lambda rung: rung <= top, _rungs()):
+        for rung in self._rungs_up_to(budget):
             if rung > self._climbed:
                 self._climbed = rung
                 self._rung(rung)
+
+    def _rungs_up_to(self, budget: int) -> list[int]:
+        if self.grid.blocks == (1, 1):
+            return []  # both terms would be the same
+        top = min(budget // self._side, min(self.grid.shape))
+        return list(takewhile(lambda rung: rung <= top, _rungs()))
 
     def _rung(self, rung: int) -> None:
         budget = rung * self._side

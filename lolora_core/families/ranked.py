@@ -64,6 +64,10 @@ class RankedFit:
         spectra = self.svd.spectra if self.family.needs_spectra else None
         return self.family.ranks(self.svd.grid, budget, spectra)
 
+    def ready(self, budget: int) -> bool:
+        """Return True: singular values tell every budget."""
+        return True
+
     def errors(self, budgets: Iterable[int]) -> Float64[np.ndarray, " q"]:
         """Return ‖W − Ŵ‖_F/‖W‖_F at each budget, from singular values only."""
         return np.array([self.svd.spectra.relative_error(self.rank_map(b)) for b in budgets])

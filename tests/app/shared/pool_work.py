@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
@@ -9,14 +10,17 @@ from pathlib import Path
 
 from app.shared.worker import Report
 
-__all__ = ["count", "doubled", "fail", "hang", "modules", "reporting"]
+__all__ = ["count", "doubled", "fail", "hang", "loaded", "reporting"]
 
 
 def doubled(number: float) -> float:
     return 2 * number
 
 
-def modules(report: Report) -> list[str]:
+def loaded(modules: list[str]) -> list[str]:
+    """Import some modules, and return the names of all that were then imported."""
+    for name in modules:
+        importlib.import_module(name)
     return sorted(sys.modules)
 
 

@@ -17,10 +17,12 @@ from lolora_core.adapters.adapter_source import AdapterSource
 from lolora_core.checkpoints import Overlap, TensorSource, open_source, overlap
 from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT_TENSORS
 
-__all__ = ["Files", "compared", "names"]
+__all__ = ["Files", "compared", "names", "small"]
 
 #: SHA-256 of the files of one adapter: its tensors, and its settings where they are a file too.
 Files = tuple[str, ...]
+#: Bytes.
+_SMALL = 2**20
 
 
 def names(both: tuple[Files, ...]) -> tuple[str, str]:
@@ -30,6 +32,11 @@ def names(both: tuple[Files, ...]) -> tuple[str, str]:
         for files in both
     )
     return first, second
+
+
+def small(first: Files, second: Files) -> bool:
+    """Return whether two adapters are compared in no time, by the size of their files."""
+    return sum(held_file(digest).size for digest in (*first, *second)) < _SMALL
 
 
 def _opened(files: Files) -> TensorSource:

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app.shared import answers, progress
+from app.shared.pool import unseen
 from app.shared.settings import Slot
 from app.shared.uploads import MAX_UPLOAD_MB
 from app.shared.words import as_text
@@ -88,6 +89,8 @@ def _found(files: tuple[Files, ...]) -> Overlap | None:
     if not files or progress.stopped("overlap", files, overlap_words.STOPPED):
         return None
     first, second = files
+    if overlaps.small(first, second):
+        return overlaps.compared(first, second, unseen)
     return progress.with_stop(
         "overlap", files, "Comparing", lambda show: overlaps.compared(first, second, show)
     )

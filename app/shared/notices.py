@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.shared.words import as_text
 
-__all__ = ["say_error", "say_notes"]
+__all__ = ["say_error", "say_notes", "say_warnings"]
 
 
 def say_error(problem: Exception | str) -> None:
@@ -16,7 +16,12 @@ def say_error(problem: Exception | str) -> None:
     st.error(as_text(f"{problem}".rstrip(".") + "."))
 
 
+def say_warnings(sentences: Iterable[str]) -> None:
+    """Show what is to be kept in mind, each sentence by itself."""
+    for sentence in sentences:
+        st.warning(as_text(sentence.rstrip(".") + "."))
+
+
 def say_notes(notes: Iterable[str]) -> None:
-    """Show what is to be kept in mind, each note by itself."""
-    for note in notes:
-        st.warning(as_text(f"{note[:1].upper()}{note[1:]}".rstrip(".") + "."))
+    """Show notes of the library, which begin with small letters."""
+    say_warnings(f"{note[:1].upper()}{note[1:]}" for note in notes)

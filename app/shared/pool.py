@@ -23,7 +23,7 @@ from app.shared.host import host
 from app.shared.line import LINE, Line
 from app.shared.places import ClusterPlace, Place, ProcessPlace, Run
 
-__all__ = ["LostError", "Pool", "Progress", "call", "kept_call", "part", "visiting"]
+__all__ = ["LostError", "Pool", "Progress", "call", "kept_call", "part", "unseen", "visiting"]
 
 #: Seconds between two looks at a piece of work, and two chances for Streamlit to stop the page.
 _LOOK_EVERY = 0.1
@@ -285,6 +285,10 @@ def kept_call(
     with kept.cache_condition, suppress(ValueError):
         kept.cache.setdefault(key, found)
     return found
+
+
+def unseen(share: float, words: str) -> None:
+    """Show no progress, of work that is quick."""
 
 
 def part(progress: Progress, at: float, to: float, words: str) -> Progress:

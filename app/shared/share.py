@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from app.shared.notices import say_notes
+from app.shared.notices import say_warnings
 from app.shared.sentences import LINK
 from app.shared.settings import (
     Setting,
@@ -70,5 +70,5 @@ def draw(used: Sequence[Setting], every: Sequence[Setting]) -> None:
             on_change=_load_settings,
             args=(every,),
         )
-        say_notes(_PROBLEMS.value)
+        say_warnings(_PROBLEMS.value)
     right.button("Reset", on_click=reset, args=(used,), key="reset", width="stretch")

@@ -20,7 +20,7 @@ from app.shared.line import LINE, Line
 from app.views.fine_tune import limits
 from app.views.fine_tune.adapter_file import adapter_zip
 from app.views.fine_tune.film import Film, Frame, hold
-from app.views.fine_tune.lanes import Lane, Outcome, RacePlan
+from app.views.fine_tune.lanes import Lane, Outcome, RacePlan, flat
 from app.views.fine_tune.shelf import Shelf
 from app.views.fine_tune.troubles import explain, reason
 from lolora_core.common.metrics import numerical_rank, relative_error
@@ -344,19 +344,15 @@ class Race:
         """Evaluate the whole runs of one seed on the test split, and compare their ΔW."""
         whole = {lane.method: (lane, lane.run) for lane in lanes if lane.run and not lane.problem}
         deltas = {name: run.deltas() for name, (_, run) in whole.items()}
-        full = _flat(deltas["full"]) if "full" in deltas else None
+        full = flat(deltas["full"]) if "full" in deltas else None
         for name, (lane, run) in whole.items():
             loss, metric = run.evaluate("test")
             ranks = tuple(numerical_rank(delta) for delta in deltas[name].values())
-            distance = None if full is None else relative_error(full, _flat(deltas[name]))
+            distance = None if full is None else relative_error(full, flat(deltas[name]))
             lane.outcome = Outcome(loss, metric, ranks, distance)
         self._keep()
         for lane in lanes:
             lane.run = None
-
-
-def _flat(deltas: dict[str, torch.Tensor]) -> torch.Tensor:
-    return torch.cat([delta.flatten() for delta in deltas.values()])
 
 
 def start(
@@ -396,10 +392,7 @@ def held(key: str) -> Race | None:
 
 
 def close(seconds: float = 3.0) -> None:
-    """Stop the races of all visitors, and wait for each at most so long.
-
-    A thread that still trains while Python ends aborts the process.
-    """
+    """Stop all races and wait for each: one that trains while Python ends would abort it."""
     races = SHELF.held()
     for race in races:
         race.stop()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from lolora_core.training import Record, Run, resolve_task
 
-__all__ = ["Lane", "Outcome", "RacePlan"]
+__all__ = ["Lane", "Outcome", "RacePlan", "flat"]
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,8 @@ class Lane:
     def evaluated(self) -> list[Record]:
         """The records that were evaluated."""
         return [record for record in self.records if record.eval_loss is not None]
+
+
+def flat(deltas: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return the entries of all modules as one vector."""
+    return torch.cat([delta.flatten() for delta in deltas.values()])

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.shared import answers, sidebar
 from app.shared import widgets as controls
-from app.shared.notices import say_error, say_notes
+from app.shared.notices import say_error, say_warnings
 from app.views.fine_tune import figures as figures_training
 from app.views.fine_tune import sentences as words
 from app.views.fine_tune import snippets
@@ -70,7 +70,7 @@ def status(race: Race, *, ended: bool) -> None:
         say_error(race.message)
     else:
         st.caption(words.state(race))
-    say_notes(words.problems(race))
+    say_warnings(words.problems(race))
 
 
 def _gathered(race: Race, field: str) -> list[figures_training.LossCurve]:

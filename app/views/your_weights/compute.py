@@ -20,7 +20,7 @@ from cachetools import LRUCache
 from cachetools.keys import hashkey
 
 from app.shared.caches import Kind
-from app.shared.pool import Progress, call, kept_call
+from app.shared.pool import Progress, call, kept_call, unseen
 from app.shared.worker import Report
 from app.views.your_weights.pairs import Pair
 from app.views.your_weights.plan import AdapterPlan
@@ -180,7 +180,7 @@ def surveyed(
             left,
             file,
             key=("survey", key),
-            progress=progress or _unseen,
+            progress=progress or unseen,
             reports=True,
         )
     except BaseException:
@@ -198,10 +198,6 @@ def surveyed(
     if work > 10**8 and not intruders:
         _seconds_per_product[0] = seconds / work
     return found
-
-
-def _unseen(share: float, words: str) -> None:
-    """Show no progress."""
 
 
 def changed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -277,7 +273,7 @@ def _extracted(pair: Pair, plan: AdapterPlan, progress: Progress) -> Kept:
     return _extract((pair.base, pair.tuned), plan, pair.work, progress)
 
 
-def extracted(pair: Pair, plan: AdapterPlan, progress: Progress = _unseen) -> Kept:
+def extracted(pair: Pair, plan: AdapterPlan, progress: Progress = unseen) -> Kept:
     """Extract the adapter of a plan, and size every way to write it.
 
     Raises

@@ -19,10 +19,12 @@ from lolora_core.checkpoints import Overlap, TensorSource, open_source, overlap
 from lolora_core.checkpoints.sources import Needs
 from lolora_core.files.folders import OWN_CONFIG, OWN_TENSORS, PEFT_CONFIG, PEFT_TENSORS
 
-__all__ = ["Files", "compared", "names"]
+__all__ = ["Files", "compared", "names", "small"]
 
 #: The files of one adapter: its tensors, and its settings where they are a file too.
 Files = tuple[MemoryFile, ...]
+#: Bytes.
+_SMALL = 2**20
 
 
 def names(both: tuple[Files, ...]) -> tuple[str, str]:
@@ -31,6 +33,11 @@ def names(both: tuple[Files, ...]) -> tuple[str, str]:
         next(f.label for f in files if not f.label.endswith(".json")) for files in both
     )
     return first, second
+
+
+def small(first: Files, second: Files) -> bool:
+    """Return whether two adapters are compared in no time, by the size of their files."""
+    return sum(file.size for file in (*first, *second)) < _SMALL
 
 
 def _open(where: MemoryFile | str, needs: Needs = "any") -> TensorSource:

@@ -10,6 +10,7 @@ import streamlit as st
 from app.shared import answers, held, progress
 from app.shared.host import host
 from app.shared.notices import say_error, say_notes
+from app.shared.pool import unseen
 from app.shared.settings import Slot
 from app.shared.words import as_text
 from app.views.your_weights import overlap_words, overlaps, sentences, snippets
@@ -93,6 +94,8 @@ def _found(files: tuple[Files, ...]) -> Overlap | None:
     if not files or progress.stopped("overlap", key, overlap_words.STOPPED):
         return None
     first, second = files
+    if overlaps.small(first, second):
+        return overlaps.compared(first, second, unseen)
     return progress.with_stop(
         "overlap", key, "Comparing", lambda show: overlaps.compared(first, second, show)
     )

@@ -6,16 +6,15 @@ to another, so a key holds the names too where what is kept does.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.shared.host import MEGABYTE, host
+from app.shared.memory_file import MemoryFile, in_memory
 from app.shared.settings import Slot
 from lolora_core.common.names import display_name
 
-__all__ = ["MemoryFile", "Uploaded", "in_memory", "kept", "take"]
+__all__ = ["Uploaded", "kept", "take"]
 
 
 class Uploaded(Protocol):
@@ -27,34 +26,6 @@ class Uploaded(Protocol):
 
     def getvalue(self) -> bytes:
         """Return the bytes."""
-
-
-@dataclass(frozen=True)
-class MemoryFile:
-    """A file in memory; `identity` is the SHA-256 of its bytes."""
-
-    label: str
-    data: bytes = field(repr=False, compare=False)
-    identity: str
-
-    @property
-    def size(self) -> int:
-        """Bytes of the whole file."""
-        return len(self.data)
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Identify the file by name and content, without holding its bytes."""
-        return self.label, self.identity
-
-    def read(self, start: int, end: int) -> bytearray:
-        """Return the bytes from `start` up to `end`."""
-        return bytearray(memoryview(self.data)[start:end])
-
-
-def in_memory(name: str, data: bytes) -> MemoryFile:
-    """Return a file of a visitor; only the last part of its name is kept."""
-    return MemoryFile(display_name(name), data, hashlib.sha256(data).hexdigest())
 
 
 #: The files of each uploader by the browser's id, hashed once.

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 from streamlit.testing.v1 import AppTest
 
-from app.shared.held import in_memory
+from app.shared.memory_file import in_memory
 from app.shared.words import as_text
 from app.views.lessons.shelf import bundled
 from tests.app.test_pages import opened

@@ -9,8 +9,8 @@ import streamlit as st
 from app.shared import held
 from app.shared import widgets as controls
 from app.shared.common import COLS, RANK, ROWS
-from app.shared.held import MemoryFile
 from app.shared.host import host
+from app.shared.memory_file import MemoryFile
 from app.shared.notices import say_error
 from app.shared.sentences import until_then
 from app.shared.settings import Setting, Slot

@@ -10,8 +10,8 @@ from pathlib import Path
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
-from app.shared.held import MemoryFile
 from app.shared.host import host
+from app.shared.memory_file import MemoryFile
 from app.shared.pool import Progress, kept_call
 from app.shared.worker import Report
 from lolora_core.adapters.adapter_source import AdapterSource

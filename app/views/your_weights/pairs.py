@@ -12,8 +12,8 @@ from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 from torch import nn
 
-from app.shared.held import MemoryFile
 from app.shared.host import MEGABYTE, host
+from app.shared.memory_file import MemoryFile
 from app.views.your_weights import snippets
 from lolora_core import checkpoints
 from lolora_core.adapters.kinds import matrix_shape

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
 from app.page_settings import EVERY
-from app.shared.held import MemoryFile, in_memory
+from app.shared.memory_file import MemoryFile, in_memory
 from lolora_core.checkpoints import COLUMN_HELP, survey
 from tests.app.views.your_weights.test_page import start, weights
 

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
-from app.shared.held import MemoryFile, in_memory
+from app.shared.memory_file import MemoryFile, in_memory
 from app.views.your_weights import pairs
 from tests.app.views.your_weights.test_page import start, text
 

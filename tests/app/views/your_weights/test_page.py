@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from streamlit.testing.v1 import AppTest
 from torch import nn
 
-from app.shared.held import MemoryFile, in_memory
+from app.shared.memory_file import MemoryFile, in_memory
 from app.views.your_weights import (
     compute as compute_weights,
 )

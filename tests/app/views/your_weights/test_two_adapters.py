@@ -12,7 +12,7 @@ from safetensors.torch import save
 from streamlit.testing.v1 import AppTest
 from torch import nn
 
-from app.shared.held import in_memory
+from app.shared.memory_file import in_memory
 from app.views.your_weights import overlaps
 from app.views.your_weights.overlaps import Files
 from lolora_core.adapters import AdapterConfig, add_adapters, save_adapters

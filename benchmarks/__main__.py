@@ -22,6 +22,7 @@ PARTS = {
     "fuzz": ("benchmarks.fuzz", "run"),
     "browser": ("benchmarks.browser", "run"),
     "lens": ("benchmarks.lens", "run"),
+    "change": ("benchmarks.change", "run"),
     "load": ("benchmarks.load", "run"),
 }
 #: What runs where no part is named: `library` runs `hybrid` too.

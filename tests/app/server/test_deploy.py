@@ -50,6 +50,16 @@ def test_the_proxies_take_their_files_where_they_are_installed(tmp_path: Path) -
             assert ended.returncode == 0, ended.stderr
 
 
+def test_the_lock_holds_every_requirement_with_its_hash() -> None:
+    wanted = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    locked = (DEPLOY / "requirements.lock").read_text(encoding="utf-8").splitlines()[1:]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+ --hash=sha256:[0-9a-f]{64}", line) for line in locked)
+    versions = {line.split()[0].replace("_", "-") for line in locked}
+    asked = {line.lower().replace("_", "-") for line in wanted if line[0] != "#"}
+    # It has a wheel for CPUs and others for GPUs.
+    assert {name for name in asked - versions if not name.startswith("torch==")} == set()
+
+
 def test_compose_has_the_services_that_its_proxy_asks() -> None:
     found = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
     services = found["services"]

@@ -24,9 +24,8 @@ def at_the_end(close: Callable[[], object]) -> None:
 
 
 def end() -> None:
-    """Call every function once; one that fails does not keep the others from it."""
-    while _closers:
-        close = _closers.pop()
+    """Call every function; one that fails does not keep the others from it."""
+    for close in reversed(_closers):
         try:
             close()
         except Exception as error:

@@ -136,8 +136,9 @@ def test_a_thread_that_fails_is_a_line_too(lines: io.StringIO) -> None:
 
 
 def test_everything_is_closed_the_latest_first_though_one_fails(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ending, "_closers", [])
     closed: list[str] = []
 
     def first() -> None:
@@ -148,7 +149,6 @@ def test_everything_is_closed_the_latest_first_though_one_fails(
 
     for close in (first, fails, first, lambda: closed.append("last")):
         ending.at_the_end(close)
-    ending.end()
     ending.end()
     assert closed == ["last", "first"]
     assert [record.message for record in caplog.records] == ["something could not be closed"]

@@ -304,7 +304,7 @@ def _rename(folder: Path, old: str, new: str) -> None:
         (lambda f: _edit(f, r=5), "has rank 4, and adapter_config.json says 5"),
         (lambda f: _edit(f, r="x"), "r must be an integer of 1 or more"),
         (lambda f: _edit(f, lora_alpha=None), "lora_alpha must be a finite number"),
-        (lambda f: _edit(f, rank_pattern={"(": 4}), "no regular expression"),
+        (lambda f: _edit(f, rank_pattern={"(": 4}), "is not a valid regular expression"),
         (
             lambda f: _edit(f, peft_type="GRALORA", gralora_k=2, alpha=4),
             "sets lora_alpha to 8",

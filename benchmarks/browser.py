@@ -34,7 +34,7 @@ WATCH = """
 
 
 def _page(browser: Browser) -> Page:
-    return browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
+    return browser.new_context(viewport={"width": 1440, "height": 1000}, bypass_csp=True).new_page()
 
 
 def headings(browser: Browser, url: str, visits: int = 6) -> list[float]:

@@ -113,10 +113,10 @@ def _take(browser: Browser, url: str, name: str) -> None:
     )
     app = App(page, url)
     app.go(shot.link)
-    page.wait_for_function(AT_REST)
+    app.until(AT_REST)
     if shot.act:
         shot.act(app)
-    page.wait_for_function(AT_REST)
+    app.until(AT_REST)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     _fewer_colours(picture).save(FOLDER / f"{name}.png", optimize=True)
     page.close()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import settings
+from streamlit import config
 
 # Timing belongs to benchmarks/, so no deadline; the same examples every run.
 settings.register_profile("lolora", deadline=None, max_examples=60, derandomize=True)
@@ -17,6 +18,9 @@ settings.load_profile("lolora")
 # Where `streamlit run` puts it for good. AppTest puts it there for each run and takes it away
 # again, and an import in another thread meanwhile passes over an entry of the path.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "app"))
+
+# As on the server: see app/server/rubbish.py.
+config.set_option("runner.postScriptGC", False)
 
 # Beside other workers one core is a worker's share, and that of the programs that its tests start.
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Style", "stack"]
 
 _STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-_HEAD = b"</head>"
+#: After what Streamlit writes into the head, so that of equal rules these hold.
+_END = b"</body>"
 _ADDED = f"<style>{_STYLE}</style>".encode()
 
 
@@ -65,7 +66,7 @@ def _plain(scope: Scope) -> Scope:
 
 
 def _dressed(page: bytes) -> bytes:
-    return without_pointers(page).replace(_HEAD, _ADDED + _HEAD, 1)
+    return without_pointers(page).replace(_END, _ADDED + _END, 1)
 
 
 def _is_html(message: Message) -> bool:

@@ -114,6 +114,11 @@ class App:
                     self.page.locator(f".st-key-unseen_{part}").scroll_into_view_if_needed()
             expect(self.page.locator(f".st-key-seen_{part}")).to_have_count(1)
 
+    def until(self, script: str, argument: object = None) -> None:
+        """Wait until a script is true; the page's own security policy lets no string be one."""
+        while not self.page.evaluate(script, argument):
+            self.page.wait_for_timeout(20)
+
     @property
     def main(self) -> Any:
         return self.page.get_by_test_id("stMain")

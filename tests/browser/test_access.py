@@ -61,7 +61,7 @@ def test_a_page_can_be_read_by_all(app: App, path: str) -> None:
     app.go(path)
     expect(page).to_have_title(f"{PAGES[path]} · Localized LoRA Explorer")
     assert page.evaluate("window.moved") < MOVES
-    page.wait_for_function(f"({NAMELESS})() === 0")
+    app.until(f"({NAMELESS})() === 0")
     levels = page.evaluate(
         "[...document.querySelectorAll('main :is(h1, h2, h3)')].map(e => e.tagName)"
     )
@@ -84,7 +84,7 @@ def test_a_page_can_be_read_by_all(app: App, path: str) -> None:
             drawn = picture.bounding_box()
             assert drawn is not None
             assert 150 <= drawn["width"] <= width - drawn["x"]
-        page.wait_for_function(f"({BEYOND})().length === 0")
+        app.until(f"({BEYOND})().length === 0")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -76,7 +76,7 @@ def expect_end(app: App) -> None:
 def test_a_race_is_paused_stepped_left_and_found_again(app: App) -> None:
     open_page(app, f"{SLOW}&ft_curve=training")
     press(app, "Start")
-    app.page.wait_for_function(f"{LAST} > 0")
+    app.until(f"{LAST} > 0")
     app.page.evaluate(WATCH_STOP)
     press(app, "Pause")
     expect(app.main.get_by_text(re.compile("[Pp]aused")).first).to_be_visible()
@@ -95,7 +95,7 @@ def test_a_race_is_paused_stepped_left_and_found_again(app: App) -> None:
     app.page.get_by_role("link", name="Fine-tune").click()
     expect(app.main.get_by_text(f"step {held + 1:,} of 5,000").first).to_be_visible()
     press(app, "Resume")
-    app.page.wait_for_function(f"{LAST} > {held + 1}")
+    app.until(f"{LAST} > {held + 1}")
     press(app, "Stop")
     expect(app.main.get_by_text(re.compile("[Ss]topped")).first).to_be_visible()
 

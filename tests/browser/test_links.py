@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import TimeoutError, expect
+from playwright.sync_api import expect
 
 from app.page_settings import EVERY
 from app.shared.settings import Setting
@@ -55,7 +55,9 @@ def expected(setting: Setting, value: object) -> str:
 )
 def test_a_link_fills_its_widgets(app: App, path: str, link: dict[str, object]) -> None:
     query = urlencode({key: BY_KEY[key].write(value) for key, value in link.items()}, doseq=True)
-    app.page.goto(f"{app.url}/{path}?{query}")
+    app.go(f"{path}?{query}")
+    if path == "compare":
+        app.see("curve")
     for key, value in link.items():
         place = f".st-key-{re.sub(r'[^a-zA-Z0-9_-]', '-', key)}"
         if key == "across":
@@ -64,7 +66,4 @@ def test_a_link_fills_its_widgets(app: App, path: str, link: dict[str, object]) 
             if asked.count():  # Where the machine is slow.
                 asked.click()
         wanted = expected(BY_KEY[key], value)
-        try:
-            app.page.wait_for_function(SHOWS, arg=[place, wanted])
-        except TimeoutError:
-            pytest.fail(f"{key} does not show {wanted!r}")
+        app.until(SHOWS, [place, wanted])

@@ -227,7 +227,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_old_file(
     assert (folder / "sweep.csv").read_text() == "old"
 
 
-#: The command line, whose survey says when two matrices are done and then waits for a signal.
+#: The command line, whose survey is interrupted when two matrices are done.
 HELD = """
 import signal
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from app.page_settings import OF_PAGE
 from app.shared.settings import Setting
 
-__all__ = ["CASES", "IDS", "Case", "around", "other_value"]
+__all__ = ["LINKS", "LINK_IDS", "Case"]
 
 #: Path of a page and one of its settings.
 Case = tuple[str, Setting]
@@ -79,4 +79,21 @@ def _cases() -> Iterator[Case]:
 
 
 CASES = list(_cases())
-IDS = [f"{path or 'start'}-{setting.key}" for path, setting in CASES]
+
+
+def _together() -> list[tuple[str, dict[str, object]]]:
+    """Return links that hold as many settings as go with each other, with their pages."""
+    links: list[tuple[str, dict[str, object]]] = []
+    for path, setting in CASES:
+        wanted = {**around(setting), setting.key: other_value(setting)}
+        for page, link in links:
+            if page == path and all(link.get(key, value) == value for key, value in wanted.items()):
+                link.update(wanted)
+                break
+        else:
+            links.append((path, wanted))
+    return links
+
+
+LINKS = _together()
+LINK_IDS = [f"{path or 'start'}-{'+'.join(link)}" for path, link in LINKS]

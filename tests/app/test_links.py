@@ -11,9 +11,8 @@ from streamlit.testing.v1.element_tree import Block
 
 from app.page_settings import EVERY
 from app.shared import scene
-from app.shared.settings import Setting
 from app.views.what_if import compute
-from tests.app.link_cases import CASES, IDS, around, other_value
+from tests.app.link_cases import LINK_IDS, LINKS
 from tests.app.test_pages import opened
 
 BY_KEY = {setting.key: setting for setting in EVERY}
@@ -44,16 +43,15 @@ def view(at: AppTest) -> list[str]:
     return seen
 
 
-@pytest.mark.parametrize(("path", "setting"), CASES, ids=IDS)
+@pytest.mark.parametrize(("path", "wanted"), LINKS, ids=LINK_IDS)
 def test_the_first_run_of_a_link_is_the_view_set_by_hand(
-    path: str, setting: Setting, monkeypatch: pytest.MonkeyPatch
+    path: str, wanted: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOLORA_ALLOW_HUB", "1")
     monkeypatch.setenv("LOLORA_ALLOW_PATHS", "1")
     # On a slow machine the page asks before it sweeps, and shows a bar.
     monkeypatch.setattr(compute, "missing_seconds", lambda target, grids: 0.0)
     monkeypatch.setattr(scene, "missing_seconds", lambda at: [])
-    wanted = {**around(setting), setting.key: other_value(setting)}
     link, hand = opened(path), opened(path).run()
     for key, value in wanted.items():
         link.query_params[key] = BY_KEY[key].write(value)

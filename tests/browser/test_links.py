@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from app.page_settings import EVERY
 from app.shared.settings import Setting
-from tests.app.link_cases import CASES, around, other_value
+from tests.app.link_cases import LINK_IDS, LINKS
 from tests.browser.conftest import App
 
 BY_KEY = {setting.key: setting for setting in EVERY}
@@ -27,32 +27,13 @@ SHOWS = """([place, wanted]) => {
 }"""
 
 
-def together() -> list[tuple[str, dict[str, object]]]:
-    """Return links that hold as many settings as go with each other, with their pages."""
-    links: list[tuple[str, dict[str, object]]] = []
-    for path, setting in CASES:
-        wanted = {**around(setting), setting.key: other_value(setting)}
-        for page, link in links:
-            if page == path and all(link.get(key, value) == value for key, value in wanted.items()):
-                link.update(wanted)
-                break
-        else:
-            links.append((path, wanted))
-    return links
-
-
-LINKS = together()
-
-
 def expected(setting: Setting, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return ", ".join(map(setting.title, value)) if isinstance(value, list) else setting.title(value)
 
 
-@pytest.mark.parametrize(
-    ("path", "link"), LINKS, ids=[f"{path or 'start'}-{'+'.join(link)}" for path, link in LINKS]
-)
+@pytest.mark.parametrize(("path", "link"), LINKS, ids=LINK_IDS)
 def test_a_link_fills_its_widgets(app: App, path: str, link: dict[str, object]) -> None:
     query = urlencode({key: BY_KEY[key].write(value) for key, value in link.items()}, doseq=True)
     app.go(f"{path}?{query}")

@@ -6,23 +6,38 @@ in the environment, as ``LOLORA_`` and its name in capitals.
 
 from __future__ import annotations
 
-from typing import Self
+import os
+from functools import lru_cache
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["MEGABYTE", "Host", "host"]
 
 MEGABYTE = 2**20
+#: What a server that strangers share has in place of the defaults below.
+_HOSTED = {
+    "max_visitor_mb": 160,
+    "max_pixels": 25_000_000,
+    "max_decode_seconds": 3.0,
+    "max_tensors": 5000,
+    "max_update_entries": 2**25,
+    "max_steps": 1000,
+    "max_race_seconds": 300.0,
+    "runs_per_visitor": 1,
+    "cache_mb": 512,
+    "max_hub_mb": 512,
+}
 
 
 class Host(BaseSettings):
-    """The limits of an app that one person runs for oneself.
+    """The limits of an app that one person runs for oneself, or of one that strangers share.
 
     Examples
     --------
-    >>> Host(max_side=512).max_side
-    512
+    >>> Host(max_side=512).max_side, Host(hosted=True).max_steps
+    (512, 1000)
     """
 
     model_config = SettingsConfigDict(env_prefix="LOLORA_", frozen=True)
@@ -56,9 +71,14 @@ class Host(BaseSettings):
     allow_paths: bool = False
     #: Address of a dask scheduler that takes the place of the pool of processes.
     dask: str = ""
-
     #: Sites that may show the app in a frame, with blanks between them.
     frame_ancestors: str = Field("", pattern=r"^(https?://[\w.*:-]+( https?://[\w.*:-]+)*)?$")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_limits_for_strangers(cls, given: dict[str, Any]) -> dict[str, Any]:
+        hosted = TypeAdapter(bool).validate_python(given.get("hosted", False))
+        return {**_HOSTED, **given} if hosted else given
 
     @model_validator(mode="after")
     def _no_paths_of_a_server(self) -> Self:
@@ -70,21 +90,14 @@ class Host(BaseSettings):
         return self
 
 
-class _Hosted(Host):
-    hosted: bool = True
-    max_visitor_mb: int = Field(160, ge=1)
-    max_pixels: int = Field(25_000_000, ge=1)
-    max_decode_seconds: float = Field(3.0, gt=0)
-    max_tensors: int = Field(5000, ge=1)
-    max_update_entries: int = Field(2**25, ge=1)
-    max_steps: int = Field(1000, ge=1)
-    max_race_seconds: float = Field(300.0, gt=0)
-    runs_per_visitor: int = Field(1, ge=1)
-    cache_mb: int = Field(512, ge=64)
-    max_hub_mb: int = Field(512, ge=1)
-
-
 def host() -> Host:
-    """Return the limits of this server."""
-    found = Host()
-    return _Hosted() if found.hosted else found
+    """Return the limits of this server, as the environment says them now."""
+    return _read(
+        tuple(item for item in os.environ.items() if item[0].upper().startswith("LOLORA_"))
+    )
+
+
+@lru_cache(maxsize=8)
+def _read(environment: tuple[tuple[str, str], ...]) -> Host:
+    # A race asks before each step, and reading takes half a millisecond.
+    return Host()

@@ -9,6 +9,11 @@ function stopOf(state, label = state.grid) {
   return state.header.budget.stops.find((stop) => stop.label === label);
 }
 
+// What names the target of pictures that have a budget: their factors on the first grid.
+function targetOf({ budget }) {
+  return budget ? budget.stops[0].factors : "";
+}
+
 function takeFactors(state) {
   state.factors = shelf().held.get(stopOf(state).factors) || null;
 }
@@ -23,7 +28,7 @@ function receiveGrid(state) {
     if (!state.gridHeld) state.grid = budget.grid;
   }
   if (!stopOf(state)) state.grid = budget.grid;
-  const target = budget.stops[0].factors;
+  const target = targetOf(state.header);
   if (target !== state.livesOf) {
     state.livesOf = target;
     state.lives.clear();

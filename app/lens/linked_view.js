@@ -16,9 +16,9 @@ function setCut(state, { rowEdges, colEdges }) {
 }
 
 // Whether the browser has what this needs: all of it came, or target and factors are here.
-function canReceive({ rebuild, targetToken }) {
+function canReceive(header) {
   const { held, target } = shelf();
-  return !rebuild || (held.has(rebuild.factors) && target.token === targetToken);
+  return !header.rebuild || (held.has(header.rebuild.factors) && target.token === targetOf(header));
 }
 
 function receive(state, { header, read }) {
@@ -41,7 +41,7 @@ function receive(state, { header, read }) {
     state.moved = false;
     state.norm = 0;
     if (!header.rebuild) {
-      shelf().target = { token: header.targetToken, values: read(header.target) };
+      shelf().target = { token: targetOf(header), values: read(header.target) };
     }
     state.target = shelf().target.values;
     state.luts = Object.fromEntries(

@@ -164,16 +164,14 @@ def pack(content: Content, picks: int = 0, releases: int = 0, cuts: int = 0) -> 
         raise ValueError(f"grid is {budget['grid']}; it must be one of the stops")
 
     arrays = Arrays()
-    with np.errstate(over="ignore"):
-        single = _checked("target as float32", target.astype("<f4"))
     rebuilt = content.get("rebuilt", ())
-    header: dict[str, Any] = {
-        "target": {"shape": target.shape} if rebuilt else arrays.add(single),
-        "targetToken": hashlib.sha256(np.ascontiguousarray(single).data).hexdigest()[:16],
-        "luts": {},
-        "panels": [],
-    }
-    if rebuilt:
+    header: dict[str, Any] = {"luts": {}, "panels": []}
+    if not rebuilt:
+        with np.errstate(over="ignore"):
+            header["target"] = arrays.add(_checked("target as float32", target.astype("<f4")))
+    else:
+        # Its values came before; the first stop of the grid's handle says of which target.
+        header["target"] = {"shape": target.shape}
         if budget is None:
             raise ValueError("only pictures with a budget are rebuilt")
         stop = next(stop for stop in budget["stops"] if stop["label"] == budget["grid"])

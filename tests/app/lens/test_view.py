@@ -172,22 +172,28 @@ def test_the_handle_is_told_what_it_takes_into_account() -> None:
 
 
 def test_what_the_browser_builds_by_itself_is_not_sent() -> None:
-    sent = content(target=np.random.default_rng(1).random((600, 800)), budget=BUDGET)
-    sent["row_edges"], sent["col_edges"] = (0, 300, 600), (0, 200, 400, 600, 800)
-    whole = pack(sent)
-    header, _ = parse(pack(Content(**sent, rebuilt={"global", "localized"})))
+    shown: dict[str, Any] = {
+        "target": np.random.default_rng(1).random((600, 800)),
+        "row_edges": (0, 300, 600),
+        "col_edges": (0, 200, 400, 600, 800),
+        "rebuilt": {"global", "localized"},
+    }
+    whole = pack(content(**shown | {"rebuilt": ()}, budget=BUDGET))
+    sent = pack(content(**shown, budget=BUDGET))
+    header, _ = parse(sent)
     assert header["rebuild"] == {"factors": "t2", "rank": 32}
     assert [panel.get("rebuilt") for panel in header["panels"]] == [True, None, True]
     assert not any("error" in panel for panel in header["panels"])
     assert header["target"] == {"shape": [600, 800]}
     full, _ = parse(whole)
-    assert header["targetToken"] == full["targetToken"]
+    # What names the target for the browser.
+    assert header["budget"]["stops"][0] == full["budget"]["stops"][0] == STOPS[0]
     assert [p.get("blockErrors") for p in full["panels"]][2]["shape"] == [2, 4]
-    assert len(pack(Content(**sent, rebuilt={"global", "localized"}))) < len(whole) / 100
-    other = Content(**sent | {"budget": {**BUDGET, "rank": 33}}, rebuilt={"global", "localized"})  # type: ignore[typeddict-item]
+    assert len(sent) < len(whole) / 100
+    other = content(**shown, budget={**BUDGET, "rank": 33})
     assert parse(pack(other))[0]["arraysToken"] != header["arraysToken"]
     # A family that is searched for has no factors.
-    searched, read = parse(pack(Content(**sent, rebuilt={"global"})))
+    searched, read = parse(pack(content(**shown | {"rebuilt": {"global"}}, budget=BUDGET)))
     assert read(searched["panels"][2]["error"]).shape == (600, 800)
 
 

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from websockets.asyncio.client import connect
-from websockets.typing import Subprotocol
 
-from benchmarks.visitor import Visitor
+from benchmarks.visitor import visit
 from tests.browser.serving import ROOT, started
 
 __all__ = ["run"]
@@ -23,9 +21,7 @@ SEEN = ("sight_curve", "sight_figures")
 
 
 async def _cost(url: str, server: psutil.Process, page: str, *seen: str) -> dict[str, float]:
-    address = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
-    async with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None) as socket:
-        visitor = Visitor(socket)
+    async with visit(url) as visitor:
         answer = await visitor.open(page)
         for part in seen:
             answer = await visitor.set(part, json_value='{"seen": true}')

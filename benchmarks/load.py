@@ -23,11 +23,9 @@ from typing import Annotated, Any
 
 import psutil
 import typer
-from websockets.asyncio.client import connect
-from websockets.typing import Subprotocol
 
 from benchmarks.browser import summary
-from benchmarks.visitor import Answer, Visitor
+from benchmarks.visitor import Answer, visit
 from lolora_core import FAMILIES, budget_for_rank, decompose
 from lolora_core.approximate import Decomposition
 from lolora_core.targets import entry
@@ -140,9 +138,7 @@ async def come(url: str, seen: Seen, changes: int, seed: int, pause: tuple[float
         Seconds between changes, from and to.
     """
     dice, target, rank = random.Random(seed), 0, 32
-    address = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
-    async with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None) as socket:
-        visitor = Visitor(socket)
+    async with visit(url) as visitor:
         await asyncio.sleep(dice.uniform(0, pause[1]))
         answer = await visitor.open("compare")
         seen.opened.append(answer.seconds)

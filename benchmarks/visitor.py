@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
-__all__ = ["Answer", "Visitor"]
+__all__ = ["Answer", "Visitor", "visit"]
 
 #: The key that the app gave a widget ends its id.
 _KEY = re.compile(r"^\$\$ID-[0-9a-f]+-(.*)$")
@@ -66,6 +69,14 @@ class Answer:
 def _words(element: Element) -> str:
     kind = element.WhichOneof("type")
     return str(getattr(element, kind).body) if kind in ("markdown", "heading", "alert") else ""
+
+
+@asynccontextmanager
+async def visit(url: str) -> AsyncIterator[Visitor]:
+    """Connect to the app at an address, and leave at the end."""
+    address = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
+    async with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None) as socket:
+        yield Visitor(socket)
 
 
 class Visitor:

@@ -25,10 +25,6 @@ _METADATA = "lora_adapter_metadata"
 _ENDINGS = ("_lora", ".lora", ".lora_linear_layer")
 
 
-def _matcher() -> Matcher:
-    return Matcher("the pattern")
-
-
 @dataclass(frozen=True)
 class Scales:
     """What a file states about its scales.
@@ -48,7 +44,7 @@ class Scales:
     settings: Mapping[str, Mapping[str, Any]]
     notes: tuple[str, ...]
     carried: dict[str, Any]
-    matcher: Matcher = field(default_factory=_matcher, repr=False)
+    matcher: Matcher = field(default_factory=Matcher, repr=False)
 
     def of(self, module: str, rank: int) -> float:
         """Return alpha/r of a module; 1 where the file states no alpha.

@@ -67,7 +67,7 @@ def read_lora(config: Mapping[str, Any], keys: PeftKeys, source: TensorSource) -
     terms: dict[str, tuple[BlockFactors, ...]] = {}
     stored: dict[str, Stored] = {}
     left_out: dict[str, str] = {}
-    matcher = Matcher("the pattern")
+    matcher = Matcher()
     for module, held in keys.parts.items():
         try:
             pair = _pair(module, keys, source, turned.get(module, LINEAR))

@@ -154,7 +154,7 @@ def _open_dense(
 ) -> tuple[AdapterSet, dict[str, DenseUpdate]]:
     form: DenseForm = "LoHa" if kind == "LOHA" else "LoKr"
     found = {}
-    matcher = Matcher("the pattern")
+    matcher = Matcher()
     for module, parts in keys.parts.items():
         own_rank = pattern_value(config.get("rank_pattern"), module, config["r"], matcher)
         own_alpha = pattern_value(config.get("alpha_pattern"), module, config["alpha"], matcher)

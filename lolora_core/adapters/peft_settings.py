@@ -176,7 +176,7 @@ def pattern_value(patterns: object, module: str, default: Any, matcher: Matcher)
 
     Examples
     --------
-    >>> matcher = Matcher("the pattern")
+    >>> matcher = Matcher()
     >>> pattern_value({"q_proj": 4, r"^h.0.k$": 2}, "h.0.q_proj", 8, matcher)
     4
     >>> pattern_value({"proj": 4}, "h.0.q_proj", 8, matcher)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from torch import Tensor
@@ -113,9 +114,9 @@ def open_pair(
     whatever flag the adapter carries. Modules of files of kohya and diffusers are matched by their
     names, see `match_base`. Each may hold at most `max_tensors`.
     """
-    limits: dict[str, Any] = {"max_tensors": max_tensors, "access": access}
-    first = None if base is None else open_source(base, needs="weights", **limits)
-    second = open_source(tuned, needs="update" if base is None else "any", **limits)
+    opened = partial(open_source, max_tensors=max_tensors, access=access)
+    first = None if base is None else opened(base, needs="weights")
+    second = opened(tuned, needs="update" if base is None else "any")
     if first is None or first.is_update or not second.is_update:
         return first, second
     kinds = weight_kinds(first.tensors, first.config)

@@ -41,7 +41,7 @@ class Matcher:
     True
     """
 
-    def __init__(self, what: str, seconds: float = MAX_SECONDS) -> None:
+    def __init__(self, what: str = "the pattern", seconds: float = MAX_SECONDS) -> None:
         self.what = what
         self.seconds = self.left = seconds
         self.compiled: dict[str, regex.Pattern[str]] = {}

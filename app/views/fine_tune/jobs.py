@@ -20,10 +20,9 @@ from app.shared.line import LINE, Line
 from app.views.fine_tune import limits
 from app.views.fine_tune.adapter_file import adapter_zip
 from app.views.fine_tune.film import Film, Frame, hold
-from app.views.fine_tune.lanes import Lane, Outcome, RacePlan, flat
+from app.views.fine_tune.lanes import Lane, RacePlan, conclude
 from app.views.fine_tune.shelf import Shelf
 from app.views.fine_tune.troubles import explain, reason
-from lolora_core.common.metrics import numerical_rank, relative_error
 from lolora_core.training import DivergedError, Method, fine_tune
 
 __all__ = [
@@ -341,15 +340,8 @@ class Race:
         self.film.put(Frame(step, deltas))
 
     def _conclude(self, lanes: list[Lane]) -> None:
-        """Evaluate the whole runs of one seed on the test split, and compare their ΔW."""
-        whole = {lane.method: (lane, lane.run) for lane in lanes if lane.run and not lane.problem}
-        deltas = {name: run.deltas() for name, (_, run) in whole.items()}
-        full = flat(deltas["full"]) if "full" in deltas else None
-        for name, (lane, run) in whole.items():
-            loss, metric = run.evaluate("test")
-            ranks = tuple(numerical_rank(delta) for delta in deltas[name].values())
-            distance = None if full is None else relative_error(full, flat(deltas[name]))
-            lane.outcome = Outcome(loss, metric, ranks, distance)
+        """Evaluate one seed, keep what the page offers of it, and let go of the models."""
+        conclude(lanes)
         self._keep()
         for lane in lanes:
             lane.run = None

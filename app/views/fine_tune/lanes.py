@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from lolora_core.common.metrics import numerical_rank, relative_error
 from lolora_core.training import Record, Run, resolve_task
 
-__all__ = ["Lane", "Outcome", "RacePlan", "flat"]
+__all__ = ["Lane", "Outcome", "RacePlan", "conclude"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,17 @@ class Lane:
         return [record for record in self.records if record.eval_loss is not None]
 
 
-def flat(deltas: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Return the entries of all modules as one vector."""
+def conclude(lanes: Sequence[Lane]) -> None:
+    """Evaluate the whole runs of one seed on the test split, and compare their ΔW."""
+    whole = {lane.method: (lane, lane.run) for lane in lanes if lane.run and not lane.problem}
+    deltas = {name: run.deltas() for name, (_, run) in whole.items()}
+    full = _flat(deltas["full"]) if "full" in deltas else None
+    for name, (lane, run) in whole.items():
+        loss, metric = run.evaluate("test")
+        ranks = tuple(numerical_rank(delta) for delta in deltas[name].values())
+        distance = None if full is None else relative_error(full, _flat(deltas[name]))
+        lane.outcome = Outcome(loss, metric, ranks, distance)
+
+
+def _flat(deltas: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.cat([delta.flatten() for delta in deltas.values()])

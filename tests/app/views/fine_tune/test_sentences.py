@@ -8,7 +8,8 @@ import pytest
 from app.shared.style import METHOD_LINES
 from app.views.fine_tune import figures, verdict_words
 from app.views.fine_tune import sentences as prose
-from app.views.fine_tune.jobs import Lane, Outcome, Race, State
+from app.views.fine_tune.jobs import Lane, Race, State
+from app.views.fine_tune.lanes import Outcome
 from lolora_core.training import METHODS, Paired, Record
 from lolora_core.training.compare import Lead
 from tests.app.views.fine_tune.race_tools import Clock, plan

@@ -117,7 +117,7 @@ def test_damaged_adapters_are_read_or_refused_in_one_sentence(seed: int, tmp_pat
 def test_patterns_of_a_file_are_matched_in_bounded_time(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Matcher.__init__, "__defaults__", (0.02,))
+    monkeypatch.setattr(Matcher.__init__, "__defaults__", ("the pattern", 0.02))
     config, tensors = SEEDS[seed]
     hard = {"rank_pattern": {"(a|aa)+": 2}}
     tensors = {

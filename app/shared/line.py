@@ -59,6 +59,11 @@ class Line:
         with self._lock:
             return list(self._inside.values()).count(visitor) >= self.per_visitor
 
+    @property
+    def waited_for(self) -> bool:
+        """Whether somebody would take a place that becomes free."""
+        return bool(self._order)
+
     def leave(self, who: object) -> None:
         """Give up a place or the wait for one."""
         with self._lock:

@@ -6,6 +6,7 @@ import importlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError
+from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -27,30 +28,42 @@ class Run:
     Attributes
     ----------
     done : Event
-    said : (float, str)
-        The latest report.
     """
 
     def __init__(self, future: Any, pipe: tuple[Connection, Connection] | None = None) -> None:
         self.done = threading.Event()
-        self.said = (0.0, "")
         self._future, self._pipe = future, pipe
+        self._heard: list[Any] = []
         self._lock = threading.Lock()
 
-    def listen(self) -> None:
-        """Take in what was reported since."""
+    def listen(self, seconds: float = 0.0) -> list[Any]:
+        """Return what was said since, and wait so long for it."""
+        if self._pipe is not None and not self._heard:
+            with suppress(EOFError, OSError):
+                self._pipe[0].poll(seconds)
         with self._lock:
-            if self._pipe is None:
-                return
-            ours, theirs = self._pipe
-            try:
-                while ours.poll():
-                    said = ours.recv()
-                    # The worker has its end: when it is gone, this one hears of it.
-                    theirs.close()
-                    self.said = said or self.said
-            except (EOFError, OSError):
-                return
+            self._take()
+            heard, self._heard = self._heard, []
+        return heard
+
+    def _take(self) -> None:
+        if self._pipe is None:
+            return
+        ours, theirs = self._pipe
+        with suppress(EOFError, OSError):
+            while ours.poll():
+                said = ours.recv()
+                # The worker has its end: when it is gone, this one hears of it.
+                theirs.close()
+                if said is not None:
+                    self._heard.append(said)
+
+    def say(self, word: Any) -> None:
+        """Send a word to work that listens."""
+        with self._lock:
+            if self._pipe is not None:
+                with suppress(OSError):
+                    self._pipe[0].send(word)
 
     def stop(self) -> None:
         """Say that nobody waits any more."""
@@ -65,6 +78,7 @@ class Run:
 
         def ended(_: object) -> None:
             with self._lock:
+                self._take()
                 for end in self._pipe or ():
                     end.close()
             then()
@@ -93,6 +107,9 @@ class Place(Protocol):
     def start(self, packed: bytes) -> Run:
         """Begin a piece of work, as `app.shared.worker.run` takes it."""
 
+    def warm(self, function: Callable[[], object]) -> None:
+        """Have a function called before the next work; its answer is not asked for."""
+
     def kill(self) -> None:
         """End what is done here, now; the next work finds the place made anew."""
 
@@ -116,6 +133,11 @@ class ProcessPlace:
             self.forget()
             future = self._made().submit(worker.run, packed, theirs)
         return Run(future, (ours, theirs))
+
+    def warm(self, function: Callable[[], object]) -> None:
+        """Have a function called before the next work."""
+        with suppress(BrokenExecutor):
+            self._made().submit(function)
 
     def _made(self) -> ProcessPoolExecutor:
         if self._executor is None:
@@ -153,6 +175,9 @@ class ClusterPlace:
     def start(self, packed: bytes) -> Run:
         """Begin a piece of work."""
         return Run(self._client.submit(worker.run, packed, pure=False))
+
+    def warm(self, function: Callable[[], object]) -> None:
+        """Nothing: which worker the scheduler will choose is not known."""
 
     def kill(self) -> None:
         """Nothing: a future that was cancelled is left to the cluster."""

@@ -23,7 +23,17 @@ from app.shared.host import host
 from app.shared.line import LINE, Line
 from app.shared.places import ClusterPlace, Place, ProcessPlace, Run
 
-__all__ = ["LostError", "Pool", "Progress", "call", "kept_call", "part", "unseen", "visiting"]
+__all__ = [
+    "LostError",
+    "Pool",
+    "Progress",
+    "call",
+    "kept_call",
+    "part",
+    "processes",
+    "unseen",
+    "visiting",
+]
 
 #: Seconds between two looks at a piece of work, and two chances for Streamlit to stop the page.
 _LOOK_EVERY = 0.1
@@ -52,6 +62,7 @@ class _Job:
     before: int = 0
     place: Place | None = None
     run: Run | None = None
+    said: tuple[float, str] = (0.0, "")
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -115,6 +126,22 @@ class Pool:
         finally:
             self._leave(job)
 
+    def take(self) -> Place:
+        """Return a place for work of one's own, for whom the line has one; see `give`."""
+        with self._lock:
+            return self._free.pop()
+
+    def give(self, place: Place) -> None:
+        """Give a place back, before one leaves the line."""
+        with self._lock:
+            self._free.append(place)
+
+    def warm(self, function: Callable[[], object]) -> None:
+        """Have a process, if one is free, call a function before it does any work."""
+        with self._lock:
+            if self._free:
+                self._free[-1].warm(function)
+
     def close(self) -> None:
         """End every process, whatever it does."""
         for place in self._places:
@@ -144,19 +171,23 @@ class Pool:
         if job.run is None:
             time.sleep(_LOOK_EVERY)
             return False
-        job.run.listen()
+        for said in job.run.listen():
+            job.said = said
         return job.run.done.wait(_LOOK_EVERY)
 
     def _start(self, job: _Job) -> None:
         packed = pickle.dumps(job.work, protocol=pickle.HIGHEST_PROTOCOL)
-        job.place = self._free[-1]
-        job.run = job.place.start(packed)
-        self._free.pop()
+        job.place = self.take()
+        try:
+            job.run = job.place.start(packed)
+        except BaseException:
+            self.give(job.place)
+            raise
         job.run.end(lambda: self._free_place(job))
 
     def _said(self, job: _Job) -> tuple[float, str]:
         if job.run is not None:
-            return job.run.said
+            return job.said
         if not job.before:
             return 0.0, ""
         own = self._line.full(job.visitor)
@@ -167,8 +198,7 @@ class Pool:
         assert job.run is not None
         if job.run.lost:
             job.place.forget()
-        with self._lock:
-            self._free.append(job.place)
+        self.give(job.place)
         self._over(job)
 
     def _over(self, job: _Job) -> None:
@@ -220,6 +250,19 @@ def _pool() -> Pool:
         ClusterPlace.at(address, count) if address else [ProcessPlace() for _ in range(count)]
     )
     made = Pool(LINE, places)
+    at_the_end(made.close)
+    return made
+
+
+@cache
+def processes() -> Pool:
+    """Return the pool, or one of processes where a cluster takes its place.
+
+    For work that is talked with while it is done: a cluster has no pipe to it.
+    """
+    if not host().dask:
+        return _pool()
+    made = Pool(LINE, [ProcessPlace() for _ in range(LINE.places)])
     at_the_end(made.close)
     return made
 

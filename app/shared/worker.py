@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -44,11 +45,15 @@ def _end_with(parent: int) -> None:
 
 
 class _Pipe:
-    """One end of the talk about a piece of work: reports go out, the wish to stop comes in."""
+    """One end of the talk about a piece of work: reports go out, words and the end come in."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._said = connection, 0.0
         self._stop = threading.Event()
+        # Words that came before somebody listened.
+        self._words: list[Any] = []
+        self._hear: Callable[[Any], object] = self._words.append
+        self._turn = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
         # From here on the other side sees it when this one is gone.
         connection.send(None)
@@ -56,11 +61,27 @@ class _Pipe:
     def _listen(self) -> None:
         with self._connection:
             try:
-                self._connection.recv()
+                while True:
+                    self._take(self._connection.recv())
             except (EOFError, OSError):
-                return
-            finally:
                 self._stop.set()
+                self._take(None)
+
+    def _take(self, word: Any) -> None:
+        with self._turn:
+            self._hear(word)
+
+    def listen(self, hear: Callable[[Any], object]) -> None:
+        """Have a function called with each word, and with None at the end of all."""
+        with self._turn:
+            self._hear = hear
+            for word in self._words:
+                hear(word)
+
+    def tell(self, what: Any) -> None:
+        """Say something; where nobody hears it any more, `listen` says so."""
+        with suppress(OSError):
+            self._connection.send(what)
 
     def __call__(self, share: float, words: str) -> None:
         if self._stop.is_set():
@@ -88,7 +109,8 @@ def run(packed: bytes, connection: Connection | None = None) -> bytes:
     Parameters
     ----------
     packed : bytes
-        A function, its arguments, and whether it takes a `Report` after them.
+        A function, its arguments, and whether it takes a `Report` after them, which can also
+        ``tell`` and ``listen``.
     connection : Connection, optional
         Where reports go, and where the wish to stop comes from.
     """

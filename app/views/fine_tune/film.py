@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-__all__ = ["Film", "Frame", "Held", "hold"]
+__all__ = ["Film", "Frame", "Held", "hold", "interval"]
 
 MAX_FRAMES = 33
 MAX_BYTES = 48 * 2**20
@@ -62,6 +62,11 @@ class Frame:
         return sum(h.values.nbytes for held in self.deltas.values() for h in held.values())
 
 
+def interval(steps: int, max_frames: int = MAX_FRAMES) -> int:
+    """Return from which step to which a frame is kept, of a race of so many steps."""
+    return -(-steps // (max_frames - 1))
+
+
 class Film:
     """The frames of one race, every so many steps; the first and the last are always there.
 
@@ -78,7 +83,7 @@ class Film:
         self, steps: int, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES
     ) -> None:
         self._max_bytes = max_bytes
-        self.every = -(-steps // (max_frames - 1))
+        self.every = interval(steps, max_frames)
         self._kept: list[Frame] = []
         self._latest: Frame | None = None
         self._lock = threading.Lock()

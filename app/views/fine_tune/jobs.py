@@ -1,29 +1,29 @@
-"""Training in the background: a race of methods in a thread of its own, and the line for a turn.
+"""Races: who trains when, and what came of it.
 
-Nothing here calls Streamlit. A race lives as long as somebody sends heartbeats: it holds after
-`AWAY` seconds without one and ends after `GONE`.
+Each trains in a process of the pool (see `app.views.fine_tune.trainer`), and a thread here listens
+to it. Nothing here calls Streamlit. A race lives as long as somebody sends heartbeats: it holds
+after `AWAY` seconds without one and ends after `GONE`.
 """
 
 from __future__ import annotations
 
+import pickle
 import secrets
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Literal
+from typing import Literal, Protocol
 
-import torch
-
+from app.shared import pool
 from app.shared.ending import at_the_end
 from app.shared.line import LINE, Line
+from app.shared.places import Place, Run
 from app.views.fine_tune import limits
-from app.views.fine_tune.adapter_file import adapter_zip
-from app.views.fine_tune.film import Film, Frame, hold
-from app.views.fine_tune.lanes import Lane, RacePlan, conclude
+from app.views.fine_tune import trainer as t
+from app.views.fine_tune.film import Film, Frame
+from app.views.fine_tune.lanes import Lane, RacePlan
 from app.views.fine_tune.shelf import Shelf
-from app.views.fine_tune.troubles import explain, reason
-from lolora_core.training import DivergedError, Method, fine_tune
+from app.views.fine_tune.troubles import lost
 
 __all__ = [
     "AWAY",
@@ -31,6 +31,7 @@ __all__ = [
     "GONE",
     "BusyError",
     "Lane",
+    "Places",
     "Race",
     "RacePlan",
     "close",
@@ -39,8 +40,10 @@ __all__ = [
 ]
 
 AWAY, GONE = 8.0, 20.0
-#: How often the latest ΔW is copied for the page, in seconds.
-SHOW_EVERY = 0.7
+#: Seconds between two looks at who is there and what is wished.
+_LOOK_EVERY = 0.05
+#: For a process to hand out what it has trained, once it is to end; then it is killed.
+_GRACE = 5.0
 #: Of one record with its place in a list, about.
 RECORD_BYTES = 400
 
@@ -54,8 +57,18 @@ class BusyError(RuntimeError):
     """A second start while a race still runs."""
 
 
+class Places(Protocol):
+    """Where races train."""
+
+    def take(self) -> Place:
+        """Return a free place; the line has said that there is one."""
+
+    def give(self, place: Place) -> None:
+        """Take it back."""
+
+
 class _EndedError(Exception):
-    """Leaves the worker's loops; the state and the sentence to end with."""
+    """Leaves the thread's loops; the state and the sentence to end with."""
 
     def __init__(self, state: State, message: str = "") -> None:
         super().__init__(message)
@@ -71,6 +84,8 @@ class Race:
     visitor : str
         Whose turn it is in the line.
     line : Line, optional
+    places : Places, optional
+        As many as the line grants.
     clock : callable, optional
         Seconds; for tests.
 
@@ -95,6 +110,7 @@ class Race:
         *,
         visitor: str = "",
         line: Line = LINE,
+        places: Places | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.plan, self.num_steps, self.key = plan, plan.num_steps, secrets.token_hex(16)
@@ -102,12 +118,14 @@ class Race:
         self.lanes: list[Lane] = []
         self.state: State = "queued"
         self.before, self.message = 0, ""
-        self._visitor, self._line = visitor, line
+        self._visitor, self._line, self._places = visitor, line, places
         self._clock, self._heard = clock, clock()
         self._wish: Literal["run", "pause", "stop"] = "run"
-        self._granted, self._stepping = 0, False
+        # Steps wished for, and whether the process waits for a word.
+        self._granted, self._halted = 0, False
+        self._failure = ""
+        self._now: list[Lane] = []
         self._changed = threading.Condition()
-        self._shown = 0.0
         self._busy_seconds, self._steps_done = 0.0, 0
         self._thread = threading.Thread(target=self._work, name="race", daemon=True)
 
@@ -193,158 +211,162 @@ class Race:
                 self.state = "pausing"
             self._changed.notify_all()
 
-    def _wait_for_turn(self, what: Literal["seed", "round", "step"]) -> None:
-        with self._changed:
-            while True:
-                silence = self._clock() - self._heard
-                if self._wish == "stop":
-                    raise _EndedError("stopped")
-                if over := limits.ended(self._busy_seconds):
-                    raise _EndedError("stopped", over)
-                if silence >= GONE:
-                    raise _EndedError(
-                        "stopped",
-                        f"The race ended because this page was not heard from for {GONE:.0f} s. "
-                        "What was trained until then is kept.",
-                    )
-                # A granted step is a whole round; a round that was held is ended before it.
-                free = what == "seed" or (what == "step" and self._stepping)
-                wanted = self._wish == "run" or self._granted > 0 or free
-                if silence < AWAY and wanted:
-                    self.before = self._line.enter(self, self._visitor)
-                    if self.before == 0:
-                        break
-                    self.state = "queued"
-                else:
-                    self._line.leave(self)
-                    self.state = "away" if silence >= AWAY else "paused"
-                self._changed.wait(0.05)
-            if what == "round":
-                self._stepping = self._wish == "pause"
-                self._granted -= self._stepping
-            if self._wish == "run":
-                self.state = "running"
-
     def _work(self) -> None:
-        # With one thread equal plans give equal numbers, and small products are done sooner.
-        torch.set_num_threads(1)
         try:
-            for seed in self.plan.seeds:
-                self._train(seed)
+            left: t.Left | None = None
+            begun = False
+            while left is not None or not begun:
+                self._stand_in_line(begun=begun)
+                left, begun = self._train(left), True
             self._finish("finished")
         except _EndedError as end:
             self._finish(end.state, end.message)
-        except (MemoryError, RuntimeError, OSError) as error:
-            self._finish("failed", explain(error))
         finally:
             self._line.leave(self)
             if not self.ended:
-                self.state = "failed"
-                self.message = "The race ended by a fault of this program; its log has the details."
+                fault = "The race ended by a fault of this program; its log has the details."
+                self._finish("failed", fault)
             SHELF.tidy()
 
     def _finish(self, state: State, message: str = "") -> None:
-        """Keep what the page offers afterwards, and let go of the models."""
-        self._keep()
-        for lane in self.lanes:
-            lane.run = None
         self.message, self.state = message, state
 
-    def _keep(self) -> None:
-        for lane in self.lanes:
-            if lane.run is not None and lane.seed == self.plan.seeds[0] and lane.records:
-                try:
-                    lane.deltas = {
-                        name: delta.float().numpy(force=True).copy()
-                        for name, delta in lane.run.deltas().items()
-                    }
-                    lane.step = lane.run.step
-                    lane.adapter = adapter_zip(lane.run, self.plan)
-                # The device is gone, or there is no room left.
-                except (MemoryError, RuntimeError, OSError) as error:
-                    lane.problem = lane.problem or (
-                        f"{lane.method}: its adapter cannot be offered: {reason(error)}."
-                    )
-
-    def _train(self, seed: int) -> None:
-        self._wait_for_turn("seed")
-        self.state = "preparing"
-        plan = self.plan
-        lanes = [Lane(method, seed) for method in plan.methods]
-        self.lanes.extend(lanes)
-        for lane, rate in zip(lanes, plan.rates, strict=True):
-            self._prepare(lane, rate)
-            if self._wish == "stop":
-                raise _EndedError("stopped")
-        if not any(lane.active for lane in lanes):
-            raise _EndedError("failed", "No method could start: " + lanes[0].problem)
-        while any(lane.active for lane in lanes):
-            self._wait_for_turn("round")
-            for lane in lanes:
-                if lane.active:
-                    self._wait_for_turn("step")
-                    began = time.perf_counter()
-                    self._advance(lane)
-                    self._busy_seconds += time.perf_counter() - began
-                    self._steps_done += 1
-            self._show(lanes)
-            # Lets the threads of the pages in.
-            time.sleep(0.0005)
-        self._conclude(lanes)
-
-    def _prepare(self, lane: Lane, rate: float | None) -> None:
-        plan = self.plan
-        try:
-            method = Method(lane.method, rank=plan.rank, grid=plan.grid)
-            lane.run = fine_tune(
-                plan.task, method, steps=plan.steps, lr=rate, seed=lane.seed, device=plan.device
+    def _look(self) -> bool:
+        """Return whether somebody is there; leave where the race is to end."""
+        silence = self._clock() - self._heard
+        if self._wish == "stop":
+            raise _EndedError("stopped")
+        if over := limits.ended(self._busy_seconds):
+            raise _EndedError("stopped", over)
+        if silence >= GONE:
+            raise _EndedError(
+                "stopped",
+                f"The race ended because this page was not heard from for {GONE:.0f} s. "
+                "What was trained until then is kept.",
             )
-        except (ValueError, TypeError, ImportError, ConnectionError) as error:
-            lane.problem = f"{lane.method} takes no part: {error}"
-            return
-        lane.records = lane.run.records
-        lane.num_parameters, lane.lr = lane.run.num_parameters, float(lane.run.lr)
+        return silence < AWAY
 
-    def _advance(self, lane: Lane) -> None:
-        assert lane.run is not None
+    def _stand_in_line(self, *, begun: bool) -> None:
+        with self._changed:
+            while True:
+                there = self._look()
+                if there and (not begun or self._wish == "run" or self._granted):
+                    self.before = self._line.enter(self, self._visitor)
+                    if self.before == 0:
+                        return
+                    self.state = "queued"
+                else:
+                    self._line.leave(self)
+                    self.state = "paused" if there else "away"
+                self._changed.wait(_LOOK_EVERY)
+
+    def _train(self, left: t.Left | None) -> t.Left | None:
+        """Have a process train until the race ends, or until it makes room for others."""
+        places = self._places or pool.processes()
+        place, told = places.take(), self._word()
+        self._halted = False
+        end = None
         try:
-            next(lane.run)
-        except DivergedError as error:
-            lane.problem = f"{lane.method}: {error}"
-            good = lane.run.last_good
-            if good is not None:
-                # The run goes on with a list of its own; the lane keeps all records.
-                lane.run.restore(good)
-                lane.problem += (
-                    f"; its records are kept, and its last good snapshot, of step {good.step}, is "
-                    "what you see and can download"
-                )
-            lane.problem += ". A smaller learning rate may help."
+            work = (t.train, (self.plan, left, told), True)
+            run = place.start(pickle.dumps(work, protocol=pickle.HIGHEST_PROTOCOL))
+            run.end(lambda: None)
+            try:
+                self._attend(run, told)
+            except _EndedError as ended:
+                end = ended
+                self._end(run, place)
+            for event in _events(run):
+                self._hear(event)
+            if run.lost:
+                place.forget()
+        finally:
+            places.give(place)
+            self._line.leave(self)
+        if end is not None:
+            raise end
+        if run.lost:
+            raise _EndedError("failed", lost(trained=self._steps_done > 0))
+        answer: t.Left | None = pickle.loads(run.result())
+        if self._failure:
+            raise _EndedError("failed", self._failure)
+        return answer
 
-    def _show(self, lanes: list[Lane]) -> None:
-        """Copy ΔW of the first seed where a frame is due."""
-        if lanes[0].seed != self.plan.seeds[0]:
-            return
-        runs = {lane.method: lane.run for lane in lanes if lane.run is not None}
-        step = max(run.step for run in runs.values())
-        now = time.monotonic()
-        due = step % self.film.every == 0 or step == self.num_steps or self._wish == "pause"
-        if not due and now - self._shown < SHOW_EVERY:
-            return
-        self._shown = now
-        deltas = {}
-        for method, run in runs.items():
-            # One that is about to diverge has no ΔW to show; the page says so.
-            with suppress(ValueError):
-                deltas[method] = {name: hold(delta) for name, delta in run.deltas().items()}
-        self.film.put(Frame(step, deltas))
+    def _attend(self, run: Run, told: t.Word) -> None:
+        """Listen to a process, and tell it what is wished, until it is done."""
+        while not run.done.is_set():
+            for event in _events(run, _LOOK_EVERY):
+                self._hear(event)
+            word, steps = self._word(), 0
+            if word == "hold":
+                steps = self._take_steps()
+                if self._halted and not steps and self._line.waited_for:
+                    word = "leave"
+            if word != told:
+                run.say(word)
+                told = word
+            for _ in range(steps):
+                self._halted = False
+                run.say("step")
 
-    def _conclude(self, lanes: list[Lane]) -> None:
-        """Evaluate one seed, keep what the page offers of it, and let go of the models."""
-        conclude(lanes)
-        self._keep()
-        for lane in lanes:
-            lane.run = None
+    def _word(self) -> t.Word:
+        there = self._look()
+        if self._halted:
+            self.state = "paused" if there else "away"
+        return "go" if there and self._wish == "run" else "hold"
+
+    def _take_steps(self) -> int:
+        with self._changed:
+            steps, self._granted = (self._granted, 0) if self._look() else (0, self._granted)
+            return steps
+
+    def _end(self, run: Run, place: Place) -> None:
+        """Have what was trained handed out."""
+        run.say("stop")
+        last = time.monotonic() + _GRACE
+        while not run.done.is_set():
+            for event in _events(run, _LOOK_EVERY):
+                self._hear(event)
+            if time.monotonic() > last:
+                place.kill()
+
+    def _hear(self, event: t.Event) -> None:
+        match event:
+            case t.Begun(seed):
+                self._now = [Lane(method, seed) for method in self.plan.methods]
+                self.lanes.extend(self._now)
+                self.state = "preparing"
+            case t.Entered(at, num_parameters, lr):
+                self._now[at].num_parameters, self._now[at].lr = num_parameters, lr
+            case t.Stepped(at, record, seconds):
+                if record is not None:
+                    self._now[at].records.append(record)
+                self._busy_seconds += seconds
+                self._steps_done += 1
+                self._goes_on()
+            case t.Halted(waits):
+                self._halted = waits
+                self._goes_on()
+            case Frame():
+                self.film.put(event)
+            case t.Problem(at, text):
+                self._now[at].problem = self._now[at].problem or text
+            case t.Concluded(at, outcome):
+                self._now[at].outcome = outcome
+            case t.Kept(at, step, deltas, adapter):
+                lane = self._now[at]
+                lane.step, lane.deltas, lane.adapter = step, deltas, adapter
+            case t.Failed(text):
+                self._failure = text
+
+    def _goes_on(self) -> None:
+        with self._changed:
+            if self._wish == "run" and not self._halted:
+                self.state = "running"
+
+
+def _events(run: Run, seconds: float = 0.0) -> list[t.Event]:
+    """Return what a process told, and wait so long for it."""
+    return [event for told in run.listen(seconds) for event in told]
 
 
 def start(

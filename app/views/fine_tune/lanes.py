@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
-from lolora_core.common.metrics import numerical_rank, relative_error
-from lolora_core.training import Record, Run, resolve_task
+from lolora_core.training import Record, resolve_task
 
-__all__ = ["Lane", "Outcome", "RacePlan", "conclude"]
+__all__ = ["Lane", "Outcome", "RacePlan"]
 
 
 @dataclass(frozen=True)
@@ -86,31 +83,8 @@ class Lane:
     step: int = 0
     adapter: bytes | None = None
     deltas: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
-    run: Run | None = field(default=None, repr=False)
-
-    @property
-    def active(self) -> bool:
-        """Whether it can make another step."""
-        run = self.run
-        return run is not None and not self.problem and not run.finished
 
     @property
     def evaluated(self) -> list[Record]:
         """The records that were evaluated."""
         return [record for record in self.records if record.eval_loss is not None]
-
-
-def conclude(lanes: Sequence[Lane]) -> None:
-    """Evaluate the whole runs of one seed on the test split, and compare their ΔW."""
-    whole = {lane.method: (lane, lane.run) for lane in lanes if lane.run and not lane.problem}
-    deltas = {name: run.deltas() for name, (_, run) in whole.items()}
-    full = _flat(deltas["full"]) if "full" in deltas else None
-    for name, (lane, run) in whole.items():
-        loss, metric = run.evaluate("test")
-        ranks = tuple(numerical_rank(delta) for delta in deltas[name].values())
-        distance = None if full is None else relative_error(full, _flat(deltas[name]))
-        lane.outcome = Outcome(loss, metric, ranks, distance)
-
-
-def _flat(deltas: dict[str, torch.Tensor]) -> torch.Tensor:
-    return torch.cat([delta.flatten() for delta in deltas.values()])

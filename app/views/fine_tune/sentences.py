@@ -80,8 +80,9 @@ def state(race: Race) -> str:
     _, left = race.progress
     if race.state == "running" and left is not None:
         text += f"; about {duration(left)} left"
-    # The worker goes on meanwhile: a lane can be active before its first record.
-    last = [list(lane.records)[-1:] for lane in race.lanes if lane.active]
+    # The race goes on meanwhile: a lane can be there before its first record.
+    now = [lane for lane in race.lanes if lane.seed == race.seed and not lane.problem]
+    last = [list(lane.records)[-1:] for lane in now]
     rates = [record.samples_per_second for records in last for record in records]
     rates = [rate for rate in rates if rate > 0]
     if race.state == "running" and rates:

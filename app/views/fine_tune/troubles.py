@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["explain", "reason"]
+__all__ = ["explain", "lost", "reason"]
 
 
 def explain(error: BaseException) -> str:
@@ -29,3 +29,19 @@ def reason(error: BaseException) -> str:
     first = str(error).partition("\n")[0].rstrip(".")
     unnamed = "memory ran out" if isinstance(error, MemoryError) else type(error).__name__
     return first or unnamed
+
+
+def lost(*, trained: bool) -> str:
+    """Return a sentence on a race whose process is gone.
+
+    Parameters
+    ----------
+    trained : bool
+        Whether it had made a step.
+    """
+    kept = "The curves and pictures until then are kept, the adapters are not. " if trained else ""
+    return (
+        "The race ended because the process that trained it ended, as it does where memory runs "
+        f"out. {kept}Press Start to train it again; fewer methods or a smaller rank need less "
+        "memory."
+    )

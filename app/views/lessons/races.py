@@ -1,59 +1,18 @@
-"""Short races of lessons: some methods on one task, each from the same seed; cached, in turn."""
+"""Short races of lessons: some methods on one task, each from the same seed; held."""
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
+from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
 from cachetools.keys import hashkey
 
 from app.shared.caches import Kind
-from lolora_core.common.threads import one_thread
-from lolora_core.training import DivergedError, Method, fine_tune
+from app.shared.pool import kept_call, unseen, visiting
+from app.shared.progress import visitor
+from app.views.lessons.trained import Race, trained
 
 __all__ = ["Race", "race"]
-
-#: One at a time, so that readers do not take each other's cores.
-_turn = threading.Semaphore(1)
-
-
-@dataclass(frozen=True, eq=False)
-class Race:
-    """How one method ended.
-
-    Attributes
-    ----------
-    steps, losses : list
-        Where the validation loss was taken, and what it was.
-    metric : float
-        At the end, on the same split.
-    lr : float
-        Peak learning rate.
-    num_parameters : int
-    deltas : dict of str to ndarray
-        What it learned, by matrix.
-    diverged : bool
-    """
-
-    steps: list[int]
-    losses: list[float]
-    metric: float
-    lr: float
-    num_parameters: int
-    deltas: dict[str, np.ndarray]
-    diverged: bool
-
-    @property
-    def loss(self) -> float:
-        """Validation loss at the end; infinite where the run diverged."""
-        return float("inf") if self.diverged else self.losses[-1]
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of what was learned."""
-        return sum(delta.nbytes for delta in self.deltas.values())
 
 
 def _key(state: dict[str, Any], method: str) -> Any:
@@ -61,32 +20,12 @@ def _key(state: dict[str, Any], method: str) -> Any:
     return hashkey(method, *(state[name] for name in names))
 
 
-@Kind[Race]("races").cached(_key)
+_held = Kind[Race]("races").cached(_key)(trained)
+
+
 def race(state: dict[str, Any], method: str) -> Race:
-    """Train a method as a state of Fine-tune says, on the CPU."""
-    chosen = Method(method, rank=state["ft_rank"], grid=state["ft_grid"])
-    with _turn, one_thread():
-        run = fine_tune(
-            state["ft_task"],
-            chosen,
-            steps=state["ft_steps"],
-            lr=state[f"ft_lr.{method}"],
-            seed=state["ft_seed"],
-            device="cpu",
-        )
-        diverged = False
-        try:
-            for _ in run:
-                pass
-        except DivergedError:
-            diverged = True
-        seen = [record for record in run.records if record.eval_loss is not None]
-        return Race(
-            [record.step for record in seen],
-            [float(record.eval_loss or 0) for record in seen],
-            float(seen[-1].metric or 0),
-            run.lr,
-            run.num_parameters,
-            {name: delta.float().numpy(force=True) for name, delta in run.deltas().items()},
-            diverged,
-        )
+    """Train a method as a state of Fine-tune says, on the CPU; for a visitor in the pool."""
+    who = visitor()
+    with visiting(who) if who else nullcontext():
+        found: Race = kept_call(_held, (state, method), trained, state, method, progress=unseen)
+    return found

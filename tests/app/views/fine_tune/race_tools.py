@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
 import torch
 
+from app.shared import worker
 from app.shared.line import Line
-from app.views.fine_tune.jobs import Lane, Race, RacePlan
+from app.shared.places import Place, Run
+from app.views.fine_tune.jobs import Lane, Places, Race, RacePlan
 
 __all__ = ["Clock", "Make", "finished", "make", "numbers", "plan", "wait"]
 
@@ -20,7 +26,7 @@ LONG = 1_000_000
 
 
 class Clock:
-    """Seconds that only a test moves. A race looks at it before every step, and while it holds."""
+    """Seconds that only a test moves. A race looks at it every 50 ms."""
 
     def __init__(self) -> None:
         self.now, self.looks = 0.0, 0
@@ -30,9 +36,42 @@ class Clock:
         return self.now
 
     def wait_for_looks(self, number: int = 8) -> None:
-        """Wait while a race that does not hold would have made two rounds."""
+        """Wait while a race that does not hold would have made rounds."""
         before = self.looks
         wait(lambda: self.looks >= before + number)
+
+
+class ThreadPlace:
+    """Trains in a thread of this process, so that a test can reach what it does."""
+
+    def start(self, packed: bytes) -> Run:
+        ours, theirs = Pipe()
+        # The run closes its own copy, as it does that of a process.
+        copy = Connection(os.dup(theirs.fileno()))
+        # As a process of the pool: two threads add in another order.
+        executor = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+        future = executor.submit(worker.run, packed, copy)
+        executor.shutdown(wait=False)
+        return Run(future, (ours, theirs))
+
+    def warm(self, function: Callable[[], object]) -> None:
+        raise AssertionError("nothing warms a thread")
+
+    def kill(self) -> None:
+        raise AssertionError("a thread cannot be killed")
+
+    def forget(self) -> None:
+        raise AssertionError("a thread is not lost")
+
+
+class Threads:
+    """A thread for every race that the line lets in."""
+
+    def take(self) -> Place:
+        return ThreadPlace()
+
+    def give(self, place: Place) -> None:
+        pass
 
 
 Make = Callable[..., Race]
@@ -44,9 +83,12 @@ def make() -> Iterator[Make]:
     made: list[Race] = []
 
     def new(
-        plan: RacePlan, line: Line | None = None, clock: Callable[[], float] | None = None
+        plan: RacePlan,
+        line: Line | None = None,
+        clock: Callable[[], float] | None = None,
+        places: Places | None = None,
     ) -> Race:
-        race = Race(plan, line=line or Line(1), clock=clock or Clock())
+        race = Race(plan, line=line or Line(1), places=places or Threads(), clock=clock or Clock())
         made.append(race)
         return race
 

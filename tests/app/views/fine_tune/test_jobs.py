@@ -1,10 +1,14 @@
-"""Races in their threads: what they train, when they hold, how they end."""
+"""Races: what they train, when they hold, how they end."""
 
 from __future__ import annotations
 
 import gc
+import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -12,12 +16,15 @@ import torch
 
 from app.shared import ending
 from app.shared.line import Line
-from app.views.fine_tune import jobs
+from app.shared.places import ProcessPlace
+from app.shared.pool import Pool
+from app.views.fine_tune import jobs, trainer
 from app.views.fine_tune import sentences as prose
 from app.views.fine_tune.jobs import Race, RacePlan
 from app.views.fine_tune.shelf import Shelf
+from app.views.fine_tune.trainer import Gate, _EndError
 from app.views.fine_tune.troubles import explain
-from lolora_core.training import Record, Run, fine_tune
+from lolora_core.training import Method, Record, Run, fine_tune
 from tests.app.views.fine_tune.race_tools import (
     LONG,
     Clock,
@@ -44,11 +51,10 @@ def test_a_race_trains_what_the_library_trains(make: Make, task: str) -> None:
     race = finished(make(plan("localized", "full", task=task, seeds=(3,))))
     assert (race.state, race.message, race.progress) == ("finished", "", (1.0, 0.0))
     for lane in race.lanes:
-        own = list(fine_tune(task, jobs.Method(lane.method, rank=4, grid=4), steps=3, seed=3))
+        own = list(fine_tune(task, Method(lane.method, rank=4, grid=4), steps=3, seed=3))
         expected = replace(lane, records=own)
         assert numbers([lane]) == numbers([expected])
         assert [record.step for record in lane.records] == [0, 1, 2, 3]
-        assert lane.run is None
     localized, full = race.lanes
     assert full.outcome is not None
     assert full.outcome.distance == 0
@@ -149,24 +155,33 @@ def test_pause_step_resume_stop(make: Make) -> None:
     assert all(lane.outcome is None for lane in race.lanes)
 
 
-def test_a_pause_holds_between_methods_and_a_step_levels_them(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    advance = Race._advance
+def test_a_gate_holds_between_methods_and_a_step_levels_them() -> None:
+    passed, said, gate = [], [], Gate("go", lambda halted: said.append(halted.waits))
 
-    def pause_at_the_first(race: Race, lane: jobs.Lane) -> None:
-        advance(race, lane)
-        if lane.method == "global" and lane.records[-1].step == 5:
-            race.pause()
+    def work() -> None:
+        with suppress(_EndError):
+            while True:
+                gate.wait("round")
+                for method in "abc":
+                    gate.wait("step")
+                    passed.append(method)
+                    if passed == ["a"]:
+                        gate.hear("hold")
 
-    monkeypatch.setattr(Race, "_advance", pause_at_the_first)
-    race = make(plan("global", "localized", "full", steps=LONG))
-    race.start()
-    wait(lambda: race.state == "paused")
-    assert [lane.records[-1].step for lane in race.lanes] == [5, 4, 4]
-    race.step()
-    wait(lambda: [lane.records[-1].step for lane in race.lanes] == [6, 6, 6])
-    assert state(race) == "paused"
+    thread = Thread(target=work)
+    thread.start()
+    wait(lambda: said == [True])
+    assert passed == ["a"]
+    gate.hear("step")
+    wait(lambda: len(said) == 2)
+    # It ends the round that was begun, and makes one more.
+    assert "".join(passed) == "abcabc"
+    gate.hear("step")
+    wait(lambda: len(said) == 3)
+    assert "".join(passed) == "abc" * 3
+    gate.hear(None)
+    thread.join()
+    assert said == [True] * 3
 
 
 def test_a_paused_step_is_the_step_of_a_race_without_pauses(make: Make) -> None:
@@ -324,7 +339,7 @@ def test_an_error_ends_a_race_with_a_sentence(
     assert (race.state, race.message) == ("failed", sentence)
     assert [len(lane.records) for lane in race.lanes] == [3, 2]
     assert all(lane.adapter and lane.deltas["layer"].any() for lane in race.lanes)
-    assert [(lane.outcome, lane.run) for lane in race.lanes] == [(None, None)] * 2
+    assert [lane.outcome for lane in race.lanes] == [None, None]
     # The place is free again.
     line = race._line
     assert finished(make(plan("global"), line)).state == "finished"
@@ -346,7 +361,7 @@ def test_an_adapter_that_cannot_be_kept_costs_nothing_else(
     def fail(run: Run, plan: RacePlan) -> bytes:
         raise error
 
-    monkeypatch.setattr(jobs, "adapter_zip", fail)
+    monkeypatch.setattr(trainer, "adapter_zip", fail)
     race = finished(make(plan()))
     assert race.state == "finished"
     for lane in race.lanes:
@@ -365,16 +380,67 @@ def test_progress_does_not_jump_while_a_seed_is_prepared(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    prepare = Race._prepare
+    hear = Race._hear
 
-    def look(race: Race, *args: object) -> None:
-        seen.append(race.progress[0])
-        prepare(race, *args)  # type: ignore[arg-type]
+    def look(race: Race, event: trainer.Event) -> None:
+        hear(race, event)
+        if isinstance(event, trainer.Entered):
+            seen.append(race.progress[0])
 
-    monkeypatch.setattr(Race, "_prepare", look)
+    monkeypatch.setattr(Race, "_hear", look)
     race = finished(make(plan("global", "frozen", seeds=(0, 1, 2))))
     assert seen == pytest.approx([0, 0, 1 / 3, 1 / 3, 2 / 3, 2 / 3])
     assert race.progress == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_a_race_that_made_room_gives_the_same_numbers(make: Make, seeds: tuple[int, ...]) -> None:
+    asked = plan("global", "full", "localized", steps=30, rates=(None, 1e12, None), seeds=seeds)
+    whole, line = finished(make(asked)), Line(1)
+    race = make(asked, line)
+    race.pause()
+    race.start()
+    for number in (3, 8):
+        for _ in range(number):
+            race.step()
+        wait(lambda: race.lanes and len(race.lanes[0].records) >= number and race._halted)  # noqa: B023
+        # Somebody waits: the paused race hands its place over, and later trains on in another.
+        assert finished(make(plan("global"), line)).state == "finished"
+    race.resume()
+    assert race.join(60)
+    assert state(race) == "finished"
+    assert numbers(race.lanes) == numbers(whole.lanes)
+    assert [lane.problem for lane in race.lanes] == [lane.problem for lane in whole.lanes]
+    for one, other in zip(race.lanes, whole.lanes, strict=True):
+        assert one.adapter is not None or one.seed
+        for name, delta in one.deltas.items():
+            np.testing.assert_array_equal(delta, other.deltas[name])
+
+
+def test_a_race_trains_in_a_process_and_can_lose_it(
+    monkeypatch: pytest.MonkeyPatch, make: Make
+) -> None:
+    monkeypatch.setenv("LOLORA_MAX_RACE_SECONDS", "1e9")
+    line, place = Line(1), ProcessPlace()
+    places = Pool(line, [place])
+    try:
+        asked = plan("global", "localized")
+        race = finished(make(asked, line, places=places))
+        assert (race.state, race.message) == ("finished", "")
+        assert numbers(race.lanes) == numbers(finished(make(asked, line)).lanes)
+        race = make(plan(steps=LONG), line, places=places)
+        race.start()
+        wait(lambda: race.state == "running" and race.film.frames)
+        assert place._executor is not None
+        (worker,) = place._executor._processes
+        os.kill(worker, signal.SIGKILL)
+        assert race.join(60)
+        assert state(race) == "failed"
+        assert "the process that trained it ended" in race.message
+        assert "The curves and pictures until then are kept" in race.message
+        assert race.lanes[0].records
+    finally:
+        places.close()
 
 
 def test_the_end_of_the_server_stops_every_race(

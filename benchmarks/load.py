@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.load --visitors 60 --seconds 300 --workers 2`` is the class that a host with
 two cores should hold. Each visitor opens Compare, then changes the budget, the target or the page
-every few seconds. What the page says is compared with the library's own answer.
+every few seconds; of six, one trains meanwhile, and one sweeps grids that nobody has swept. What
+Compare says is compared with the library's own answer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import random
 import re
 import tempfile
 import threading
+import time
 from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ import psutil
 import typer
 
 from benchmarks.browser import summary
-from benchmarks.visitor import Answer, visit
+from benchmarks.visitor import Answer, Visitor, visit
 from lolora_core import FAMILIES, budget_for_rank, decompose
 from lolora_core.approximate import Decomposition
 from lolora_core.targets import entry
@@ -37,9 +39,16 @@ __all__ = ["Seen", "check", "come", "run"]
 #: The place of each in the list that a visitor picks from; all 512² photographs.
 TARGETS = ("camera", "astronaut", "brick")
 OTHER_PAGES = ("what_if", "your_weights", "theory", "")
+#: A race of a second or two, once it has a place.
+RACE = "ft_task=planted-blocks&ft_methods=global&ft_methods=localized&ft_steps=400&ft_seed={seed}"
+SWEEP = "target=power-law&power-law.size=256&power-law.seed={seed}"
 GRID = 8
 #: Seconds between two changes of a visitor.
 PAUSE = (2.0, 6.0)
+#: Between two looks at a race, as the page does.
+_POLL = 1.0
+_COMPARE = "target={}&rank={}"
+_OVER = re.compile("Finished|Stopped|Failed|ended")
 _VERDICT = re.compile(
     r"\*\*(\w+) comes closest\.\*\* Its error is ([\d.]+); the next best is (\w+) with ([\d.]+)\."
 )
@@ -60,6 +69,8 @@ class Seen:
         Errors on pages, runs that failed, answers that the library contradicts.
     checked : int
         Answers that were compared.
+    swept, trained : list of float
+        Seconds that sweeps and races took, waits in the line included.
     """
 
     opened: list[float] = field(default_factory=list)
@@ -68,6 +79,8 @@ class Seen:
     megabytes: list[float] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     checked: int = 0
+    swept: list[float] = field(default_factory=list)
+    trained: list[float] = field(default_factory=list)
 
     def take(self, answer: Answer) -> None:
         """Note what a change brought."""
@@ -124,15 +137,40 @@ def check(text: str, target: str, rank: int) -> str:
     return ""
 
 
-async def come(url: str, seen: Seen, changes: int, seed: int, pause: tuple[float, float]) -> None:
-    """Visit, and change something so many times.
+async def _away(visitor: Visitor, seen: Seen, seed: int, dice: random.Random) -> None:
+    """Look at another page for a while: some train there, some sweep."""
+    began = time.monotonic()
+    if seed % 6 == 1:
+        await visitor.open("fine_tune", RACE.format(seed=dice.randrange(10**6)))
+        answer = await visitor.press("ft_start")
+        while not _OVER.search(answer.text):
+            seen.faults.update(answer.faults)
+            await asyncio.sleep(_POLL)
+            answer = await visitor.poll()
+        if "Finished" not in answer.text:
+            seen.faults[answer.text] += 1
+        seen.trained.append(time.monotonic() - began)
+        # The run of the whole page that ends the polling.
+        await visitor.open("fine_tune")
+    elif seed % 6 == 2:
+        answer = await visitor.open("what_if", SWEEP.format(seed=dice.randrange(10**6)))
+        seen.faults.update(answer.faults)
+        seen.swept.append(time.monotonic() - began)
+    else:
+        seen.take(await visitor.open(dice.choice(OTHER_PAGES)))
+    await asyncio.sleep(dice.uniform(*PAUSE))
+
+
+async def come(url: str, seen: Seen, seconds: float, seed: int, pause: tuple[float, float]) -> None:
+    """Visit for a while, and change something now and then.
 
     Parameters
     ----------
     url : str
     seen : Seen
         Is added to.
-    changes : int
+    seconds : float
+        From the first page on; one change is made at least.
     seed : int
     pause : (float, float)
         Seconds between changes, from and to.
@@ -143,13 +181,14 @@ async def come(url: str, seen: Seen, changes: int, seed: int, pause: tuple[float
         answer = await visitor.open("compare")
         seen.opened.append(answer.seconds)
         seen.faults.update(answer.faults)
-        for _ in range(changes):
+        until, change = time.monotonic() + seconds, 0
+        while change == 0 or time.monotonic() < until:
+            change += 1
             await asyncio.sleep(dice.uniform(*pause))
             what = dice.random()
             if what < 0.1:
-                seen.take(await visitor.open(dice.choice(OTHER_PAGES)))
-                await asyncio.sleep(dice.uniform(*pause))
-                answer = await visitor.open("compare")
+                await _away(visitor, seen, seed, dice)
+                answer = await visitor.open("compare", _COMPARE.format(TARGETS[target], rank))
             elif what < 0.3:
                 target = dice.randrange(len(TARGETS))
                 answer = await visitor.set("target", string_value=entry(TARGETS[target]).title)
@@ -164,15 +203,18 @@ async def come(url: str, seen: Seen, changes: int, seed: int, pause: tuple[float
 
 
 async def _class(
-    urls: list[str], visitors: int, changes: int, pause: tuple[float, float], seen: Seen
+    urls: list[str], visitors: int, seconds: float, pause: tuple[float, float], seen: Seen
 ) -> None:
     async with asyncio.TaskGroup() as group:
         for seed, url in enumerate(islice(cycle(urls), visitors)):
-            group.create_task(come(url, seen, changes, seed, pause))
+            group.create_task(come(url, seen, seconds, seed, pause))
 
 
 class _Memory(threading.Thread):
-    """The most that processes and their children held together, in MB, looked at every second."""
+    """The most that processes and their children held together, in MB, looked at every second.
+
+    A page of memory that processes share counts once.
+    """
 
     def __init__(self, processes: list[int]) -> None:
         super().__init__(daemon=True)
@@ -186,7 +228,7 @@ class _Memory(threading.Thread):
         for root in self._roots:
             for process in (root, *root.children(recursive=True)):
                 with suppress(psutil.NoSuchProcess):
-                    held += process.memory_info().rss
+                    held += process.memory_full_info().pss
         return held / 1e6
 
     def run(self) -> None:
@@ -208,7 +250,7 @@ def run(visitors: int = 12, seconds: float = 30.0, workers: int = 2) -> dict[str
     ----------
     visitors : int
     seconds : float
-        About how long they stay, once their first page is there.
+        How long they stay, once their first page is there.
     workers : int
         Processes that serve the app, as ``lolora serve --workers`` starts them.
 
@@ -216,7 +258,7 @@ def run(visitors: int = 12, seconds: float = 30.0, workers: int = 2) -> dict[str
     -------
     dict
     """
-    changes, seen = max(1, round(seconds / (sum(PAUSE) / 2))), Seen()
+    seen = Seen()
     with ExitStack() as stack:
         folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(workers)]
         servers = [
@@ -226,7 +268,7 @@ def run(visitors: int = 12, seconds: float = 30.0, workers: int = 2) -> dict[str
         urls = [url for url, _, _ in servers]
         memory = _Memory([process.pid for _, _, process in servers])
         memory.start()
-        asyncio.run(_class(urls, visitors, changes, PAUSE, seen))
+        asyncio.run(_class(urls, visitors, seconds, PAUSE, seen))
         memory.close()
         for _, log, _ in servers:
             seen.faults.update(f"log: {line}" for line in _errors_in(log))
@@ -239,6 +281,8 @@ def run(visitors: int = 12, seconds: float = 30.0, workers: int = 2) -> dict[str
         "a change, MB": summary(seen.megabytes),
         "changes": len(seen.ended),
         "answers compared with the library": seen.checked,
+        "a sweep, s": summary(seen.swept) if seen.swept else None,
+        "a race, s": summary(seen.trained) if seen.trained else None,
         "peak memory, MB": memory.peak,
         "memory when they had left, MB": left,
         "faults": dict(seen.faults),

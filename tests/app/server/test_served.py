@@ -105,7 +105,7 @@ def test_a_class_of_twelve_sees_only_right_numbers(server: Server) -> None:
     async def visit() -> None:
         async with asyncio.TaskGroup() as group:
             for seed in range(12):
-                group.create_task(come(server[0], seen, 1, seed, (0.0, 0.0)))
+                group.create_task(come(server[0], seen, 0.0, seed, (0.0, 0.0)))
 
     asyncio.run(visit())
     assert not seen.faults

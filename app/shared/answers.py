@@ -8,19 +8,33 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
+import plotly.io
 import streamlit as st
+from plotly.basedatatypes import BaseFigure
 
 from app.shared import paper
+from app.shared.charts import Figure
 
 __all__ = ["chart", "csv", "picture", "python", "table"]
 
 #: Without the buttons that plotly lays over a figure.
 _BARE: Mapping[str, Any] = {"displayModeBar": False}
+#: Colours and fonts that Streamlit replaces by those of its theme.
+_TEMPLATE: Mapping[str, Any] = plotly.io.templates["streamlit"].to_plotly_json()
+
+
+class _Filled(BaseFigure):
+    """A figure that Streamlit takes as it is; plain data it would let plotly check each time."""
+
+    def __init__(self, figure: Figure) -> None:
+        self._figure = figure
+
+    def to_dict(self) -> dict[str, Any]:
+        return self._figure.sent(_TEMPLATE)
 
 
 def chart(
-    figure: go.Figure,
+    figure: Figure,
     *,
     key: str,
     caption: str,
@@ -48,8 +62,9 @@ def chart(
         Of `st.plotly_chart`.
     """
     # Its height is kept while Streamlit fetches what draws it.
-    height: Any = figure.layout.height or "content"
-    picked = st.plotly_chart(figure, key=key, config=dict(config), height=height, **options)
+    picked = st.plotly_chart(
+        _Filled(figure), key=key, config=dict(config), height=figure.layout["height"], **options
+    )
     st.caption(caption, help=help)
     if code:
         python(code, key=f"{key}_python")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
-from app.shared.charts import finish
+from app.shared.charts import Figure, finish
 from app.shared.style import FRAME, VALUES, ink, tint
 
 __all__ = [
@@ -37,9 +36,11 @@ CLICKED = {
 }
 
 
-def cell_targets(x: np.ndarray, y: np.ndarray, custom: np.ndarray, hover: str) -> go.Scatter:
-    """Squares that cannot be seen but can be clicked; heatmaps answer no click."""
-    return go.Scatter(
+def cell_targets(
+    figure: Figure, x: np.ndarray, y: np.ndarray, custom: np.ndarray, hover: str
+) -> None:
+    """Add squares that cannot be seen but can be clicked; heatmaps answer no click."""
+    figure.add_scatter(
         x=x,
         y=y,
         # As lists: of arrays the event brings back a mapping.
@@ -52,8 +53,8 @@ def cell_targets(x: np.ndarray, y: np.ndarray, custom: np.ndarray, hover: str) -
 
 
 def cell_axes(
-    figure: go.Figure, down: Sequence[str], across: Sequence[str], *, every: int = 1, height: int
-) -> go.Figure:
+    figure: Figure, down: Sequence[str], across: Sequence[str], *, every: int = 1, height: int
+) -> Figure:
     """Give a map of cells its axes: a tick for each row, and for every so many columns.
 
     Parameters
@@ -80,10 +81,11 @@ def cell_axes(
         range=[len(down) - 0.5, -0.5],
         **plain,
     )
-    return finish(figure, height).update_layout(CLICKED)
+    finish(figure, height).update_layout(**CLICKED)
+    return figure
 
 
-def frame_cell(figure: go.Figure, row: float, col: float) -> None:
+def frame_cell(figure: Figure, row: float, col: float) -> None:
     """Frame the cell that is picked."""
     figure.add_shape(
         type="rect",
@@ -96,7 +98,7 @@ def frame_cell(figure: go.Figure, row: float, col: float) -> None:
 
 
 def lettered_cells(
-    figure: go.Figure,
+    figure: Figure,
     shape: tuple[int, int],
     cells: tuple[np.ndarray, np.ndarray],
     strength: np.ndarray,
@@ -148,7 +150,7 @@ def lettered_cells(
     )
 
 
-def legend_square(figure: go.Figure, letter: str, name: str, colour: str) -> None:
+def legend_square(figure: Figure, letter: str, name: str, colour: str) -> None:
     """Add a line of the legend: heatmaps have none."""
     figure.add_scatter(
         x=[None],
@@ -161,7 +163,7 @@ def legend_square(figure: go.Figure, letter: str, name: str, colour: str) -> Non
 
 def rank_map_figure(
     ranks: np.ndarray, selected: tuple[int, int] | None = None, *, height: int = 380
-) -> go.Figure:
+) -> Figure:
     """Draw the ranks of the blocks over the grid; numbers where there is room.
 
     Parameters
@@ -173,19 +175,18 @@ def rank_map_figure(
         Pixels.
     """
     largest = max(ranks.shape)
-    figure = go.Figure(
-        go.Heatmap(
-            z=ranks,
-            colorscale=VALUES,
-            zmin=0,
-            zmax=max(1, int(ranks.max())),
-            text=ranks if largest <= 16 else None,
-            texttemplate="%{text}" if largest <= 16 else None,
-            hovertemplate="block (%{y}, %{x}): rank %{z}<extra></extra>",
-            xgap=1,
-            ygap=1,
-            colorbar={"title": "rank", "thickness": 12},
-        )
+    numbers = {"text": ranks, "texttemplate": "%{text}"} if largest <= 16 else {}
+    figure = Figure()
+    figure.add_heatmap(
+        z=ranks,
+        colorscale=VALUES,
+        zmin=0,
+        zmax=max(1, int(ranks.max())),
+        hovertemplate="block (%{y}, %{x}): rank %{z}<extra></extra>",
+        xgap=1,
+        ygap=1,
+        colorbar={"title": "rank", "thickness": 12},
+        **numbers,
     )
     if selected is not None:
         frame_cell(figure, *selected)
@@ -194,4 +195,5 @@ def rank_map_figure(
     figure.update_yaxes(
         title="block row", autorange="reversed", scaleanchor="x", constrain="domain", **tick
     )
-    return finish(figure, height).update_layout(hovermode="closest")
+    finish(figure, height).update_layout(hovermode="closest")
+    return figure

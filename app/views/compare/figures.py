@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
-from app.shared.charts import finish
+from app.shared.charts import Figure, finish
 from app.shared.style import FAMILY_LINES, GREY, MARKER
 
 __all__ = ["curve_figure", "spectrum_figure"]
@@ -21,12 +20,12 @@ def curve_figure(
     points: Mapping[str, float],
     *,
     logarithmic: bool,
-) -> go.Figure:
+) -> Figure:
     """Draw relative error against parameters, a line a family, the floor, the current budget.
 
     Families in `points` are known at this budget only.
     """
-    figure = go.Figure()
+    figure = Figure()
     for name, line in FAMILY_LINES.items():
         if name in frame:
             figure.add_scatter(
@@ -54,12 +53,7 @@ def curve_figure(
             marker={"color": FAMILY_LINES[name].colour, "size": 11, "symbol": "diamond"},
             hovertemplate="%{y:.4f}",
         )
-    figure.add_vline(
-        x=parameters,
-        line=MARKER,
-        annotation_text=f"r = {rank}",
-        annotation_position="top right",
-    )
+    figure.add_vline(parameters, MARKER, f"r = {rank}")
     figure.update_xaxes(title="trainable parameters", rangemode="tozero")
     if logarithmic:
         positive = frame[[name for name in FAMILY_LINES if name in frame]].to_numpy()
@@ -68,31 +62,27 @@ def curve_figure(
             title="relative error",
             type="log",
             range=[np.log10(lowest) - 0.1, 0.05],
-            minor_dtick="D1",
+            minor={"dtick": "D1"},
         )
     else:
         figure.update_yaxes(title="relative error", range=[0, 1.02])
     return finish(figure, 380)
 
 
-def spectrum_figure(values: np.ndarray, ranks: Mapping[str, int]) -> go.Figure:
+def spectrum_figure(values: np.ndarray, ranks: Mapping[str, int]) -> Figure:
     """Draw the singular values of one block, with the rank that each family gives it."""
-    figure = go.Figure(
-        go.Scatter(
-            x=np.arange(1, len(values) + 1),
-            y=values,
-            name="singular values",
-            mode="lines+markers",
-            line={"color": GREY, "width": 1},
-            marker={"color": GREY, "size": 5},
-            hovertemplate="σ = %{y:.3g}",
-        )
+    figure = Figure()
+    figure.add_scatter(
+        x=np.arange(1, len(values) + 1),
+        y=values,
+        name="singular values",
+        mode="lines+markers",
+        line={"color": GREY, "width": 1},
+        marker={"color": GREY, "size": 5},
+        hovertemplate="σ = %{y:.3g}",
     )
     for name, rank in ranks.items():
-        figure.add_vline(
-            x=rank + 0.5,
-            line=FAMILY_LINES[name].drawn(),
-        )
+        figure.add_vline(rank + 0.5, FAMILY_LINES[name].drawn())
         figure.add_scatter(
             x=[None],
             y=[None],

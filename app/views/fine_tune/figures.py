@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
-from app.shared.charts import error_png, finish, picture_png
+from app.shared.charts import Figure, error_png, finish, picture_png
 from app.shared.style import METHOD_LINES, fade
 
 __all__ = [
@@ -91,9 +90,9 @@ def _thin(length: int) -> np.ndarray:
 
 def curves_figure(
     curves: Sequence[LossCurve], title: str, steps: int, *, logarithmic: bool = False
-) -> go.Figure:
+) -> Figure:
     """Draw one quantity of all methods over the steps, with a band over the seeds."""
-    figure = go.Figure()
+    figure = Figure()
     for curve in curves:
         line = METHOD_LINES[curve.method]
         if curve.seeds > 1:
@@ -137,9 +136,9 @@ def curves_figure(
     return finish(figure, 340)
 
 
-def spectra_figure(spectra: Mapping[str, np.ndarray]) -> go.Figure:
+def spectra_figure(spectra: Mapping[str, np.ndarray]) -> Figure:
     """Draw the singular values of one module's ΔW, a line a method; those of 0 do not appear."""
-    figure = go.Figure()
+    figure = Figure()
     top = max((float(values.max(initial=0)) for values in spectra.values()), default=0.0)
     lowest = top
     for method, values in spectra.items():

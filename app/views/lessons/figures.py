@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
-from app.shared.charts import finish
+from app.shared.charts import Figure, finish
 from app.shared.style import EXPECTED, FAMILY_LINES, GREY, MARKER, METHOD_LINES
 
 __all__ = ["curve_figure", "grids_figure", "race_figure", "spectrum_figure"]
@@ -17,11 +16,9 @@ __all__ = ["curve_figure", "grids_figure", "race_figure", "spectrum_figure"]
 _STEEP = 20
 
 
-def curve_figure(
-    parameters: Sequence[int], errors: Mapping[str, np.ndarray], now: int
-) -> go.Figure:
+def curve_figure(parameters: Sequence[int], errors: Mapping[str, np.ndarray], now: int) -> Figure:
     """Draw relative error against parameters, a line a family, and the budget of the step."""
-    figure = go.Figure()
+    figure = Figure()
     for name, found in errors.items():
         figure.add_scatter(
             x=list(parameters),
@@ -31,15 +28,15 @@ def curve_figure(
             line=FAMILY_LINES[name].drawn(),
             hovertemplate="%{y:.4f}",
         )
-    figure.add_vline(x=now, line=MARKER)
+    figure.add_vline(now, MARKER)
     figure.update_xaxes(title="trainable parameters", rangemode="tozero")
     figure.update_yaxes(title="relative error", range=[0, 1.02])
     return finish(figure, 320)
 
 
-def grids_figure(sides: Sequence[int], errors: Mapping[str, Sequence[float]]) -> go.Figure:
+def grids_figure(sides: Sequence[int], errors: Mapping[str, Sequence[float]]) -> Figure:
     """Draw relative error against the number of blocks a side, at one budget."""
-    figure = go.Figure()
+    figure = Figure()
     for name, found in errors.items():
         figure.add_scatter(
             x=list(sides),
@@ -56,9 +53,9 @@ def grids_figure(sides: Sequence[int], errors: Mapping[str, Sequence[float]]) ->
     return finish(figure, 320)
 
 
-def spectrum_figure(values: np.ndarray, kept: int, noise: np.ndarray | None) -> go.Figure:
+def spectrum_figure(values: np.ndarray, kept: int, noise: np.ndarray | None) -> Figure:
     """Draw the singular values of a matrix, how many are kept, and what noise would have."""
-    figure = go.Figure()
+    figure = Figure()
     number = np.arange(1, len(values) + 1)
     figure.add_scatter(
         x=number,
@@ -77,7 +74,7 @@ def spectrum_figure(values: np.ndarray, kept: int, noise: np.ndarray | None) -> 
             line=EXPECTED.drawn(),
             hovertemplate="σ = %{y:.3g}",
         )
-    figure.add_vline(x=kept + 0.5, line=MARKER)
+    figure.add_vline(kept + 0.5, MARKER)
     figure.update_xaxes(title="number of the singular value", rangemode="tozero")
     # One huge value would press the others onto the axis.
     steep = values[0] > _STEEP * np.median(values)
@@ -87,9 +84,9 @@ def spectrum_figure(values: np.ndarray, kept: int, noise: np.ndarray | None) -> 
     return finish(figure, 320)
 
 
-def race_figure(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> go.Figure:
+def race_figure(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Figure:
     """Draw validation loss against step, a line a method."""
-    figure = go.Figure()
+    figure = Figure()
     for name, (steps, losses) in curves.items():
         figure.add_scatter(
             x=list(steps),

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from app.shared.cells import cell_axes, cell_targets, legend_square, lettered_cells
-from app.shared.charts import finish
+from app.shared.charts import Figure, finish
 from app.shared.style import FAMILY_LINES, GREY, ink, tint
 from app.views.scoreboard.sentences import KINDS
 from lolora_core import FAMILIES
@@ -40,7 +39,7 @@ def _outcomes(found: Sequence[str]) -> list[str]:
     return [name for name in (*FAMILIES, _TIE) if name in set(found)]
 
 
-def shares_figure(found: pd.DataFrame) -> go.Figure:
+def shares_figure(found: pd.DataFrame) -> Figure:
     """Draw the share of wins by kind of target, a bar a kind.
 
     Parameters
@@ -48,7 +47,7 @@ def shares_figure(found: pd.DataFrame) -> go.Figure:
     found : DataFrame
         Of `lolora_core.explore.scoreboard.shares`.
     """
-    figure = go.Figure()
+    figure = Figure()
     kinds = [KINDS.get(kind, kind) for kind in dict.fromkeys(found["kind"])]
     for outcome in _outcomes(found["outcome"].tolist()):
         part = found[found["outcome"] == outcome]
@@ -72,12 +71,13 @@ def shares_figure(found: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(categoryorder="array", categoryarray=kinds[::-1])
     figure.update_xaxes(title="share of the cells, %", range=[0, 100])
     finish(figure, 110 + 42 * len(kinds))
-    return figure.update_layout(
+    figure.update_layout(
         barmode="stack", hovermode="closest", legend={"y": -0.35, "traceorder": "normal"}
     )
+    return figure
 
 
-def map_figure(cells: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
+def map_figure(cells: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """Draw who wins on each target, grid and budget: colour and letter, paler where close.
 
     Parameters
@@ -95,7 +95,7 @@ def map_figure(cells: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     # The runner-up's error at twice the winner's, or more, is full colour.
     lead = np.clip(cells["ahead"].fillna(2.0).to_numpy() - 1, 0, 1)
     star = np.where(cells["exact"], "", "*")
-    figure = go.Figure()
+    figure = Figure()
     for outcome in _outcomes(cells["outcome"].tolist()):
         mine = (cells["outcome"] == outcome).to_numpy()
         letters = np.array([letter(outcome) + mark for mark in star[mine]], dtype=object)
@@ -122,7 +122,7 @@ def map_figure(cells: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
         "%{customdata[0]}, %{customdata[1]}×%{customdata[1]}, r = %{customdata[2]}<br>"
         "%{customdata[4]}<extra></extra>"
     )
-    figure.add_trace(cell_targets(col, row, custom, hover))
+    cell_targets(figure, col, row, custom, hover)
     cell_axes(
         figure,
         [titles[name] for name in targets],
@@ -131,9 +131,10 @@ def map_figure(cells: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     )
     _grid_names(figure, [grid for grid, _ in columns])
     figure.update_xaxes(title="equivalent rank r", tickangle=0)
-    return figure.update_layout(
-        margin_t=56, legend={"y": 0, "yref": "container", "yanchor": "bottom"}
+    figure.update_layout(
+        margin={"t": 56}, legend={"y": 0, "yref": "container", "yanchor": "bottom"}
     )
+    return figure
 
 
 def _hover(cell: Mapping[Hashable, Any]) -> str:
@@ -146,7 +147,7 @@ def _hover(cell: Mapping[Hashable, Any]) -> str:
     return f"error: {', '.join(errors)}{unfair}"
 
 
-def _grid_names(figure: go.Figure, grids: Sequence[int]) -> None:
+def _grid_names(figure: Figure, grids: Sequence[int]) -> None:
     """Write each grid above its columns, with a line before the next."""
     for grid in dict.fromkeys(grids):
         first, count = grids.index(grid), list(grids).count(grid)
@@ -156,13 +157,12 @@ def _grid_names(figure: go.Figure, grids: Sequence[int]) -> None:
             yref="paper",
             yanchor="bottom",
             text=f"{grid}×{grid}",
-            showarrow=False,
         )
         if first:
-            figure.add_vline(x=first - 0.5, line={"color": GREY, "width": 2})
+            figure.add_vline(first - 0.5, {"color": GREY, "width": 2})
 
 
-def trained_figure(best: pd.DataFrame) -> go.Figure:
+def trained_figure(best: pd.DataFrame) -> Figure:
     """Draw how often each family has the lowest mean test loss, and how often clearly.
 
     Parameters
@@ -171,7 +171,7 @@ def trained_figure(best: pd.DataFrame) -> go.Figure:
         Of `lolora_core.training.findings.best_trained`.
     """
     names = _outcomes(best["winner"].tolist())
-    figure = go.Figure()
+    figure = Figure()
     for clear, words, share in ((True, "clear lead", 1.0), (False, "no clear lead", 0.4)):
         colours = [tint(_colour(name), share) for name in names]
         won = [int(((best["winner"] == name) & (best["clear"] == clear)).sum()) for name in names]
@@ -192,4 +192,5 @@ def trained_figure(best: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(title="cells with the lowest mean test loss", dtick=1)
     finish(figure, 110 + 36 * len(names))
-    return figure.update_layout(barmode="stack", hovermode="closest")
+    figure.update_layout(barmode="stack", hovermode="closest")
+    return figure

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
-
-from app.shared.charts import finish
+from app.shared.charts import Figure, finish
 from app.shared.style import FAMILY_LINES, GREY
 from lolora_core.theory import Check
 
 __all__ = ["against_figure", "means_figure"]
 
 
-def against_figure(check: Check, axes: tuple[str, ...], family: str) -> go.Figure:
+def against_figure(check: Check, axes: tuple[str, ...], family: str) -> Figure:
     """Draw the left side against the right side, a point a case, and the line where they agree."""
     sides = [one for one in check.sides if one.what == " against ".join(axes)]
     every = [side for one in sides for side in (one.left, one.right)]
-    figure = go.Figure()
+    figure = Figure()
     figure.add_scatter(
         x=[min(every), max(every)],
         y=[min(every), max(every)],
@@ -35,13 +33,14 @@ def against_figure(check: Check, axes: tuple[str, ...], family: str) -> go.Figur
     )
     figure.update_xaxes(title=f"right side: {axes[1]}")
     figure.update_yaxes(title=f"left side: {axes[0]}")
-    return finish(figure, 300).update_layout(showlegend=False, hovermode="closest")
+    finish(figure, 300).update_layout(showlegend=False, hovermode="closest")
+    return figure
 
 
-def means_figure(check: Check, family: str) -> go.Figure:
+def means_figure(check: Check, family: str) -> Figure:
     """Draw the mean of every grid beside its right side."""
     words = [one.what for one in check.sides]
-    figure = go.Figure()
+    figure = Figure()
     figure.add_scatter(
         x=words,
         y=[one.right for one in check.sides],

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from app.shared.cells import (
     ROOM,
@@ -17,7 +15,7 @@ from app.shared.cells import (
     legend_square,
     lettered_cells,
 )
-from app.shared.charts import finish
+from app.shared.charts import Figure, finish
 from app.shared.style import FAMILY_LINES, GREY, LUTS, MARKER, VALUES, ink
 from lolora_core import FAMILIES
 
@@ -29,14 +27,15 @@ Blocks = tuple[np.ndarray, np.ndarray]
 #: Above the drawing area: below it a narrow screen has the title of the axis.
 _LEGEND = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "yref": "paper"}
 
+#: Where the columns and rows of `order_figure` begin and end, as shares of the whole.
+_ACROSS, _DOWN = ((0.0, 0.47), (0.53, 1.0)), ((0.55, 1.0), (0.0, 0.45))
+
 
 def _label(rows: int, cols: int) -> str:
     return f"{rows}×{cols}"
 
 
-def winner_map_figure(
-    winners: pd.DataFrame, picked: tuple[tuple[int, int], int] | None
-) -> go.Figure:
+def winner_map_figure(winners: pd.DataFrame, picked: tuple[tuple[int, int], int] | None) -> Figure:
     """Draw who wins on each grid at each equivalent rank: colour and letter, paler where close.
 
     Parameters
@@ -52,7 +51,7 @@ def winner_map_figure(
     col = np.searchsorted(ranks, winners["rank"])
     # Half the lead of the winner over the runner-up, or more, is full colour.
     lead = (winners.margin / (winners.relative_error + winners.margin)).fillna(0).to_numpy()
-    figure, shape = go.Figure(), (len(grids), len(ranks))
+    figure, shape = Figure(), (len(grids), len(ranks))
     for name, line in FAMILY_LINES.items():
         mine = (winners.winner == name).to_numpy() & ~winners.tied.to_numpy()
         _winner_cells(figure, shape, (row[mine], col[mine]), lead[mine], name, line.colour)
@@ -71,15 +70,14 @@ def winner_map_figure(
         ],
         axis=-1,
     )
-    figure.add_trace(
-        cell_targets(
-            col,
-            row,
-            custom,
-            "%{customdata[0]}×%{customdata[1]} blocks, r = %{customdata[2]}<br>"
-            "%{customdata[3]}: error %{customdata[4]:.4f}<br>"
-            "next: %{customdata[5]}, %{customdata[6]:.2g} more<extra></extra>",
-        )
+    cell_targets(
+        figure,
+        col,
+        row,
+        custom,
+        "%{customdata[0]}×%{customdata[1]} blocks, r = %{customdata[2]}<br>"
+        "%{customdata[3]}: error %{customdata[4]:.4f}<br>"
+        "next: %{customdata[5]}, %{customdata[6]:.2g} more<extra></extra>",
     )
     if picked is not None and _label(*picked[0]) in grids and picked[1] in ranks:
         frame_cell(figure, grids.index(_label(*picked[0])), ranks.index(picked[1]))
@@ -89,11 +87,12 @@ def winner_map_figure(
     cell_axes(
         figure, grids, [str(rank) for rank in ranks], every=every, height=150 + 34 * len(grids)
     )
-    return figure.update_layout(legend=_LEGEND)
+    figure.update_layout(legend=_LEGEND)
+    return figure
 
 
 def _winner_cells(
-    figure: go.Figure,
+    figure: Figure,
     shape: tuple[int, int],
     cells: tuple[np.ndarray, np.ndarray],
     lead: np.ndarray,
@@ -115,13 +114,20 @@ def _winner_cells(
     legend_square(figure, letter, name, colour)
 
 
-def _words(z: np.ndarray, text: Sequence[Sequence[str]], low: float, high: float) -> go.Scatter:
-    """Return the words of the cells of a heatmap, each readable on its colour."""
+def _words(
+    figure: Figure,
+    z: np.ndarray,
+    text: Sequence[Sequence[str]],
+    ends: tuple[float, float],
+    **where: str,
+) -> None:
+    """Write on the cells of a heatmap, readable on the colour of each."""
+    low, high = ends
     table = np.frombuffer(LUTS["values"], np.uint8).reshape(256, 3)
     unit = np.nan_to_num(np.clip((z - low) / ((high - low) or 1.0), 0, 1))
     colours = table[np.round(unit * 255).astype(int)].reshape(-1, 3)
     down, across = np.indices(z.shape).reshape(2, -1)
-    return go.Scatter(
+    figure.add_scatter(
         x=across,
         y=down,
         mode="text",
@@ -129,10 +135,11 @@ def _words(z: np.ndarray, text: Sequence[Sequence[str]], low: float, high: float
         textfont={"color": [ink(f"#{bytes(colour).hex()}") for colour in colours], "size": 11},
         hoverinfo="skip",
         showlegend=False,
+        **where,
     )
 
 
-def _crossovers(figure: go.Figure, winners: pd.DataFrame, row: np.ndarray, col: np.ndarray) -> None:
+def _crossovers(figure: Figure, winners: pd.DataFrame, row: np.ndarray, col: np.ndarray) -> None:
     """Mark where the winner of a grid changes from one drawn budget to the next."""
     names = np.where(winners.tied, "", winners.winner)
     order = np.lexsort((col, row))
@@ -158,7 +165,7 @@ def best_curves_figure(
     *,
     log_error: bool,
     log_parameters: bool,
-) -> go.Figure:
+) -> Figure:
     """Draw one line a family, its lowest error over the grids at each budget, and the front.
 
     A line begins at the first parameter that helps: a logarithmic axis would stretch rank 0.
@@ -172,7 +179,7 @@ def best_curves_figure(
     budget : int
         Marked by a line.
     """
-    figure = go.Figure()
+    figure = Figure()
     figure.add_scatter(
         x=front["num_parameters"],
         y=front["relative_error"],
@@ -196,19 +203,20 @@ def best_curves_figure(
                 hovertemplate=f"{name}, best on %{{customdata[0]}}×%{{customdata[1]}} blocks"
                 "<br>%{customdata[2]:,} parameters<br>error %{y:.4f}<extra></extra>",
             )
-    figure.add_vline(x=budget, line=MARKER)
+    figure.add_vline(budget, MARKER)
     positive = best.loc[best["relative_error"] > 1e-6, "relative_error"]
     low = np.log10(positive.min()) - 0.1 if len(positive) else -1.0
     error_axis = {"type": "log", "range": [low, 0.08]} if log_error else {"range": [0, 1.05]}
     figure.update_yaxes(title="relative error", automargin=True, **error_axis)
     figure.update_xaxes(title="trainable parameters", type="log" if log_parameters else "linear")
     finish(figure, 460)
-    return figure.update_layout(hovermode="closest", margin_t=ROOM, legend=_LEGEND)
+    figure.update_layout(hovermode="closest", margin={"t": ROOM}, legend=_LEGEND)
+    return figure
 
 
 def grid_error_figure(
     errors: np.ndarray, rows: Sequence[int], cols: Sequence[int], picked: tuple[int, int] | None
-) -> go.Figure:
+) -> Figure:
     """Draw one family's error over block rows × block columns at one budget.
 
     Parameters
@@ -223,28 +231,26 @@ def grid_error_figure(
         for line in errors
     ]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
-    figure = go.Figure(
-        go.Heatmap(
-            z=errors,
-            zmin=low,
-            zmax=high,
-            colorscale=VALUES,
-            showscale=False,
-            xgap=1,
-            ygap=1,
-            hoverinfo="skip",
-        )
+    figure = Figure()
+    figure.add_heatmap(
+        z=errors,
+        zmin=low,
+        zmax=high,
+        colorscale=VALUES,
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        hoverinfo="skip",
     )
-    figure.add_trace(_words(errors, text, low, high))
+    _words(figure, errors, text, (low, high))
     down, across = np.indices(errors.shape).reshape(2, -1)
     custom = np.stack([np.asarray(rows)[down], np.asarray(cols)[across], errors.ravel()], axis=-1)
-    figure.add_trace(
-        cell_targets(
-            across,
-            down,
-            custom,
-            "%{customdata[0]}×%{customdata[1]} blocks<br>error %{customdata[2]:.4f}<extra></extra>",
-        )
+    cell_targets(
+        figure,
+        across,
+        down,
+        custom,
+        "%{customdata[0]}×%{customdata[1]} blocks<br>error %{customdata[2]:.4f}<extra></extra>",
     )
     if picked is not None and picked[0] in rows and picked[1] in cols:
         frame_cell(figure, list(rows).index(picked[0]), list(cols).index(picked[1]))
@@ -253,7 +259,7 @@ def grid_error_figure(
     return cell_axes(figure, [str(r) for r in rows], [str(c) for c in cols], height=420)
 
 
-def order_figure(before: Blocks, after: Blocks) -> go.Figure:
+def order_figure(before: Blocks, after: Blocks) -> Figure:
     """Draw the energy of every block, and what its ranks keep, before and after reordering.
 
     Parameters
@@ -261,40 +267,48 @@ def order_figure(before: Blocks, after: Blocks) -> go.Figure:
     before, after : (ndarray, ndarray)
         Shares of the energy of the whole matrix, and of each block's own, shape (K_r, K_c).
     """
-    figure = make_subplots(
-        rows=2,
-        cols=2,
-        subplot_titles=("energy before", "energy after", "kept before", "kept after"),
-        horizontal_spacing=0.06,
-        vertical_spacing=0.1,
-    )
+    figure = Figure()
     most = float(max(before[0].max(), after[0].max()))
-    for col, blocks in enumerate((before, after), start=1):
-        for row, (share, end, words) in enumerate(
-            zip(blocks, (most, 1.0), ("of all energy", "of its energy kept"), strict=True), start=1
-        ):
-            if max(share.shape) <= 8:
-                text = [[f"{100 * s:.2g}" if s < 0.995 else "100" for s in line] for line in share]
-                figure.add_trace(_words(share, text, 0.0, end or 1.0), row=row, col=col)
-            figure.add_heatmap(
-                z=share,
-                zmin=0,
-                zmax=end or 1.0,
-                colorscale=VALUES,
-                xgap=1,
-                ygap=1,
-                showscale=col == 2,
-                colorbar={
-                    "thickness": 10,
-                    "tickformat": "~%",
-                    "len": 0.44,
-                    "y": (0.78, 0.22)[row - 1],
-                },
-                hovertemplate="block (%{y}, %{x})<br>%{z:.1%} " + words + "<extra></extra>",
-                row=row,
-                col=col,
-            )
     bare = {"showticklabels": False, "ticks": "", "showgrid": False, "zeroline": False}
-    figure.update_xaxes(**bare)
-    figure.update_yaxes(**bare, autorange="reversed")
-    return finish(figure, 520).update_layout(margin_t=ROOM, hovermode="closest")
+    for col, row in np.ndindex(2, 2):
+        share = (before, after)[col][row]
+        kind, words = (("energy", "of all energy"), ("kept", "of its energy kept"))[row]
+        end = (most, 1.0)[row] or 1.0
+        number = ("", "2", "3", "4")[2 * row + col]
+        x, y = f"x{number}", f"y{number}"
+        (left, right), (low, high) = _ACROSS[col], _DOWN[row]
+        if max(share.shape) <= 8:
+            text = [[f"{100 * s:.2g}" if s < 0.995 else "100" for s in line] for line in share]
+            _words(figure, share, text, (0.0, end), xaxis=x, yaxis=y)
+        figure.add_heatmap(
+            z=share,
+            zmin=0,
+            zmax=end,
+            colorscale=VALUES,
+            xgap=1,
+            ygap=1,
+            showscale=col == 1,
+            colorbar={"thickness": 10, "tickformat": "~%", "len": 0.44, "y": (0.78, 0.22)[row]},
+            hovertemplate="block (%{y}, %{x})<br>%{z:.1%} " + words + "<extra></extra>",
+            xaxis=x,
+            yaxis=y,
+        )
+        figure.add_annotation(
+            text=f"{kind} {('before', 'after')[col]}",
+            font={"size": 16},
+            x=(left + right) / 2,
+            xanchor="center",
+            xref="paper",
+            y=high,
+            yanchor="bottom",
+            yref="paper",
+        )
+        axes = {
+            f"xaxis{number}": {"anchor": y, "domain": [left, right], **bare},
+            f"yaxis{number}": {
+                "anchor": x, "domain": [low, high], **bare, "autorange": "reversed"
+            },
+        }  # fmt: skip
+        figure.update_layout(**axes)
+    finish(figure, 520).update_layout(margin={"t": ROOM}, hovermode="closest")
+    return figure

@@ -6,11 +6,10 @@ import re
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 from plotly.colors import get_colorscale, sample_colorscale
 
 from app.shared.cells import cell_axes, cell_targets, frame_cell, legend_square
-from app.shared.charts import finish
+from app.shared.charts import Figure, finish
 from app.shared.style import FAMILY_LINES, GREY, MARKER, RATIOS, ink
 from app.shared.words import in_figure
 from lolora_core import FAMILIES
@@ -90,19 +89,18 @@ def _places(marks: pd.DataFrame) -> tuple[list[str], list[str], np.ndarray, np.n
 
 
 def _finish(
-    figure: go.Figure, marks: pd.DataFrame, picked: str, places: tuple[list[str], list[str]]
-) -> go.Figure:
+    figure: Figure, marks: pd.DataFrame, picked: str, places: tuple[list[str], list[str]]
+) -> Figure:
     _, _, row, col = _places(marks)
     custom = marks[["name", "mark", "best_error", "error_global", "other", "other_error"]]
     custom = custom.assign(shown=[in_figure(name) for name in marks["name"]])
-    figure.add_trace(
-        cell_targets(
-            col,
-            row,
-            custom.fillna(-1.0).to_numpy(),
-            "%{customdata[6]}<br>global: error %{customdata[3]:.4f}<br>"
-            "%{customdata[4]}: error %{customdata[5]:.4f}<extra></extra>",
-        )
+    cell_targets(
+        figure,
+        col,
+        row,
+        custom.fillna(-1.0).to_numpy(),
+        "%{customdata[6]}<br>global: error %{customdata[3]:.4f}<br>"
+        "%{customdata[4]}: error %{customdata[5]:.4f}<extra></extra>",
     )
     at = np.flatnonzero(marks["name"] == picked)
     if len(at):
@@ -112,10 +110,11 @@ def _finish(
     height = 210 + 34 * max(len(places[0]), 2)
     down, across = ([_short(one) for one in named] for named in places)
     cell_axes(figure, down, across, height=height)
-    return figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"})
+    figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"})
+    return figure
 
 
-def structure_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
+def structure_figure(marks: pd.DataFrame, picked: str) -> Figure:
     """Draw which family leads on each matrix, layers × kinds: colour and letter.
 
     Parameters
@@ -126,7 +125,7 @@ def structure_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
         The matrix that carries a frame.
     """
     layers, kinds, row, col = _places(marks)
-    figure = go.Figure()
+    figure = Figure()
     letters = {n: f.letter for n, f in FAMILIES.items()} | {"tie": "=", "unchanged": "·"}
     for name in [n for n in letters if (marks["mark"] == n).any()]:
         own = (marks["mark"] == name).to_numpy()
@@ -162,7 +161,7 @@ def _factor(ratio: float) -> str:
     return f"{ratio:.3g}" if abs(ratio - 1) < 0.1 else f"{ratio:.2g}"
 
 
-def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
+def ratio_figure(marks: pd.DataFrame, picked: str) -> Figure:
     """Draw the error of the best family with blocks as a multiple of LoRA's, on a log scale."""
     layers, kinds, row, col = _places(marks)
     z = np.full((len(layers), len(kinds)), np.nan)
@@ -171,22 +170,21 @@ def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
     known = ~np.isnan(ratios)
     at = np.clip(np.log2(np.maximum(ratios[known], 2.0**-40)), -limit, limit)
     z[row[known], col[known]] = at
-    figure = go.Figure(
-        go.Heatmap(
-            z=z,
-            zmin=-limit,
-            zmax=limit,
-            colorscale=RATIOS,
-            xgap=2,
-            ygap=2,
-            hoverinfo="skip",
-            colorbar={
-                "title": "blocks<br>/ LoRA",
-                "thickness": 12,
-                "tickvals": [-2, -1, 0, 1, 2],
-                "ticktext": ["≤ 1/4", "1/2", "1", "2", "≥ 4"],
-            },
-        )
+    figure = Figure()
+    figure.add_heatmap(
+        z=z,
+        zmin=-limit,
+        zmax=limit,
+        colorscale=RATIOS,
+        xgap=2,
+        ygap=2,
+        hoverinfo="skip",
+        colorbar={
+            "title": "blocks<br>/ LoRA",
+            "thickness": 12,
+            "tickvals": [-2, -1, 0, 1, 2],
+            "ticktext": ["≤ 1/4", "1/2", "1", "2", "≥ 4"],
+        },
     )
     cells = sample_colorscale(get_colorscale(RATIOS), (at / limit + 1) / 2, colortype="tuple")
     colours = ["#" + "".join(f"{round(255 * part):02x}" for part in cell) for cell in cells]
@@ -208,7 +206,7 @@ def ratio_figure(marks: pd.DataFrame, picked: str) -> go.Figure:
     return _finish(figure, marks, picked, (layers, kinds))
 
 
-def pair_figure(curve: pd.DataFrame, rank: int, knee: tuple[str, int]) -> go.Figure:
+def pair_figure(curve: pd.DataFrame, rank: int, knee: tuple[str, int]) -> Figure:
     """Draw the error of a whole pair over the equivalent rank, a line a family.
 
     Parameters
@@ -220,7 +218,7 @@ def pair_figure(curve: pd.DataFrame, rank: int, knee: tuple[str, int]) -> go.Fig
     knee : (str, int)
         A family, and the row of the curve where it has its knee.
     """
-    figure = go.Figure()
+    figure = Figure()
     for column, family in error_columns(curve).items():
         figure.add_scatter(
             x=curve["rank"],
@@ -241,9 +239,7 @@ def pair_figure(curve: pd.DataFrame, rank: int, knee: tuple[str, int]) -> go.Fig
             )
     last = int(curve["rank"].iloc[-1])
     if rank <= last:
-        figure.add_shape(
-            type="line", x0=rank, x1=rank, y0=0, y1=1, yref="y domain", line=dict(MARKER)
-        )
+        figure.add_vline(rank, MARKER)
     figure.update_xaxes(title="budget, as equivalent rank r", range=[0, last + 0.5])
     figure.update_yaxes(title="error", range=[0, 1.02])
     return finish(figure, 340)

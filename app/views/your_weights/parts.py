@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from app.shared import answers, progress
 from app.shared import widgets as controls
+from app.shared.charts import Figure
 from app.shared.notices import say_error, say_notes
 from app.shared.picking import PICTURE, picked_cell
 from app.shared.uploads import look_at
@@ -64,7 +64,7 @@ def _pick(figure: str) -> None:
         MATRIX.set(str(cell[0]))
 
 
-def _map(title: str, figure: go.Figure, key: str, caption: str, code: str) -> None:
+def _map(title: str, figure: Figure, key: str, caption: str, code: str) -> None:
     """Draw a map in which a click picks a matrix."""
     with st.container():
         st.header(title, anchor=False)

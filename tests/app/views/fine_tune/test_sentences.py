@@ -12,6 +12,7 @@ from app.views.fine_tune.jobs import Lane, Race, State
 from app.views.fine_tune.lanes import Outcome
 from lolora_core.training import METHODS, Paired, Record
 from lolora_core.training.compare import Lead
+from tests.app.drawn import checked
 from tests.app.views.fine_tune.race_tools import Clock, plan
 
 DONE = Outcome(0.5, 0.5, (4,), None)
@@ -133,8 +134,8 @@ def test_every_method_has_a_line_of_its_own() -> None:
     looks = [(line.colour, line.dash, line.width) for line in METHOD_LINES.values()]
     assert len(set(looks)) == len(METHODS)
     curves = [figures.gather(name, [((0, 1), (2.0, 1.0), True)]) for name in METHODS]
-    drawn = figures.curves_figure(curves, "loss", 1).data
-    spectra = figures.spectra_figure({name: np.array([2.0, 1.0]) for name in METHODS}).data
+    drawn = checked(figures.curves_figure(curves, "loss", 1)).data
+    spectra = checked(figures.spectra_figure({name: np.array([2.0, 1.0]) for name in METHODS})).data
     for traces in (drawn, spectra):
         assert {t.name: (t.line.color, t.line.dash, t.line.width) for t in traces} == dict(
             zip(METHODS, looks, strict=True)
@@ -169,21 +170,24 @@ def test_long_curves_are_thinned_and_keep_their_ends() -> None:
 def test_curves_have_a_band_only_over_seeds() -> None:
     one = figures.gather("full", [((0, 1), (2.0, 1.0), True)])
     two = figures.gather("full", [((0, 1), (2.0, 1.0), True), ((0, 1), (4.0, 1.0), True)])
-    assert len(figures.curves_figure([one], "loss", 1).data) == 1
-    band, line = figures.curves_figure([two], "loss", 1).data
+    assert len(checked(figures.curves_figure([one], "loss", 1)).data) == 1
+    band, line = checked(figures.curves_figure([two], "loss", 1)).data
     assert band.fill == "toself"
     assert list(band.y) == [4, 1, 1, 2]
     assert list(line.y) == [3, 1]
     point = figures.gather("full", [((0,), (2.0,), False)])
-    assert figures.curves_figure([point], "loss", 1).data[0].mode == "markers"
-    assert figures.curves_figure([], "loss", 9, logarithmic=True).layout.yaxis.type == "log"
+    assert checked(figures.curves_figure([point], "loss", 1)).data[0].mode == "markers"
+    empty = checked(figures.curves_figure([], "loss", 9, logarithmic=True))
+    assert empty.layout.yaxis.type == "log"
 
 
 def test_spectra_end_at_a_thousandth_of_the_largest() -> None:
-    figure = figures.spectra_figure({"full": np.array([2.0, 1.0, 1e-3]), "frozen": np.zeros(3)})
+    figure = checked(
+        figures.spectra_figure({"full": np.array([2.0, 1.0, 1e-3]), "frozen": np.zeros(3)})
+    )
     assert [list(trace.y) for trace in figure.data] == [[2, 1], []]
     low, high = figure.layout.yaxis.range
     assert (10**low, 10**high) == pytest.approx((1 / 1.3, 2 * 1.3))
-    zero = figures.spectra_figure({"frozen": np.zeros(3)})
+    zero = checked(figures.spectra_figure({"frozen": np.zeros(3)}))
     assert (list(zero.data[0].y), zero.layout.yaxis.type) == ([], "linear")
-    assert figures.spectra_figure({}).data == ()
+    assert not figures.spectra_figure({}).data

@@ -15,6 +15,7 @@ from lolora_core.explore.scoreboard import CLAIMED, RIVALS, duels, scoreboard, s
 from lolora_core.families import ranked_families
 from lolora_core.targets import catalogue, load
 from lolora_core.training.findings import best_trained, read_experiment, trained_duels
+from tests.app.drawn import checked
 from tests.app.test_pages import MAIN, text
 
 #: A few that are small, and of every kind.
@@ -179,7 +180,7 @@ def test_the_map_names_every_winner_by_a_letter_and_marks_what_is_not_fair(
     rows: pd.DataFrame,
 ) -> None:
     cells = parts.chosen(rows, EVERY)
-    figure = figures.map_figure(cells, parts.titles())
+    figure = checked(figures.map_figure(cells, parts.titles()))
     scatters = [trace for trace in figure.data if trace.type == "scatter"]
     letters = [str(word) for trace in scatters if trace.mode == "text" for word in trace.text]
     assert len(letters) == len(cells)
@@ -192,12 +193,12 @@ def test_the_map_names_every_winner_by_a_letter_and_marks_what_is_not_fair(
     )
     alone = parts.chosen(rows, EVERY._replace(families=["localized"]))
     assert set(alone["outcome"]) == {"localized"}
-    assert figures.map_figure(alone, parts.titles()).data
+    assert checked(figures.map_figure(alone, parts.titles())).data
 
 
 def test_bars_hold_all_cells(rows: pd.DataFrame) -> None:
     found = shares(parts.chosen(rows, EVERY))
-    bars = figures.shares_figure(found).data
+    bars = checked(figures.shares_figure(found)).data
     np.testing.assert_allclose(sum(sum(bar.x) for bar in bars), 100 * found["kind"].nunique())
     best = best_trained(read_experiment())
-    assert sum(sum(bar.x) for bar in figures.trained_figure(best).data) == len(best)
+    assert sum(sum(bar.x) for bar in checked(figures.trained_figure(best)).data) == len(best)

@@ -14,6 +14,7 @@ from app.views.theory import compute, figures, sentences, snippets
 from app.views.theory.compute import Cases
 from lolora_core.theory import STATEMENTS, Check, Sides
 from lolora_core.theory.counting import ParameterCounts
+from tests.app.drawn import checked
 from tests.app.test_pages import MAIN, text
 
 CASES = Cases((30, 24), 3, 2, 5, 7)
@@ -110,7 +111,7 @@ def test_the_lines_make_the_numbers_of_the_page(name: str) -> None:
     assert run(snippets.check(name, CASES))["rows"].equals(check.frame())
     statement = STATEMENTS[name]
     if statement.drawn:
-        points = figures.against_figure(check, statement.axes, statement.family).data[-1]
+        points = checked(figures.against_figure(check, statement.axes, statement.family)).data[-1]
         found = run(snippets.drawn(name, CASES))
         assert found["left"].tolist() == list(points.y)
         assert found["right"].tolist() == list(points.x)
@@ -123,7 +124,7 @@ def test_the_lines_make_the_numbers_of_the_page(name: str) -> None:
 
 def test_means_are_drawn_with_what_may_deviate() -> None:
     check = compute.checked("noise-limit", CASES)
-    right, mean = figures.means_figure(check, "localized").data
+    right, mean = checked(figures.means_figure(check, "localized")).data
     assert list(mean.y) == [one.left for one in check.sides]
     assert list(right.y) == [one.right for one in check.sides]
     assert list(mean.error_y.array) == [one.tolerance for one in check.sides]

@@ -16,6 +16,7 @@ from app.views.what_if import compute as compute_sweep
 from app.views.what_if import figures as figures_sweep
 from lolora_core import FAMILIES, Grid, approximate, budget_for_rank
 from lolora_core.targets import load
+from tests.app.drawn import checked
 from tests.app.test_pages import MAIN, text
 
 
@@ -156,7 +157,9 @@ def test_an_order_makes_the_blocks_keep_more() -> None:
     assert before.shares.sum() == pytest.approx(1)
     assert 1 - before.total == pytest.approx(found.error_before**2, abs=1e-9)
     assert after.kept.min() == pytest.approx(1)
-    figure = figures_sweep.order_figure((before.shares, before.kept), (after.shares, after.kept))
+    figure = checked(
+        figures_sweep.order_figure((before.shares, before.kept), (after.shares, after.kept))
+    )
     drawn = [np.array(trace.z) for trace in figure.data if trace.type == "heatmap"]
     for z, expected in zip(drawn, (before.shares, before.kept, after.shares, after.kept),
                            strict=True):  # fmt: skip
@@ -174,7 +177,7 @@ def test_the_map_names_every_family_by_a_letter() -> None:
     at = scene()
     found = compute_sweep.swept(at.target, compute_sweep.grids_of(at, "powers of 2"))
     cells = compute_sweep.winner_cells(found, at.target, [4, 32])
-    figure = figures_sweep.winner_map_figure(cells, ((8, 8), 32))
+    figure = checked(figures_sweep.winner_map_figure(cells, ((8, 8), 32)))
     drawn = {
         (y, x): letter
         for trace in figure.select_traces(selector={"type": "scatter", "mode": "text"})
@@ -207,8 +210,9 @@ def test_one_line_a_family_holds_its_lowest_error_over_the_grids() -> None:
             own = own[own.grid_rows > 1]
         assert row.relative_error == own.relative_error.min()
     front = found.pareto()
-    figure = figures_sweep.best_curves_figure(best, front, 32768, log_error=True,
-                                              log_parameters=True)  # fmt: skip
+    figure = checked(
+        figures_sweep.best_curves_figure(best, front, 32768, log_error=True, log_parameters=True)
+    )
     lines = [trace for trace in figure.data if trace.name in FAMILIES]
     assert [line.name for line in lines] == ["global", "diagonal", "localized", "adaptive"]
     for line in lines:
@@ -219,9 +223,8 @@ def test_one_line_a_family_holds_its_lowest_error_over_the_grids() -> None:
 
 
 def test_rows_by_columns_of_an_undefined_family_stay_empty() -> None:
-    figure = figures_sweep.grid_error_figure(
-        np.array([[0.5, np.nan], [np.nan, 0.25]]), [1, 2], [1, 2], (2, 2)
-    )
+    errors = np.array([[0.5, np.nan], [np.nan, 0.25]])
+    figure = checked(figures_sweep.grid_error_figure(errors, [1, 2], [1, 2], (2, 2)))
     assert list(figure.data[1].text) == ["0.5", "", "", "● 0.25"]
 
 

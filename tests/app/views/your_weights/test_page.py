@@ -46,6 +46,7 @@ from lolora_core.checkpoints import (
 from lolora_core.checkpoints.remote import Access
 from lolora_core.targets.weights import asset_path
 from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
+from tests.app.drawn import checked
 from tests.app.test_pages import MAIN, text
 
 Weights = dict[str, torch.Tensor]
@@ -415,16 +416,16 @@ def test_the_map_says_who_leads_and_by_how_much() -> None:
     assert marks["mark"].tolist() == ["adaptive", "global", "tie", "unchanged"]
     assert marks["ratio"].tolist()[:2] == pytest.approx([0.5, 1.5])
     assert marks["kind"].tolist()[:2] == ["enc.*.q", "dec.*.q"]
-    figure = figures_weights.structure_figure(marks, "dec.0.q.weight")
+    figure = checked(figures_weights.structure_figure(marks, "dec.0.q.weight"))
     letters = [t for trace in figure.data if trace.type == "heatmap" for t in trace.text.ravel()]
     assert sorted(filter(None, letters)) == sorted("AG=·")
     clickable = figure.data[-1]
     assert [row[0] for row in clickable.customdata] == frame["name"].tolist()
     assert len(figure.layout.shapes) == 1
-    ratio = figures_weights.ratio_figure(marks, "")
+    ratio = checked(figures_weights.ratio_figure(marks, ""))
     assert sorted(t for trace in ratio.data[1:3] for t in trace.text) == ["0.5", "1.5", "=", "·"]
     # The darkest cells of the scale carry light words.
     ends = marks.assign(ratio=[0.25, 1.0, 4.0, np.nan])
-    inks = list(figures_weights.ratio_figure(ends, "").data[1].textfont.color)
+    inks = list(checked(figures_weights.ratio_figure(ends, "")).data[1].textfont.color)
     assert inks == ["#ffffff", "#111111", "#ffffff"]
     assert "×0.500 (`enc.0.q`) to ×1.50 (`dec.0.q`)" in prose_weights.ratios(marks)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Delta_pb2 import Delta
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
@@ -19,11 +20,8 @@ __all__ = ["Answer", "Visitor", "visit"]
 
 #: The key that the app gave a widget ends its id.
 _KEY = re.compile(r"^\$\$ID-[0-9a-f]+-(.*)$")
-_ENDED = (
-    ForwardMsg.FINISHED_SUCCESSFULLY,
-    ForwardMsg.FINISHED_WITH_COMPILE_ERROR,
-    ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY,
-)
+_WELL = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
+_ENDED = (*_WELL, ForwardMsg.FINISHED_WITH_COMPILE_ERROR)
 
 
 @dataclass
@@ -57,7 +55,7 @@ class Answer:
     @property
     def faults(self) -> list[str]:
         """What went wrong, as the page says it."""
-        ended = [] if self.status == ForwardMsg.FINISHED_SUCCESSFULLY else [f"ended {self.status}"]
+        ended = [] if self.status in _WELL else [f"ended {self.status}"]
         return ended + [
             element.exception.message if element.HasField("exception") else element.alert.body
             for element in self.elements
@@ -91,6 +89,8 @@ class Visitor:
         self._socket = socket
         self._known: dict[str, ForwardMsg] = {}
         self._ids: dict[str, str] = {}
+        self._fragments: dict[str, str] = {}
+        self._polled = ""
         self._set: dict[str, dict[str, Any]] = {}
         self._page = ""
 
@@ -104,11 +104,24 @@ class Visitor:
     async def set(self, key: str, **value: Any) -> Answer:
         """Move a widget of the page, such as ``rank`` with ``double_array_value=[24.0]``."""
         self._set[self._ids[key]] = value
-        return await self._run(self._message())
+        return await self._run(self._message(fragment=self._fragments[key]))
 
-    def _message(self, query: str = "") -> BackMsg:
+    async def press(self, key: str) -> Answer:
+        """Press a button of the page."""
+        answer = await self.set(key, trigger_value=True)
+        del self._set[self._ids[key]]
+        return answer
+
+    async def poll(self) -> Answer:
+        """Let the fragment that the page draws again and again do so, as a browser's timer does."""
+        message = self._message(fragment=self._polled)
+        message.rerun_script.is_auto_rerun = True
+        return await self._run(message)
+
+    def _message(self, query: str = "", fragment: str = "") -> BackMsg:
         message = BackMsg()
         run = message.rerun_script
+        run.fragment_id = fragment
         run.query_string, run.page_script_hash = query, self._page
         run.cached_message_hashes.extend(self._known)
         for name, value in self._set.items():
@@ -135,9 +148,11 @@ class Visitor:
                 self._known[heard.hash] = heard
             if heard.HasField("navigation"):
                 self._page = heard.navigation.page_script_hash
+            elif heard.HasField("auto_rerun"):
+                self._polled = heard.auto_rerun.fragment_id
             elif heard.HasField("delta") and heard.delta.HasField("new_element"):
                 answer.seconds = time.perf_counter() - began
-                if self._hear(heard.delta.new_element, answer) == "pictures":
+                if self._hear(heard.delta, answer) == "pictures":
                     answer.pictures = answer.seconds
             elif heard.WhichOneof("type") == "script_finished":
                 answer.status = heard.script_finished
@@ -145,12 +160,14 @@ class Visitor:
                     answer.seconds = time.perf_counter() - began
                     return answer
 
-    def _hear(self, element: Element, answer: Answer) -> str:
+    def _hear(self, delta: Delta, answer: Answer) -> str:
         """Keep an element, and return the key of its widget."""
+        element = delta.new_element
         answer.elements.append(element)
         content = getattr(element, str(element.WhichOneof("type")))
         found = _KEY.match(getattr(content, "id", ""))
         if found is None:
             return ""
         self._ids[found[1]] = content.id
+        self._fragments[found[1]] = delta.fragment_id
         return found[1]

@@ -10,11 +10,12 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from app.server import health, life, logs, middleware  # noqa: E402
+from app.server import health, life, logs, middleware, quota  # noqa: E402
 from app.shared.host import host  # noqa: E402
 
 if host().hosted:
     logs.log_as_json()
+quota.keep_in_memory()
 app = st.App(
     ROOT / "app" / "script.py",
     lifespan=life.lifespan,

@@ -7,9 +7,11 @@ refused before they are read, also from who does not use the pages.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, cast
 
+from starlette.formparsers import MultiPartParser
 from streamlit import runtime
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
@@ -22,11 +24,20 @@ if TYPE_CHECKING:
     from streamlit.runtime.session_manager import SessionInfo
     from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 
-__all__ = ["Quota", "forget_for_ever", "forget_who_left"]
+__all__ = ["Quota", "forget_for_ever", "forget_who_left", "keep_in_memory"]
 
 _UPLOADS = "/_stcore/upload_file/"
 #: Seconds between two looks at who has left.
 EVERY = 10.0
+
+
+def keep_in_memory() -> None:
+    """Let uploads come without the disk, where what is larger than 1 MB would lie on its way.
+
+    The pages promise that a file stays in memory, and a full disk then refuses none. How much may
+    come is bounded by `Quota`.
+    """
+    MultiPartParser.spool_max_size = sys.maxsize
 
 
 class Quota:

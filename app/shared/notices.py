@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import streamlit as st
 
+from app.shared.disk import is_full
+from app.shared.sentences import DISK_FULL
 from app.shared.words import as_text
 
 __all__ = ["say_error", "say_notes", "say_warnings"]
@@ -13,7 +15,9 @@ __all__ = ["say_error", "say_notes", "say_warnings"]
 
 def say_error(problem: Exception | str) -> None:
     """Show why something cannot be done."""
-    st.error(as_text(f"{problem}".rstrip(".") + "."))
+    # In the words of the system it would name a folder of this machine.
+    words = DISK_FULL if is_full(problem) else f"{problem}"
+    st.error(as_text(words.rstrip(".") + "."))
 
 
 def say_warnings(sentences: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ from app.shared.words import as_text, percent
 
 __all__ = [
     "COMES",
+    "DISK_FULL",
     "GALLERY_KINDS",
     "LINK",
     "LOST",
@@ -34,6 +35,10 @@ COMES = "This part is computed when you come here: a moment."
 LOST = (
     "The process that computed this ended before it was done, as it does where memory runs out. "
     "Press Continue to try again; a smaller matrix or a finer grid needs less memory."
+)
+DISK_FULL = (
+    "This server has no room left for temporary files, and this needs some. What you uploaded, and "
+    "what is shown, is kept; try again later."
 )
 LINK = "This link restores the view anywhere; an upload is not part of it."
 

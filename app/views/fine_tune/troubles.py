@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from app.shared.disk import is_full
+
 __all__ = ["explain", "lost", "reason"]
 
 
@@ -25,7 +27,15 @@ fewer methods, a smaller rank or another device.'
 
 
 def reason(error: BaseException) -> str:
-    """Return the first line of an error, or its kind where it has no words."""
+    """Return the first line of an error, or its kind where it has no words.
+
+    Examples
+    --------
+    >>> reason(OSError(28, "No space left on device", "/tmp/x"))
+    'no room is left for temporary files'
+    """
+    if is_full(error):
+        return "no room is left for temporary files"
     first = str(error).partition("\n")[0].rstrip(".")
     unnamed = "memory ran out" if isinstance(error, MemoryError) else type(error).__name__
     return first or unnamed

@@ -44,7 +44,8 @@ def surveyed(pair: Pair, rank: int, blocks: Blocks, intruders: int) -> Survey | 
         return progress.with_stop("survey", key, "Surveying", run)
     except (ValueError, OSError) as problem:
         say_error(problem)
-        return known
+        # Rows that were done before it are kept.
+        return compute_weights.partial(pair, rank, blocks, intruders)
 
 
 def answer(found: Survey, moved: pd.DataFrame, rank: int, blocks: Blocks) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -12,11 +14,13 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from app.shared.pool import LostError, Progress, visiting
 from app.shared.settings import Slot
 
-__all__ = ["QUICK", "Progress", "stopped", "visitor", "with_stop"]
+__all__ = ["QUICK", "Progress", "aside", "stopped", "visitor", "with_stop"]
 
 T = TypeVar("T")
 #: Work that takes less, in seconds, has no bar and stays in this process.
 QUICK = 0.5
+#: Seconds between two chances to stop, of what waits for another machine.
+_LOOK_EVERY = 0.1
 
 
 def _of(name: str) -> Slot[Any]:
@@ -75,8 +79,36 @@ def with_stop(name: str, key: Any, words: str, run: Callable[[Progress], T]) -> 
     except LostError as lost:
         _halt(name, key, str(lost))
         st.rerun()
+    except Exception:
+        # The page says what it is, and goes on: there is nothing more to stop.
+        place.empty()
+        raise
     place.empty()
     return found
+
+
+def aside(work: Callable[[], T], show: Progress) -> T:
+    """Do work that waits for another machine, which may never answer, in a thread of its own.
+
+    Parameters
+    ----------
+    work : callable
+        It ends by itself, if late, and draws nothing.
+    show : callable
+        Of `with_stop`. After a Stop nobody waits for the thread.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    while not wait([future], _LOOK_EVERY).done:
+        show(0.0, "")
+    return future.result()
 
 
 def stopped(name: str, key: Any, words: str = "") -> bool:

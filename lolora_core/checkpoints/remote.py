@@ -43,6 +43,8 @@ __all__ = ["UNBOUNDED", "Access", "RemoteFile", "find_remote"]
 RETRIES = 2
 #: Seconds before the first of them.
 WAIT = 0.5
+#: Seconds in which a server must be reached, and then send anything.
+TIMEOUT = 60.0
 # A bar is for what takes a while.
 _BAR_BYTES = 10_000_000
 
@@ -170,7 +172,7 @@ class RemoteFile:
                     headers={**self.access.headers(), "Range": f"bytes={start}-{end - 1}"},
                     max_retries=RETRIES,
                     base_wait_time=WAIT,
-                    timeout=60,
+                    timeout=TIMEOUT,
                 )
             except _transport_error() as error:
                 raise _unreachable(self.label, error) from None
@@ -215,7 +217,7 @@ def open_file(
     label, url = f"{model}/{name}", _url(model, name, revision)
     try:
         with get_session().stream(
-            "GET", url, headers={**access.headers(), "Range": "bytes=0-7"}, timeout=60
+            "GET", url, headers={**access.headers(), "Range": "bytes=0-7"}, timeout=TIMEOUT
         ) as response:
             status, headers = response.status_code, response.headers
             chain = (*response.history, response)

@@ -15,6 +15,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from tests.browser.install_chromium import system_chromium
 from tests.browser.serving import QUIET, ROOT, serve
+from tests.hub import serving
 
 #: What Streamlit's server writes when a browser is gone while its connection is being accepted.
 GONE = re.compile(
@@ -59,12 +60,16 @@ def page(visitor: BrowserContext) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The app, started from another folder than the repository's; its address and its log."""
+    """The app, started from another folder than the repository's; its address and its log.
+
+    Its Hub holds nothing, and never answers who asks for a model of "silent".
+    """
     folder = tmp_path_factory.mktemp("elsewhere")
-    with serve(
-        ROOT / "app" / "main.py", folder, LOLORA_ALLOW_HUB="1", LOLORA_ALLOW_PATHS="1"
-    ) as found:
-        yield found
+    with serving() as hub:
+        hub.silent = "/silent/"
+        allowed = {"LOLORA_ALLOW_HUB": "1", "LOLORA_ALLOW_PATHS": "1", "HF_ENDPOINT": hub.address}
+        with serve(ROOT / "app" / "main.py", folder, **allowed) as found:
+            yield found
 
 
 class App:

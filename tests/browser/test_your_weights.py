@@ -234,3 +234,25 @@ def test_a_large_survey_stops_and_goes_on(app: App) -> None:
     while held <= workers.running():
         app.page.wait_for_timeout(20)
     workers.let_go()
+
+
+def test_a_hub_that_never_answers_is_stopped(app: App) -> None:
+    app.page.goto(
+        f"{app.url}/your_weights?pair=from+the+Hub&hub_base=silent/base&hub_tuned=silent/tuned"
+    )
+    stop = app.page.locator(".st-key-stop_hub button")
+    expect(stop).to_be_visible()
+    # Another setting begins another run, which waits as well.
+    app.slide("rank", 1)
+    expect_query(app, "rank=33")
+    with app.run():
+        stop.click()
+    expect(app.main).to_contain_text("Stopped: nothing was read from the Hub.")
+    expect(app.main).to_contain_text("Until then you see: Digits transformer")
+    app.page.locator(".st-key-continue_hub button").click()
+    expect(stop).to_be_visible()
+    base = app.page.locator(".st-key-hub_base input")
+    base.fill("no/model")
+    base.press("Enter")
+    expect(app.main).to_contain_text("no/model/model.safetensors is not there (HTTP 404)")
+    expect(stop).to_have_count(0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.shared import held
+from app.shared import held, progress
 from app.shared import widgets as controls
 from app.shared.common import COLS, RANK, ROWS
 from app.shared.host import host
@@ -107,8 +107,16 @@ def _from_hub() -> Pair | None:
     ids = _two(HUB_BASE, HUB_TUNED, ("owner/name", "owner/name"), sentences.TWO_IDS)
     if ids is None:
         return None
-    with st.spinner("Reading the headers …"):
+    if checkpoint_pairs.hub_pair_held(*ids):
         return checkpoint_pairs.hub_pair(*ids)
+    if progress.stopped("hub", ids, sentences.HUB_STOPPED):
+        return None
+    return progress.with_stop(
+        "hub",
+        ids,
+        "Reading the headers",
+        lambda show: progress.aside(lambda: checkpoint_pairs.hub_pair(*ids), show),
+    )
 
 
 def _recall() -> Pair:

@@ -42,7 +42,7 @@ def _plan(rank: int, blocks: tuple[int, int]) -> tuple[AdapterPlan, str]:
 def _extracted(pair: Pair, plan: AdapterPlan) -> Kept | None:
     seconds = compute_weights.extraction_seconds(pair, plan)
     key = (pair.key, plan.key)
-    if seconds <= progress.QUICK:
+    if seconds == 0 or (seconds <= progress.QUICK and not pair.remote):
         return compute_weights.extracted(pair, plan)
     if progress.stopped("extract", key, "Stopped: no adapter was made."):
         return None

@@ -20,7 +20,7 @@ from lolora_core.adapters.kinds import matrix_shape
 from lolora_core.checkpoints import BUNDLED_PAIRS, Contents, TensorSource, what
 from lolora_core.checkpoints.align import open_pair
 from lolora_core.checkpoints.pairs import pair_names
-from lolora_core.checkpoints.remote import UNBOUNDED, Access
+from lolora_core.checkpoints.remote import UNBOUNDED, Access, RemoteFile
 from lolora_core.checkpoints.sources import SourceLike
 from lolora_core.common.names import printable
 from lolora_core.files.tensors import SafetensorsSource
@@ -33,6 +33,7 @@ __all__ = [
     "contents_of",
     "hub_allowed",
     "hub_pair",
+    "hub_pair_held",
     "local_pair",
     "paths_allowed",
     "update_target",
@@ -91,6 +92,16 @@ class Pair:
     def work(self) -> dict[str, float]:
         """Multiplications, about, that a singular value decomposition of each matrix takes."""
         return {name: float(m * n * min(m, n)) for name, (m, n) in self.shapes.items()}
+
+    @property
+    def remote(self) -> bool:
+        """Whether its tensors come from a server, which may fall silent."""
+        return any(
+            isinstance(file, RemoteFile)
+            for source in (self.base, self.tuned)
+            if isinstance(source, SafetensorsSource)
+            for file in source.files
+        )
 
     @property
     def tuned_bytes(self) -> int | None:
@@ -186,6 +197,12 @@ def hub_pair(base: str, tuned: str) -> Pair:
         "see the model cards",
         access=Access(anonymous=limits.hosted, most_bytes=limits.max_hub_mb * MEGABYTE),
     )
+
+
+def hub_pair_held(base: str, tuned: str) -> bool:
+    """Return whether `hub_pair` has opened these already, and asks the Hub for nothing."""
+    with hub_pair.cache_condition:
+        return hub_pair.cache_key(base, tuned) in hub_pair.cache
 
 
 def paths_allowed() -> bool:

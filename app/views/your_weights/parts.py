@@ -39,7 +39,8 @@ def surveyed(pair: Pair, rank: int, blocks: Blocks, intruders: int) -> Survey | 
         return compute_weights.surveyed(pair, rank, blocks, show, intruders=intruders)
 
     try:
-        if compute_weights.survey_seconds(pair, rank, blocks, intruders) <= progress.QUICK:
+        seconds = compute_weights.survey_seconds(pair, rank, blocks, intruders)
+        if seconds <= progress.QUICK and not pair.remote:
             return run()
         return progress.with_stop("survey", key, "Surveying", run)
     except (ValueError, OSError) as problem:

@@ -17,6 +17,7 @@ __all__ = [
     "HOW_IT_IS_TOLD",
     "HOW_MEASURED",
     "HOW_MOVED",
+    "HUB_STOPPED",
     "LARGER",
     "MAP",
     "NOT_COMPLETE",
@@ -48,6 +49,7 @@ __all__ = [
 
 OTHER_FILE = "Upload the other of the two files as well."
 TWO_FILES = "Upload the weights before and after fine-tuning. An upload is not part of a link."
+HUB_STOPPED = "Stopped: nothing was read from the Hub."
 NO_HUB = (
     "This host does not read models from the Hugging Face Hub. Whoever runs it can allow "
     "it: start the app with LOLORA_ALLOW_HUB=1. Or upload two files."

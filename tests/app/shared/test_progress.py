@@ -35,3 +35,24 @@ def test_a_lost_process_is_a_sentence_and_continue_tries_again() -> None:
     at.button(key="continue_work").click().run()
     assert not at.error
     assert [caption.value for caption in at.caption] == ["done", "the rest of the page"]
+
+
+def fails() -> None:
+    import streamlit as st
+
+    from app.shared import progress
+
+    def cut() -> None:
+        raise ValueError("The file is cut off.")
+
+    try:
+        progress.with_stop("work", "key", "Working", lambda show: progress.aside(cut, show))
+    except ValueError as problem:
+        st.error(str(problem))
+
+
+def test_work_that_fails_leaves_no_button_to_stop_it() -> None:
+    at = AppTest.from_function(fails).run()
+    assert not at.exception
+    assert [error.value for error in at.error] == ["The file is cut off."]
+    assert not at.button

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-import socketserver
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,90 +14,19 @@ from torch import nn
 from lolora_core.adapters import AdapterConfig, add_adapters, save_adapters
 from lolora_core.checkpoints import open_source, remote, survey, to_peft, what
 from tests.core.checkpoints.test_survey import pair
-
-
-class Hub(ThreadingHTTPServer):
-    """Files by path; what was asked for; how to misbehave."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.files: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str | None, str | None]] = []
-        self.sent = 0
-        self.status: dict[str, int] = {}
-        self.cuts = 0
-        self.no_ranges = False
-        self.version = "1"
-        self.token: str | None = None
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Hub
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: object) -> None: ...
-
-    def fail(self, status: int) -> None:
-        self.send_response(status)
-        if status == 404:
-            self.send_header("X-Error-Code", "EntryNotFound")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        hub = self.server
-        wanted = self.headers.get("Range")
-        # huggingface_hub asks for a list of its own besides.
-        if "/resolve/" in self.path:
-            hub.asked.append((self.path, wanted, self.headers.get("Authorization")))
-        name = re.sub(r"/resolve/[^/]+/", "/", self.path).lstrip("/")
-        if hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
-            return self.fail(401)
-        for part, status in hub.status.items():
-            if part in f"{self.path} {wanted}":
-                return self.fail(status)
-        if name not in hub.files:
-            return self.fail(404)
-        data = hub.files[name]
-        found = re.fullmatch(r"bytes=(\d+)-(\d+)", wanted or "")
-        start, end = (int(found[1]), int(found[2]) + 1) if found else (0, len(data))
-        if start >= len(data):
-            return self.fail(416)
-        body = data if hub.no_ranges else data[start:end]
-        self.send_response(200 if hub.no_ranges else 206)
-        self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(data)}")
-        self.send_header("ETag", f'"{hub.version}"')
-        self.send_header("X-Repo-Commit", "c0ffee")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if hub.cuts and len(body) > 8:
-            hub.cuts -= 1
-            self.wfile.write(body[: len(body) // 2])
-            self.close_connection = True
-            return None
-        hub.sent += len(body)
-        self.wfile.write(body)
-        return None
+from tests.hub import Hub, serving
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    socketserver.TCPServer.allow_reuse_address = True
-    server = Hub()
     base, tuned = pair()
-    for name, tensors in (("me/base", base), ("me/tuned", tuned)):
-        server.files[f"{name}/model.safetensors"] = save(tensors)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(remote, "WAIT", 0.01)
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        for name, tensors in (("me/base", base), ("me/tuned", tuned)):
+            server.files[f"{name}/model.safetensors"] = save(tensors)
+        monkeypatch.setenv("HF_ENDPOINT", server.address)
+        yield server
 
 
 def shard(hub: Hub, model: str) -> None:
@@ -216,6 +141,18 @@ def test_a_busy_server_is_tried_again_and_then_a_sentence(hub: Hub) -> None:
     with pytest.raises(ConnectionError, match="HTTP 503; try again later"):
         source.read("embed.weight")
     assert len([path for path, _, _ in hub.asked if "model.safetensors" in path]) >= 4
+
+
+def test_a_server_that_falls_silent_is_a_sentence(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_source("me/base")
+    monkeypatch.setattr(remote, "TIMEOUT", 0.05)
+    hub.silent = "me/"
+    with pytest.raises(ConnectionError, match=r"me/base/.* cannot be read from .* timed out"):
+        source.read("embed.weight")
+    with pytest.raises(ConnectionError, match=r"me/tuned/.* cannot be read from .* timed out"):
+        open_source("me/tuned")
 
 
 def test_a_server_without_ranges_is_not_asked_for_the_whole_file(hub: Hub) -> None:

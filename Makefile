@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 # Two workers: each has a server and a browser of its own, and one thread of torch.
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
+# What says which packages to install.
+ASKED := requirements.txt pyproject.toml setup.py
+# Where it is set, every process would compile again what pip left.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: app test quick lint types core unit browser bench screenshots clean
 
@@ -46,14 +50,15 @@ screenshots: $(VENV)/.browser
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.app: requirements.txt pyproject.toml setup.py | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+$(VENV)/.app: $(ASKED) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable .
 	touch $@
 
-$(VENV)/.test: $(VENV)/.app
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[test]'
-	touch $@
+# Not by way of .app: one call of pip sets out what two would. Nor is all of it compiled, as Python
+# keeps the bytecode of what it imports.
+$(VENV)/.test: $(ASKED) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.txt --editable '.[test]'
+	touch $(VENV)/.app $@
 
 $(VENV)/.browser: $(VENV)/.test
 	$(BIN)/python tests/browser/install_chromium.py

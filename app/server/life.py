@@ -26,6 +26,9 @@ _LOG = logging.getLogger("app.server")
 def _import_heavy() -> None:
     for name in _HEAVY:
         importlib.import_module(name)
+    if host().hosted:
+        # Somebody will train; on one's own machine the page does it.
+        importlib.import_module("app.views.fine_tune.warm_up").warm_up()
 
 
 async def _warm_up_and_collect() -> None:

@@ -137,10 +137,10 @@ class Pool:
             self._free.append(place)
 
     def warm(self, function: Callable[[], object]) -> None:
-        """Have a process, if one is free, call a function before it does any work."""
+        """Have every process that is free call a function before it does any work."""
         with self._lock:
-            if self._free:
-                self._free[-1].warm(function)
+            for place in self._free:
+                place.warm(function)
 
     def close(self) -> None:
         """End every process, whatever it does."""

@@ -10,11 +10,19 @@ from pathlib import Path
 
 from app.shared.worker import Report
 
-__all__ = ["count", "doubled", "fail", "hang", "loaded", "reporting"]
+__all__ = ["count", "doubled", "fail", "hang", "loaded", "mark", "marked_by", "reporting"]
 
 
 def doubled(number: float) -> float:
     return 2 * number
+
+
+def mark() -> None:
+    os.environ["MARKED_BY"] = str(os.getpid())
+
+
+def marked_by() -> str | None:
+    return os.environ.get("MARKED_BY")
 
 
 def loaded(modules: list[str]) -> list[str]:

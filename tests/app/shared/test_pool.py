@@ -90,6 +90,8 @@ def test_a_process_of_the_pool_has_no_streamlit(one: Pool) -> None:
     # Those that hold what goes to the pool, the library aside.
     modules = [
         "app.shared.fits",
+        "app.views.fine_tune.trainer",
+        "app.views.lessons.trained",
         "app.views.scoreboard.scored",
         "app.views.your_weights.compute",
         "app.views.your_weights.overlaps",
@@ -97,6 +99,14 @@ def test_a_process_of_the_pool_has_no_streamlit(one: Pool) -> None:
     loaded = do(one, pool_work.loaded, modules)
     assert {"torch", *modules} <= {*loaded}
     assert [name for name in loaded if name.split(".")[0] in ("streamlit", "plotly")] == []
+
+
+def test_a_process_is_warmed_before_its_work(one: Pool) -> None:
+    assert do(one, pool_work.marked_by) is None
+    one.warm(pool_work.mark)
+    marked = do(one, pool_work.marked_by)
+    assert marked is not None
+    assert marked != str(os.getpid())
 
 
 def test_work_that_hears_nothing_is_killed_and_its_place_made_anew(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -73,10 +72,6 @@ class Threads:
 
     def give(self, place: Place) -> None:
         pass
-
-    def warm(self, function: Callable[[], object]) -> None:
-        """Do nothing with what could be sent to a process."""
-        pickle.dumps(function)
 
 
 Make = Callable[..., Race]

@@ -28,6 +28,7 @@ __all__ = [
     "Pool",
     "Progress",
     "call",
+    "is_held",
     "kept_call",
     "part",
     "processes",
@@ -317,17 +318,21 @@ def kept_call(
     function, arguments, progress, reports
         See `Pool.call`.
     """
-    key = kept.cache_key(*asked)
-    with kept.cache_condition:
-        known = key in kept.cache
-    if known or _VISITOR.get() is None:
+    if is_held(kept, *asked) or _VISITOR.get() is None:
         return kept(*asked)
+    key = kept.cache_key(*asked)
     name = (kept.__module__, kept.__qualname__, key)
     found = call(function, *arguments, key=name, progress=progress, reports=reports)
     # What is larger than the cache is refused with a ValueError.
     with kept.cache_condition, suppress(ValueError):
         kept.cache.setdefault(key, found)
     return found
+
+
+def is_held(kept: Any, *asked: Any) -> bool:
+    """Return whether a function of ``cachetools.cached`` with a condition holds an answer."""
+    with kept.cache_condition:
+        return kept.cache_key(*asked) in kept.cache
 
 
 def unseen(share: float, words: str) -> None:

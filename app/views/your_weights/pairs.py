@@ -14,6 +14,7 @@ from torch import nn
 
 from app.shared.host import MEGABYTE, host
 from app.shared.memory_file import MemoryFile
+from app.shared.pool import is_held
 from app.views.your_weights import snippets
 from lolora_core import checkpoints
 from lolora_core.adapters.kinds import matrix_shape
@@ -201,8 +202,7 @@ def hub_pair(base: str, tuned: str) -> Pair:
 
 def hub_pair_held(base: str, tuned: str) -> bool:
     """Return whether `hub_pair` has opened these already, and asks the Hub for nothing."""
-    with hub_pair.cache_condition:
-        return hub_pair.cache_key(base, tuned) in hub_pair.cache
+    return is_held(hub_pair, base, tuned)
 
 
 def paths_allowed() -> bool:

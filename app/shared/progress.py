@@ -42,6 +42,11 @@ def visitor() -> str:
     return context.session_id if context else ""
 
 
+def is_open(visitor: str) -> bool:
+    """Return whether a visitor's page is connected; where no server runs, it is."""
+    return not st.runtime.exists() or st.runtime.get_instance().is_active_session(visitor)
+
+
 def with_stop(name: str, key: Any, words: str, run: Callable[[Progress], T]) -> T:
     """Run ``run(progress)`` with a bar, the time left and a Stop button.
 

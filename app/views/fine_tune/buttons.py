@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.shared.common import DEVICE
 from app.shared.notices import say_error
-from app.shared.progress import visitor
+from app.shared.progress import is_open, visitor
 from app.shared.settings import Slot, reset
 from app.views.fine_tune import jobs
 from app.views.fine_tune import sentences as words
@@ -52,7 +52,7 @@ def plan_of_settings() -> RacePlan:
 def _begin(plan: RacePlan, *, in_place: bool) -> None:
     _PROBLEM.set("")
     try:
-        RACE.set(jobs.start(plan, RACE.value, replace=in_place, visitor=visitor()))
+        RACE.set(jobs.start(plan, RACE.value, replace=in_place, visitor=visitor(), is_open=is_open))
         LOST.set(False)
     except (ValueError, ImportError, jobs.BusyError) as problem:
         _PROBLEM.set(str(problem))

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.shared.components import component
+from app.shared.progress import visitor
 from app.shared.settings import Slot, widget_value
 from app.views.fine_tune import jobs
 from app.views.fine_tune import sentences as prose
@@ -51,7 +52,7 @@ def draw() -> None:
 
 
 def _look(race: Race, active: bool) -> None:
-    race.beat()
+    race.beat(visitor())
     if race.ended:
         if active:
             # Ends the polling on this page, and draws what a page shows at the end.

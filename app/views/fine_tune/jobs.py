@@ -2,7 +2,7 @@
 
 Each trains in a process of the pool (see `app.views.fine_tune.trainer`), and a thread here listens
 to it. Nothing here calls Streamlit. A race lives as long as somebody sends heartbeats: it holds
-after `AWAY` seconds without one and ends after `GONE`.
+when the page is closed or after `AWAY` seconds without one, and ends after `GONE`.
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ class Race:
     line : Line, optional
     places : Places, optional
         As many as the line grants.
+    is_open : callable, optional
+        Whether the page of a visitor is connected.
     clock : callable, optional
         Seconds; for tests.
 
@@ -111,6 +113,7 @@ class Race:
         visitor: str = "",
         line: Line = LINE,
         places: Places | None = None,
+        is_open: Callable[[str], bool] = lambda visitor: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.plan, self.num_steps, self.key = plan, plan.num_steps, secrets.token_hex(16)
@@ -118,7 +121,8 @@ class Race:
         self.lanes: list[Lane] = []
         self.state: State = "queued"
         self.before, self.message = 0, ""
-        self._visitor, self._line, self._places = visitor, line, places
+        self._visitor, self._is_open = visitor, is_open
+        self._line, self._places = line, places
         self._clock, self._heard = clock, clock()
         self._wish: Literal["run", "pause", "stop"] = "run"
         # Steps wished for, and whether the process waits for a word.
@@ -133,9 +137,9 @@ class Race:
         """Begin, or take a place in the line."""
         self._thread.start()
 
-    def beat(self) -> None:
-        """Say that somebody is still looking."""
-        self._heard = self._clock()
+    def beat(self, visitor: str) -> None:
+        """Say that somebody is still looking, and who."""
+        self._heard, self._visitor = self._clock(), visitor
 
     def pause(self) -> None:
         """Hold after the step that is being made."""
@@ -244,7 +248,7 @@ class Race:
                 f"The race ended because this page was not heard from for {GONE:.0f} s. "
                 "What was trained until then is kept.",
             )
-        return silence < AWAY
+        return silence < AWAY and self._is_open(self._visitor)
 
     def _stand_in_line(self, *, begun: bool) -> None:
         with self._changed:
@@ -370,9 +374,16 @@ def _events(run: Run, seconds: float = 0.0) -> list[t.Event]:
 
 
 def start(
-    plan: RacePlan, running: Race | None, *, replace: bool = False, visitor: str = ""
+    plan: RacePlan,
+    running: Race | None,
+    *,
+    replace: bool = False,
+    visitor: str = "",
+    is_open: Callable[[str], bool] = lambda visitor: True,
 ) -> Race:
     """Start a race of a visitor, unless one still runs; with `replace` that one is stopped.
+
+    The other parameters are those of `Race`.
 
     Raises
     ------
@@ -390,7 +401,7 @@ def start(
                 "nothing of it was changed."
             )
         running.stop()
-    race = Race(plan, visitor=visitor)
+    race = Race(plan, visitor=visitor, is_open=is_open)
     SHELF.put(race)
     race.start()
     return race

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.shared import address, glossary
+from app.shared.progress import visitor
 from app.views.fine_tune import (
     buttons,
     figures,
@@ -35,7 +36,7 @@ def _live(drawn: Race | None, polled: bool) -> None:
         answer.markdown(_INTRODUCTION)
         buttons.draw(None, ended=False)
         return
-    race.beat()
+    race.beat(visitor())
     # Asked once: whatever is drawn in this run is of the same moment.
     ended = race.ended
     _answer(race, ended=ended)

@@ -87,8 +87,11 @@ def make() -> Iterator[Make]:
         line: Line | None = None,
         clock: Callable[[], float] | None = None,
         places: Places | None = None,
+        **more: Any,
     ) -> Race:
-        race = Race(plan, line=line or Line(1), places=places or Threads(), clock=clock or Clock())
+        race = Race(
+            plan, line=line or Line(1), places=places or Threads(), clock=clock or Clock(), **more
+        )
         made.append(race)
         return race
 

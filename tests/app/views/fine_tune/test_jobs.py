@@ -107,7 +107,7 @@ def test_silence_holds_a_race_and_then_ends_it(make: Make) -> None:
     assert made() == seen
     assert "training holds until it is" in prose.state(race)
 
-    race.beat()
+    race.beat("")
     wait(lambda: race.state == "running" and made() > seen)
     clock.now += jobs.GONE - 0.1
     wait(lambda: race.state == "away")
@@ -120,6 +120,21 @@ def test_silence_holds_a_race_and_then_ends_it(make: Make) -> None:
     )
     assert race.lanes[0].adapter is not None
     assert race.lanes[0].outcome is None
+
+
+def test_a_closed_page_makes_room_at_once_until_it_is_open_again(make: Make) -> None:
+    pages, line = {"first"}, Line(1)
+    race = make(plan(steps=LONG), line, visitor="first", is_open=lambda who: who in pages)
+    race.start()
+    wait(lambda: race.state == "running")
+    pages.clear()
+    assert finished(make(plan(), line)).state == "finished"
+    assert state(race) == "away"
+    # The page was loaded anew: its visitor has another name.
+    pages.add("second")
+    race.beat("second")
+    seen = len(race.lanes[0].records)
+    wait(lambda: race.state == "running" and len(race.lanes[0].records) > seen)
 
 
 def test_pause_step_resume_stop(make: Make) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 from streamlit import config
+from streamlit.components.v2 import manifest_scanner
 
 # Timing belongs to benchmarks/, so no deadline; the same examples every run.
 settings.register_profile("lolora", deadline=None, max_examples=60, derandomize=True)
@@ -18,6 +20,9 @@ settings.load_profile("lolora")
 # Where `streamlit run` puts it for good. AppTest puts it there for each run and takes it away
 # again, and an import in another thread meanwhile passes over an entry of the path.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "app"))
+
+# For each AppTest anew Streamlit would read the metadata of every package that is installed.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 # As on the server: see app/server/rubbish.py.
 config.set_option("runner.postScriptGC", False)

@@ -16,7 +16,7 @@ from lolora_core.families import ranked_families
 from lolora_core.targets import catalogue, load
 from lolora_core.training.findings import best_trained, read_experiment, trained_duels
 from tests.app.drawn import checked
-from tests.app.test_pages import MAIN, text
+from tests.app.test_pages import opened, text
 
 #: A few that are small, and of every kind.
 IDS = ("text", "checkerboard", "silero-lstm-ih", "update-vit-0-query", "update-mlp-fc1")
@@ -40,10 +40,10 @@ def rows() -> pd.DataFrame:
 
 
 def start(**settings: Any) -> AppTest:
-    at = AppTest.from_file(MAIN, default_timeout=60)
+    at = opened("scoreboard")
     for key, value in settings.items():
         at.session_state[key] = value
-    return at.run().switch_page("views/scoreboard/page.py").run()
+    return at.run()
 
 
 def table(at: AppTest) -> pd.DataFrame:

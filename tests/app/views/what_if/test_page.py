@@ -17,17 +17,14 @@ from app.views.what_if import figures as figures_sweep
 from lolora_core import FAMILIES, Grid, approximate, budget_for_rank
 from lolora_core.targets import load
 from tests.app.drawn import checked
-from tests.app.test_pages import MAIN, text
+from tests.app.test_pages import MAIN, opened, text
 
 
-def start(target: str = "camera", **numbers: int) -> AppTest:
-    at = AppTest.from_file(MAIN, default_timeout=60).run()
-    at.switch_page("views/what_if/page.py").run()
-    at.selectbox(key="target").set_value(target).run()
-    for key, value in numbers.items():
-        widget = at.slider if key == "rank" else at.number_input
-        widget(key=key).set_value(value).run()
-    return at
+def start(**link: object) -> AppTest:
+    at = opened("what_if")
+    for key, value in link.items():
+        at.query_params[key] = str(value)
+    return at.run()
 
 
 def scene(name: str = "camera", grid: int = 8, colour: bool = False) -> compute.Scene:
@@ -61,7 +58,7 @@ def test_the_adviser_reaches_an_error_and_applies_it() -> None:
 
 
 def test_no_structure_larger_than_the_matrix_is_recommended() -> None:
-    at = start("gaussian-noise")
+    at = start(target="gaussian-noise")
     at.segmented_control(key="aim").set_value("error").run()
     at.number_input(key="aim_error").set_value(0.0).run()
     assert not at.exception
@@ -115,7 +112,7 @@ def test_a_stopped_sweep_keeps_what_is_done() -> None:
 
 
 def test_painting_starts_empty_and_fills() -> None:
-    at = start("checkerboard", rank=8, rows=4)
+    at = start(target="checkerboard", rank=8, rows=4, cols=4)
     assert at.text_input(key="paint").value == ""
     assert "Nothing is painted yet" in text(at)
     values = {metric.label: metric.value for metric in at.metric}
@@ -136,7 +133,7 @@ def test_painting_starts_empty_and_fills() -> None:
 
 
 def test_a_colour_image_is_told_apart() -> None:
-    at = start("astronaut")
+    at = start(target="astronaut")
     at.toggle(key="colour").set_value(True).run()
     assert not at.exception
     assert "98,304 parameters" in text(at)
@@ -146,7 +143,7 @@ def test_a_colour_image_is_told_apart() -> None:
 
 
 def test_an_order_makes_the_blocks_keep_more() -> None:
-    at = start("permuted-blocks")
+    at = start(target="permuted-blocks")
     at.toggle(key="reorder").set_value(True).run()
     assert not at.exception
     assert "the error of adaptive falls from 0.733 to 0" in text(at)
@@ -167,7 +164,7 @@ def test_an_order_makes_the_blocks_keep_more() -> None:
 
 
 def test_where_no_order_helps_nothing_moves() -> None:
-    at = start("low-rank", rank=64)
+    at = start(target="low-rank", rank=16, **{"low-rank.size": 64, "low-rank.rank": 2})
     at.toggle(key="reorder").set_value(True).run()
     assert "No better order was found" in text(at)
     assert not [chart for chart in at.get("plotly_chart") if "order_blocks" in str(chart.proto)]

@@ -47,16 +47,16 @@ from lolora_core.checkpoints.remote import Access
 from lolora_core.targets.weights import asset_path
 from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
 from tests.app.drawn import checked
-from tests.app.test_pages import MAIN, text
+from tests.app.test_pages import MAIN, opened, text
 
 Weights = dict[str, torch.Tensor]
 
 
 def start(**settings: Any) -> AppTest:
-    at = AppTest.from_file(MAIN, default_timeout=60)
+    at = opened("your_weights")
     for key, value in settings.items():
         at.session_state[key] = value
-    return at.run().switch_page("views/your_weights/page.py").run()
+    return at.run()
 
 
 def weights(stem: str) -> Weights:
@@ -151,17 +151,17 @@ def test_a_host_that_allows_no_hub_says_how() -> None:
 
 
 def test_the_hub_where_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
+    asked: list[str] = []
 
     def open_pair(*ids: str, max_tensors: int, access: Access) -> Any:
-        opened.extend(ids)
+        asked.extend(ids)
         return bundled_pair("digits MLP")
 
     monkeypatch.setenv("LOLORA_ALLOW_HUB", "1")
     monkeypatch.setattr(checkpoint_pairs, "open_pair", open_pair)
     at = start(pair="from the Hub", hub_base="me/base", hub_tuned="me/tuned@v2")
     assert not at.exception
-    assert opened == ["me/base", "me/tuned@v2"]
+    assert asked == ["me/base", "me/tuned@v2"]
     # A character without width keeps Markdown from reading an address of e-mail.
     assert "me/base → me/tuned@\u2060v2: 3 matrices" in text(at)
     monkeypatch.chdir(Path(MAIN).parents[1])
@@ -279,7 +279,7 @@ def test_a_stopped_survey_keeps_its_rows_and_goes_on() -> None:
     assert not list(compute_weights._folder().glob("*.jsonl"))
 
 
-def opened(data: bytes, folder: Path) -> Path:
+def unpacked(data: bytes, folder: Path) -> Path:
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
         packed.extractall(folder)
     (inner,) = folder.iterdir()
@@ -299,7 +299,7 @@ def test_every_archive_loads_by_the_lines_of_its_readme(
 ) -> None:
     pair = checkpoint_pairs.bundled_pair("digits transformer")
     chosen = plan(family, spend="shared" if family == "adaptive" else "each matrix")
-    inner = opened(archive(pair, chosen, form).data, tmp_path)
+    inner = unpacked(archive(pair, chosen, form).data, tmp_path)
     lines = (inner / "README.md").read_text().split("```python\n")[1].split("```")[0]
     assert len(lines.splitlines()) == 3
     base = based(DigitsTransformer, "digits-transformer-base")
@@ -325,11 +325,11 @@ def test_gralora_where_the_structure_allows_it(tmp_path: Path) -> None:
     pair = checkpoint_pairs.uploaded_pair(hold(first), hold(tuned.state_dict()))
     chosen = plan("localized", blocks=(4, 4))
     assert compute_weights.extracted(pair, chosen).exact.kind == "gralora"
-    inner = opened(archive(pair, chosen, "PEFT").data, tmp_path)
+    inner = unpacked(archive(pair, chosen, "PEFT").data, tmp_path)
     assert "GraLoRA of r 8, K 4, exact" in (inner / "README.md").read_text()
     x = torch.rand(5, 64)
     theirs = PeftModel.from_pretrained(base, str(inner)).eval()(x)
-    own = opened(archive(pair, chosen, "lolora_core").data, tmp_path / "own")
+    own = unpacked(archive(pair, chosen, "lolora_core").data, tmp_path / "own")
     torch.manual_seed(2)
     ours = load_adapters(DigitsMLP(), own)(x)
     torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-4)
@@ -354,7 +354,7 @@ def test_the_sentence_is_about_the_file_that_is_downloaded(
     pair = checkpoint_pairs.bundled_pair("digits transformer")
     chosen = plan("adaptive", blocks=(4, 4), rank=16, dtype=dtype)
     file = archive(pair, chosen, form)
-    held = read_adapters(opened(file.data, tmp_path))
+    held = read_adapters(unpacked(file.data, tmp_path))
     before, after = weights("digits-transformer-base"), weights("digits-transformer-rotated")
     left = total = 0.0
     for name in held.terms:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from app.page_settings import OF_PAGE
 from app.shared.settings import Setting
+from lolora_core.training import METHODS
 
 __all__ = ["LINKS", "LINK_IDS", "Case"]
 
@@ -17,6 +18,8 @@ CONTEXT: dict[str, dict[str, object]] = {
     "cols": {"linked": False},
     "colour": {"target": "astronaut"},
     "scale": {"view": "signed"},
+    # Small: the page runs once for each setting.
+    "grids": {"target": "update-vit-0-query"},
     "aim_error": {"aim": "error"},
     "aim_energy": {"aim": "energy"},
     "keep_energy": {"spend": "energy"},
@@ -28,10 +31,11 @@ CONTEXT: dict[str, dict[str, object]] = {
 }
 #: Another value than the default, where the first that differs would not do.
 VALUES = {
-    "target": "brick",
+    "target": "text",
     "paint": "0x8_" * 7 + "0x8",
     "matrix": "blocks.1.query.weight",
     "ft_task": "planted-blocks",
+    "ft_methods": list(METHODS),
     "ft_lr": 0.25,
 }
 #: Of an upload, of a race, or a device that this machine may lack: no widget without them. What is
@@ -59,10 +63,10 @@ def other_value(setting: Setting) -> object:
 
 def around(setting: Setting) -> dict[str, object]:
     """Return what else must be set for the widget to be there and to matter."""
-    family, dot, name = setting.key.partition(".")
+    family, dot, _ = setting.key.partition(".")
     if not dot:
         return dict(CONTEXT.get(setting.key, {}))
-    return {"ft_methods": [name]} if family == "ft_lr" else {"target": family}
+    return {} if family == "ft_lr" else {"target": family}
 
 
 def _cases() -> Iterator[Case]:

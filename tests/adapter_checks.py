@@ -8,6 +8,7 @@ import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -129,17 +130,33 @@ def squares(net: nn.Module, x: Tensor) -> Tensor:
     return net(x).float().square().sum()
 
 
-def adapted(case: Case, dtype: torch.dtype, device: str = "cpu", *, train: bool = False) -> Net:
-    """A net with the adapter at its start, or with random factors as after training."""
+def built(case: Case, dtype: torch.dtype, device: str = "cpu") -> Net:
+    """A net with the adapter at its start."""
     net = bare(case, dtype, device)
     gradients = None
     if case.config.init == "gradient":
         gradients = full_gradients(net, squares, [inputs(case, dtype, device)], case.config)
     add_adapters(net, case.config, gradients=gradients)
+    return net
+
+
+#: The starts that search for their ranks take long, and many checks begin there.
+_kept = cache(built)
+
+
+def shaken(net: Net) -> None:
+    """Make the factors random, as after training."""
+    with torch.no_grad():
+        for piece in adapter_parameters(net):
+            piece.add_(torch.randn(piece.shape).to(piece) * 0.1)
+
+
+def adapted(case: Case, dtype: torch.dtype, device: str = "cpu", *, train: bool = False) -> Net:
+    """A net with the adapter at its start, or as after training."""
+    net = copy.deepcopy(_kept(case, dtype, device))
+    torch.manual_seed(0)
     if train:
-        with torch.no_grad():
-            for piece in adapter_parameters(net):
-                piece.add_(torch.randn(piece.shape).to(piece) * 0.1)
+        shaken(net)
     return net
 
 
@@ -232,14 +249,14 @@ def check_delta_is_the_change(case: Case, dtype: torch.dtype, device: str) -> No
 
 
 def check_remove_restores_the_base(case: Case, dtype: torch.dtype, device: str) -> None:
-    before = bare(case, dtype, device)
+    before, start = bare(case, dtype, device), bare(case, dtype, device)
+    start.last.weight.requires_grad_(False)
+    gradients = None
+    if case.config.init == "gradient":
+        gradients = full_gradients(start, squares, [inputs(case, dtype, device)], case.config)
+    add_adapters(start, case.config, gradients=gradients)
     for merged in (False, True):
-        net = bare(case, dtype, device)
-        net.last.weight.requires_grad_(False)
-        gradients = None
-        if case.config.init == "gradient":
-            gradients = full_gradients(net, squares, [inputs(case, dtype, device)], case.config)
-        add_adapters(net, case.config, gradients=gradients)
+        net = copy.deepcopy(start)
         if merged:
             merge_adapters(net)
         remove_adapters(net)
@@ -264,7 +281,9 @@ def check_save_and_load(case: Case, dtype: torch.dtype, device: str) -> None:
 
 
 def check_state_dict_and_deepcopy(case: Case, dtype: torch.dtype, device: str) -> None:
-    net, x = adapted(case, dtype, device, train=True), inputs(case, dtype, device)
+    # Not a copy already.
+    net, x = built(case, dtype, device), inputs(case, dtype, device)
+    shaken(net)
     twin = copy.deepcopy(net)
     assert torch.equal(twin(x), net(x))
     other = adapted(case, dtype, device)

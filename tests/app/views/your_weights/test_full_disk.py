@@ -6,7 +6,7 @@ import errno
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from app.views.your_weights import compute
 from tests.app.views.your_weights.test_page import start, text
 from tests.app.views.your_weights.test_two_adapters import peft
 
-Disk = Callable[[], Any]
 #: Seeds: no cache knows what is made of them.
 NEW = itertools.count(3)
 
@@ -74,22 +73,15 @@ def pair() -> tuple[Any, ...]:
     return tuple(in_memory(f"{k}.safetensors", save(v)) for k, v in (("a", before), ("b", after)))
 
 
-@pytest.mark.parametrize("full_disk", [no_folder, no_byte])
-def test_a_survey(full_disk: Disk) -> None:
-    compute._folder.cache_clear()
+def test_a_survey_keeps_the_rows_that_were_done() -> None:
     at = start(pair="digits MLP")
+    compute._folder.cache_clear()
     at.session_state["pair_files"] = pair()
-    with full_disk():
+    with no_folder():
         at.selectbox(key="pair").set_value("own upload").run()
         expect_the_sentence(at)
-    at.run()
-    expect_all_is_well(at)
-    assert "a.safetensors → b.safetensors: 3 matrices" in text(at)
-
-
-def test_a_survey_whose_disk_is_full_in_the_middle_keeps_its_rows() -> None:
     with no_byte(kept=2, suffix=".jsonl"):
-        at = start(pair="own upload", pair_files=pair())
+        at.run()
         expect_the_sentence(at)
         assert "of 2 matrices" in text(at)
     at.run()
@@ -97,7 +89,7 @@ def test_a_survey_whose_disk_is_full_in_the_middle_keeps_its_rows() -> None:
     assert "of 3 matrices" in text(at)
 
 
-def test_the_download_of_an_adapter() -> None:
+def test_an_adapter_to_download_and_two_to_compare(tmp_path: Path) -> None:
     at = start(pair="digits MLP")
     expect_all_is_well(at)
     with no_byte():
@@ -108,12 +100,8 @@ def test_the_download_of_an_adapter() -> None:
     at.run()
     expect_all_is_well(at)
     assert [b for b in at.main.get("download_button") if "zip" in b.proto.label]
-
-
-def test_two_adapters(tmp_path: Path) -> None:
-    files = peft(tmp_path / "a", next(NEW)), peft(tmp_path / "b", next(NEW))
-    at = start(pair="digits MLP")
-    at.session_state["two_adapters"] = files
+    both = (peft(tmp_path / letter, next(NEW)) for letter in "ab")
+    at.session_state["two_adapters"] = tuple(both)
     with no_folder():
         at.run()
         expect_the_sentence(at)

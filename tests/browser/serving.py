@@ -35,15 +35,23 @@ def serve(
 
 @contextmanager
 def started(
-    script: Path, folder: Path, *options: str, module: str = "streamlit", **environment: str
+    script: Path,
+    folder: Path,
+    *options: str,
+    module: str = "streamlit",
+    port: str = "",
+    **environment: str,
 ) -> Iterator[tuple[str, Path, subprocess.Popen[bytes]]]:
-    """Do what `serve` does, and yield the process too; `module` stands for Streamlit's command."""
+    """Do what `serve` does, on a port if need be, and yield the process too.
+
+    `module` stands for Streamlit's command.
+    """
     log = folder / "server.log"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port = port or str(probe.getsockname()[1])
     command = [sys.executable, "-m", module, "run", str(script), *options]
-    command += ["--server.port", str(port), "--server.headless", "true"]
+    command += ["--server.port", port, "--server.headless", "true"]
     with log.open("w") as out:
         process = subprocess.Popen(
             command,

@@ -14,7 +14,7 @@ from lolora_core.adapters.kinds import WeightKind, matrix_shape, weight_kinds
 from lolora_core.adapters.lora_names import match_base
 from lolora_core.adapters.stored import LINEAR, Stored
 from lolora_core.checkpoints.remote import UNBOUNDED, Access
-from lolora_core.checkpoints.sources import SourceLike, open_source
+from lolora_core.checkpoints.sources import MAX_ENTRIES, SourceLike, open_source
 from lolora_core.files.header import MAX_TENSORS, TensorInfo
 from lolora_core.files.tensors import TensorSource
 
@@ -107,14 +107,15 @@ def open_pair(
     *,
     max_tensors: int = MAX_TENSORS,
     access: Access = UNBOUNDED,
+    max_entries: int = MAX_ENTRIES,
 ) -> tuple[TensorSource | None, TensorSource]:
     """Open base and tuned; the updates of an adapter are named and turned as the base's weights.
 
     PEFT decides by the class of the module: (B·A)ᵀ for transformers' Conv1D, B·A for nn.Linear,
     whatever flag the adapter carries. Modules of files of kohya and diffusers are matched by their
-    names, see `match_base`. Each may hold at most `max_tensors`.
+    names, see `match_base`. The last three arguments are those of `open_source`.
     """
-    opened = partial(open_source, max_tensors=max_tensors, access=access)
+    opened = partial(open_source, max_tensors=max_tensors, access=access, max_entries=max_entries)
     first = None if base is None else opened(base, needs="weights")
     second = opened(tuned, needs="update" if base is None else "any")
     if first is None or first.is_update or not second.is_update:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
@@ -247,7 +248,13 @@ def _pair(
     code: str = "",
     access: Access = UNBOUNDED,
 ) -> Pair:
-    first, second = open_pair(*sources, max_tensors=host().max_tensors, access=access)
+    limits = host()
+    first, second = open_pair(
+        *sources,
+        max_tensors=limits.max_tensors,
+        access=access,
+        max_entries=limits.max_update_entries,
+    )
     assert first is not None
     lines = code or f"base, tuned = {paths[0]!r}, {paths[1]!r}"
     return Pair(title, first, second, provenance, licence, lines, paths)

@@ -153,7 +153,7 @@ def test_a_host_that_allows_no_hub_says_how() -> None:
 def test_the_hub_where_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def open_pair(*ids: str, max_tensors: int, access: Access) -> Any:
+    def open_pair(*ids: str, max_tensors: int, access: Access, max_entries: int) -> Any:
         asked.extend(ids)
         return bundled_pair("digits MLP")
 

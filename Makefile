@@ -11,7 +11,7 @@ ASKED := requirements.txt pyproject.toml setup.py
 # Where it is set, every process would compile again what pip left.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: app test quick lint types core unit browser bench screenshots clean
+.PHONY: app test quick lint types core unit browser bench screenshots audit clean
 
 # For whoever sits at this machine: it may name paths here, and nobody else can reach the app.
 app: $(VENV)/.app
@@ -63,6 +63,13 @@ $(VENV)/.test: $(ASKED) | $(VENV)/bin/python
 $(VENV)/.browser: $(VENV)/.test
 	$(BIN)/python tests/browser/install_chromium.py
 	touch $@
+
+# What is known to be vulnerable of what a container installs. It asks pypi.org, and fails where
+# that cannot be asked.
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit
+	build/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement deploy/requirements.lock --requirement requirements.txt
 
 clean:
 	rm -rf $(VENV) build dist .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ def test_the_lock_holds_every_requirement_with_its_hash() -> None:
     asked = {line.lower().replace("_", "-") for line in wanted if line[0] != "#"}
     # It has a wheel for CPUs and others for GPUs.
     assert {name for name in asked - versions if not name.startswith("torch==")} == set()
+
+
+def test_the_document_says_what_each_dependency_is_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["app"]]
+    text = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"\| package \| why \|\n\|[- |]+\n((?:\|.*\n)+)", text)
+    rows = [re.split(r" *\| *", line)[1:3] for line in table.splitlines()]
+    told = [name for names, why in rows for name in names.split(", ") if why]
+    assert sorted(told) == sorted(re.split(r"[>=\[]", name)[0] for name in needed)
 
 
 def test_compose_has_the_services_that_its_proxy_asks() -> None:

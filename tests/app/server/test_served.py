@@ -6,8 +6,10 @@ import asyncio
 import json
 import re
 import signal
+import socket
 import subprocess
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from email.message import Message
@@ -64,6 +66,17 @@ def test_every_answer_has_the_policy_and_the_page_may_run_its_script(server: Ser
             assert hashes
             assert set(hashes) <= set(policy.replace(";", "").split())
             assert "agent" not in body
+
+
+def test_headers_of_a_request_are_bounded(server: Server) -> None:
+    url, _, _ = server
+    address = urllib.parse.urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as line:
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nx-long: ")
+        # It hangs up long before all of it is sent.
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            line.sendall(b"x" * 2**25)
+    assert ask(f"{url}/healthz")[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
+from benchmarks import fuzz
+from benchmarks.guided import write_seeds
 from benchmarks.timing import interleaved_medians, median_seconds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,3 +92,19 @@ def test_medians_count_no_first_call() -> None:
     assert found == {"a": 1, "b": 1}
     median_seconds(lambda: calls.append("c"), 3)
     assert calls.count("c") == 4
+
+
+def test_guided_fuzzing_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    guided = typer.Typer(rich_markup_mode=None)
+    guided.command()(fuzz.main)
+    result = CliRunner().invoke(guided, ["--guided"])
+    assert result.exit_code == 2
+    assert "Invalid value for --guided: it needs atheris: pip install atheris" in result.output
+
+
+def test_the_good_files_say_whose_they_are(tmp_path: Path) -> None:
+    write_seeds(tmp_path, fuzz.READERS)
+    seeds = {path.read_bytes() for path in tmp_path.iterdir()}
+    assert {seed[0] for seed in seeds} == set(range(len(fuzz.READERS)))
+    assert all(seed[1:] in fuzz.READERS[seed[0]].samples() for seed in seeds)

@@ -28,7 +28,7 @@ def test_settings_come_back_and_a_race_is_said_to_be_gone(page: Page, tmp_path: 
         press(app, "Pause")
     with ExitStack() as stack:
         with app.run():
-            port = int(url.rpartition(":")[2])
+            port = url.rpartition(":")[2]
             _, log, _ = stack.enter_context(started(SCRIPT, tmp_path, port=port))
         expect(app.main.get_by_text(NO_LONGER_HELD)).to_be_visible()
         expect(button(app, "Start")).to_be_enabled()

@@ -50,7 +50,10 @@ _COMPONENT = component(
 
 @dataclass(frozen=True)
 class Panel:
-    """One family's picture: its residual W − Ŵ, or the reason why there is none."""
+    """One family's picture: its residual W − Ŵ, or the reason why there is none.
+
+    One that the browser builds by itself needs no residual.
+    """
 
     name: str
     title: str
@@ -181,14 +184,13 @@ def pack(content: Content, picks: int = 0, releases: int = 0, cuts: int = 0) -> 
         header["luts"][name] = arrays.add(_checked(f"luts[{name!r}]", table, (768,)))
     for panel in content["panels"]:
         entry: dict[str, Any] = {name: getattr(panel, name) for name in _PANEL_WORDS}
-        if panel.error is not None:
-            error = _checked(f"error of {panel.name}", panel.error, target.shape)
-            entry["rebuilt"] = panel.name in rebuilt
-            if not entry["rebuilt"]:
-                half, exponent = to_half(error)
-                entry["error"] = arrays.add(half, exponent=exponent)
-            if view == "blocks" and panel.block_errors is None:
-                raise ValueError(f"view 'blocks' needs block_errors of {panel.name}")
+        entry["rebuilt"] = panel.name in rebuilt
+        if panel.error is not None and not entry["rebuilt"]:
+            half, exponent = to_half(_checked(f"error of {panel.name}", panel.error, target.shape))
+            entry["error"] = arrays.add(half, exponent=exponent)
+        pictured = "error" in entry or entry["rebuilt"]
+        if view == "blocks" and pictured and panel.block_errors is None:
+            raise ValueError(f"view 'blocks' needs block_errors of {panel.name}")
         if panel.block_errors is not None:
             blocks = _checked(f"block_errors of {panel.name}", panel.block_errors, grid)
             entry["blockErrors"] = arrays.add(blocks.astype("<f4"))

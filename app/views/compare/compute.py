@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from app.lens.sentences import ranks_of
 from app.shared.caches import Kind
 from app.shared.scene import Scene, decompositions, scene_key, search_turn
 from lolora_core import FAMILIES
-from lolora_core.blocks.gather import block_norms
 from lolora_core.common import metrics
 from lolora_core.explore.compare import (
     Comparison,
@@ -26,7 +24,7 @@ from lolora_core.explore.compare import (
     rank_to_reach,
 )
 
-__all__ = ["Pictures", "comparison", "curves", "figures_of", "limits", "pictures", "rank_needed"]
+__all__ = ["Pictures", "comparison", "curves", "figures_of", "limits", "rank_needed"]
 
 
 def comparison(scene: Scene, rank: int) -> Comparison:
@@ -36,47 +34,84 @@ def comparison(scene: Scene, rank: int) -> Comparison:
         return compare(channels, rank, scene.families)
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """What the panels show of one comparison.
+def _found_key(scene: Scene, found: Comparison, *rest: str | float) -> Any:
+    return scene_key(scene, found.rank, *rest)
 
-    Attributes
-    ----------
-    errors : dict of str to ndarray
-        W − Ŵ of every family, float32, of the shape of the target.
-    block_errors : dict of str to ndarray, shape (K_r, K_c)
-        Residual norm of every block over ‖W‖_F, on the grid of the scene.
-    image : bool
-        The target has a natural range.
-    """
 
-    errors: dict[str, np.ndarray]
-    block_errors: dict[str, np.ndarray]
-    image: bool
-    _peaks: dict[tuple[str, str, float], float] = field(default_factory=dict)
-
+class _Residuals(dict[str, np.ndarray]):
     @property
     def nbytes(self) -> int:
-        """Memory of the errors, in bytes."""
-        return sum(error.nbytes for error in self.errors.values())
+        return sum(error.nbytes for error in self.values())
+
+
+@Kind[_Residuals]("pictures").cached(_found_key)
+def _residuals(scene: Scene, found: Comparison) -> _Residuals:
+    channels, made = decompositions(scene), _Residuals()
+    for name, result in found.results.items():
+        arrays = [
+            (channel.target - approximation.dense()).float().numpy(force=True)
+            for channel, approximation in zip(channels, result.channels, strict=True)
+        ]
+        made[name] = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=-1)
+    return made
+
+
+@cached(LRUCache(1024), key=_found_key, condition=threading.Condition())
+def _block_errors(scene: Scene, found: Comparison) -> dict[str, np.ndarray]:
+    totals = [channel.on(scene.grid).spectra.total for channel in decompositions(scene)]
+    shares = np.sqrt(np.array(totals) / (sum(totals) or 1.0))
+    return {
+        name: np.linalg.norm(
+            [
+                share * approximation.block_errors(scene.grid)
+                for share, approximation in zip(shares, result.channels, strict=True)
+            ],
+            axis=0,
+        )
+        for name, result in found.results.items()
+    }
+
+
+@cached(LRUCache(4096), key=_found_key, condition=threading.Condition())
+def _peak(scene: Scene, found: Comparison, name: str, view: str, share: float) -> float:
+    if view == "blocks":
+        shown = _block_errors(scene, found)[name]
+    else:
+        shown = _magnitude(_residuals(scene, found)[name], view)
+    return float(shown.max() if share == 1 else np.quantile(shown, share, method="higher"))
+
+
+class Pictures:
+    """What the panels show of one comparison; each part is computed when it is asked for.
+
+    Parameters
+    ----------
+    scene : Scene
+    found : Comparison
+        Of this scene.
+    """
+
+    def __init__(self, scene: Scene, found: Comparison) -> None:
+        self._of = scene, found
+        self.image = scene.target.value_range is not None
+
+    @property
+    def errors(self) -> Mapping[str, np.ndarray]:
+        """W − Ŵ of every family, float32, of the shape of the target."""
+        return _residuals(*self._of)
+
+    @property
+    def block_errors(self) -> Mapping[str, np.ndarray]:
+        """Residual norm of every block over ‖W‖_F, on the grid of the scene, shape (K_r, K_c)."""
+        return _block_errors(*self._of)
 
     def peak(self, view: str, names: Iterable[str], share: float = 1.0) -> float:
         """Return the value that a `share` of what a view shows does not pass, in any of `names`."""
-        return max(self._peak(name, view, share) for name in names)
-
-    def _peak(self, name: str, view: str, share: float) -> float:
-        if (name, view, share) not in self._peaks:
-            shown = self.block_errors[name]
-            if view != "blocks":
-                shown = _magnitude(self.errors[name], view)
-            self._peaks[name, view, share] = float(
-                shown.max() if share == 1 else np.quantile(shown, share, method="higher")
-            )
-        return self._peaks[name, view, share]
+        return max(_peak(*self._of, name, view, share) for name in names)
 
 
 def limits(found: Comparison, shown: Pictures, view: str, part: int | None) -> tuple[float, float]:
-    """Return where the scales of entries and of blocks end.
+    """Return where the scales of entries and of blocks end; 0 for entries where no error is shown.
 
     Parameters
     ----------
@@ -88,12 +123,10 @@ def limits(found: Comparison, shown: Pictures, view: str, part: int | None) -> t
         Of matrices that are no images 0.5 % of the entries may then pass the end: a few large
         ones would make all others look alike.
     """
-    entries = "signed" if view == "signed" else "absolute"
-    if part is not None:
-        every = list(found.results)
-        return shown.peak(entries, every) / part, shown.peak("blocks", every) / part
-    names = [result.family.name for result in found.competing]
-    return shown.peak(entries, names, 1.0 if shown.image else 0.995), shown.peak("blocks", names)
+    names = [result.family.name for result in found.competing] if part is None else found.results
+    share = 1.0 if part is not None or shown.image else 0.995
+    entries = shown.peak(view, names, share) if view in ("signed", "absolute") else 0.0
+    return entries / (part or 1), shown.peak("blocks", names) / (part or 1)
 
 
 def _magnitude(error: np.ndarray, view: str) -> np.ndarray:
@@ -105,31 +138,10 @@ def _magnitude(error: np.ndarray, view: str) -> np.ndarray:
     return np.sqrt((error**2).mean(axis=-1))
 
 
-@Kind[Pictures]("pictures").cached(scene_key)
-def pictures(scene: Scene, rank: int) -> Pictures:
-    """Build the dense residual of every family, and its norm in every block."""
-    channels = decompositions(scene)
-    found = comparison(scene, rank)
-    norm = float(np.sqrt(sum(c.on(scene.grid).spectra.total for c in channels))) or 1.0
-    errors, blocks = {}, {}
-    for name, result in found.results.items():
-        residuals = [
-            channel.target - approximation.dense()
-            for channel, approximation in zip(channels, result.channels, strict=True)
-        ]
-        # As `Approximation.block_errors`, of the residuals that are there already.
-        norms = [block_norms(residual, scene.grid) for residual in residuals]
-        blocks[name] = np.linalg.norm(norms, axis=0) / norm
-        arrays = [residual.float().numpy(force=True) for residual in residuals]
-        errors[name] = arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=-1)
-    return Pictures(errors, blocks, scene.target.value_range is not None)
-
-
-@cached(LRUCache(16384), key=scene_key, condition=threading.Condition())
-def figures_of(scene: Scene, rank: int, family: str) -> dict[str, Any]:
+@cached(LRUCache(16384), key=_found_key, condition=threading.Condition())
+def figures_of(scene: Scene, found: Comparison, family: str) -> dict[str, Any]:
     """Return all figures of one family, unrounded."""
-    target = scene.target
-    result = comparison(scene, rank).results[family]
+    target, result = scene.target, found.results[family]
     span = 1.0 if target.value_range else metrics.value_span(target.array)
     dense = result.dense().numpy(force=True)
     terms = [channel.global_rank for channel in result.channels]

@@ -20,7 +20,7 @@ from app.shared.style import LUTS
 from app.views.compare import parts as details
 from app.views.compare import sentences as prose
 from app.views.compare import snippets
-from app.views.compare.compute import comparison, limits, pictures, rank_needed
+from app.views.compare.compute import Pictures, comparison, limits, rank_needed
 from app.views.compare.settings import BLOCK_MARKS, FIT, GRID_LINES, SCALE, SEARCHED, VIEW
 from app.views.compare.structures import structures
 from lolora_core import FAMILIES
@@ -118,7 +118,8 @@ def page() -> None:
     glossary.words("relative error", "equivalent rank", "Frobenius norm", *FAMILIES, "PSNR", "SSIM")
     _controls()
     target, grid = scene.target, scene.grid
-    shown = pictures(scene, rank)
+    shown = Pictures(scene, found)
+    rebuilt = scrub.rebuilt(scene, RANK.maximum)
     view, selected = VIEW.value, details.selected_block(grid)
     part = None if SCALE.value == FIT else SCALE.value
     limit, block_limit = limits(found, shown, view, part)
@@ -131,11 +132,11 @@ def page() -> None:
             on_release=_release,
             on_cut=_regrid,
             on_missing=scrub.forget,
-            rebuilt=scrub.rebuilt(scene, RANK.maximum),
+            rebuilt=rebuilt,
             budget=scrub.budget(scene, rank, RANK),
             target=target.array,
             value_range=target.display_range,
-            panels=details.panels(scene, found, shown),
+            panels=details.panels(scene, found, shown, rebuilt),
             view=view,
             limit=limit,
             block_limit=block_limit,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -56,8 +57,10 @@ def selected_block(grid: Grid) -> tuple[int, int]:
     return min(row, grid.blocks[0] - 1), min(col, grid.blocks[1] - 1)
 
 
-def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple[Panel, ...]:
-    """Return one panel a family, in the order of the registry."""
+def panels(
+    scene: Scene, found: Comparison, pictures: compute.Pictures, rebuilt: Collection[str]
+) -> tuple[Panel, ...]:
+    """Return one panel a family, in the order of the registry; `rebuilt` come without residuals."""
     made = []
     winners = {result.family.name for result in found.winners}
     drawings = beside_names(found)
@@ -84,7 +87,7 @@ def panels(scene: Scene, found: Comparison, pictures: compute.Pictures) -> tuple
                 name,
                 result_panel(result),
                 style.FAMILY_LINES[name].colour,
-                pictures.errors[name],
+                None if name in rebuilt else pictures.errors[name],
                 pictures.block_errors[name],
                 best=name in winners and len(winners) < len(found.results),
                 drawing=drawings.get(name, ""),
@@ -183,7 +186,7 @@ def table(scene: Scene, found: Comparison) -> None:
     st.header("All figures", anchor=False)
     rows = []
     for name in found.results:
-        rows.append(compute.figures_of(scene, found.rank, name))
+        rows.append(compute.figures_of(scene, found, name))
         # Streamlit can stop for a newer slider value only where something is drawn.
         st.empty()
     frame = pd.DataFrame(rows)
@@ -247,7 +250,7 @@ def downloads(
     """Offer the reconstruction, the error map, the target and the data of the curve."""
     st.header("Download", anchor=False)
     name = st.selectbox("Family", list(found.results), key="download_family")
-    target, error = scene.target, pictures.errors[name]
+    target = scene.target
     span = target.display_range
     limit, _ = compute.limits(found, pictures, "signed", part)
     image = target.value_range is not None
@@ -261,9 +264,9 @@ def downloads(
          lambda: charts.picture_png(dense(), span, image=image, lut=lut_of(target))),
         ("Reconstruction, NPY", f"{stem}.npy", "application/octet-stream", lambda: _npy(dense())),
         ("Signed error, PNG", f"{stem}-error.png", "image/png",
-         lambda: charts.error_png(error, limit)),
+         lambda: charts.error_png(pictures.errors[name], limit)),
         ("Signed error, NPY", f"{stem}-error.npy", "application/octet-stream",
-         lambda: _npy(error)),
+         lambda: _npy(pictures.errors[name])),
         ("Target, NPY", f"{target.id}.npy", "application/octet-stream",
          lambda: _npy(target.array)),
         ("Data of the curve, CSV", f"{stem}-curve.csv", "text/csv",

@@ -182,7 +182,7 @@ def test_what_the_browser_builds_by_itself_is_not_sent() -> None:
     sent = pack(content(**shown, budget=BUDGET))
     header, _ = parse(sent)
     assert header["rebuild"] == {"factors": "t2", "rank": 32}
-    assert [panel.get("rebuilt") for panel in header["panels"]] == [True, None, True]
+    assert [panel.get("rebuilt") for panel in header["panels"]] == [True, False, True]
     assert not any("error" in panel for panel in header["panels"])
     assert header["target"] == {"shape": [600, 800]}
     full, _ = parse(whole)

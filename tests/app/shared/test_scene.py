@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.shared import scene as compute
-from app.views.compare.compute import comparison, curves, pictures
+from app.views.compare.compute import Pictures, comparison, curves
 from lolora_core import Grid
 from lolora_core.targets import Target, load
 
@@ -24,8 +24,8 @@ def scene(seed: int, grid: int = 4) -> compute.Scene:
 
 
 def look(at: compute.Scene, rank: int) -> None:
-    comparison(at, rank)
-    pictures(at, rank)
+    shown = Pictures(at, comparison(at, rank))
+    assert shown.errors.keys() == shown.block_errors.keys()
     curves(at, 24)
 
 

@@ -26,7 +26,7 @@ def scene(seed: int, grid: int = 4) -> Scene:
 
 def test_pictures_are_the_residuals_of_the_library() -> None:
     at = scene(1004)
-    shown = compute.pictures(at, 6)
+    shown = compute.Pictures(at, compute.comparison(at, 6))
     w = at.target.array
     for name in READ:
         a = approximate(w, name, budget=budget_for_rank(w.shape, 6), grid=4)
@@ -42,7 +42,8 @@ def test_pictures_are_the_residuals_of_the_library() -> None:
 
 def test_the_scale_fits_the_families_that_compete() -> None:
     camera = Scene(load("camera"), Grid.regular((512, 512), 8), "cpu")
-    found, shown = compute.comparison(camera, 32), compute.pictures(camera, 32)
+    found = compute.comparison(camera, 32)
+    shown = compute.Pictures(camera, found)
     competing = [result.family.name for result in found.competing]
     assert competing == [name for name in READ if name != "diagonal"]
     limit, block_limit = compute.limits(found, shown, "absolute", None)
@@ -54,7 +55,8 @@ def test_the_scale_fits_the_families_that_compete() -> None:
 def test_of_weights_a_few_entries_may_pass_the_scale() -> None:
     weights = load("minilm-0-query")
     at = Scene(weights, Grid.regular(weights.shape, 8), "cpu")
-    found, shown = compute.comparison(at, 32), compute.pictures(at, 32)
+    found = compute.comparison(at, 32)
+    shown = compute.Pictures(at, found)
     limit, _ = compute.limits(found, shown, "absolute", None)
     beyond = [float((np.abs(shown.errors[r.family.name]) > limit).mean()) for r in found.competing]
     assert 0 < max(beyond) <= 0.005
@@ -77,13 +79,13 @@ def test_colour_pools_three_channels() -> None:
     assert dense.shape == colour.array.shape
     measured = np.linalg.norm(colour.array - dense) / np.linalg.norm(colour.array)
     assert found.results["localized"].relative_error == pytest.approx(measured, abs=1e-9)
-    error = compute.pictures(at, 16).errors["localized"]
+    error = compute.Pictures(at, compute.comparison(at, 16)).errors["localized"]
     np.testing.assert_allclose(error, colour.array - dense, atol=1e-6)
 
 
 def test_table_has_the_figures_of_the_library() -> None:
     for name in READ:
-        row = compute.figures_of(scene(1005), 6, name)
+        row = compute.figures_of(scene(1005), compute.comparison(scene(1005), 6), name)
         a = approximate(scene(1005).target.array, name, budget=6 * 2 * SIZE, grid=4)
         assert row["relative error"] == pytest.approx(a.relative_error)
         assert row["parameters"] == a.num_parameters
@@ -116,7 +118,8 @@ def test_squares_of_block_errors_sum_to_the_squared_error(data: st.DataObject) -
     m, n = target.shape
     cut = Grid.regular(target.shape, data.draw(st.integers(1, m)), data.draw(st.integers(1, n)))
     at, rank = Scene(target, cut, "cpu", searched=True), data.draw(st.integers(0, 6))
-    found, shown = compute.comparison(at, rank), compute.pictures(at, rank)
+    found = compute.comparison(at, rank)
+    shown = compute.Pictures(at, found)
     assert set(found.results) == {name for name, f in FAMILIES.items() if f.fits(cut)}
     for name, result in found.results.items():
         summed = np.sqrt((shown.block_errors[name] ** 2).sum())
@@ -126,7 +129,7 @@ def test_squares_of_block_errors_sum_to_the_squared_error(data: st.DataObject) -
 def test_a_global_term_counts_in_the_errors_of_the_blocks() -> None:
     camera = load("camera")
     at = Scene(camera, Grid.regular(camera.shape, 8), "cpu", searched=True)
-    shown = compute.pictures(at, 32).block_errors["hybrid"]
+    shown = compute.Pictures(at, compute.comparison(at, 32)).block_errors["hybrid"]
     assert shown[0, 3] == pytest.approx(0.00234, abs=5e-6)
     own = compute.comparison(at, 32).results["hybrid"].channels[0].block_errors(8)
     np.testing.assert_allclose(shown, own, atol=1e-9)

@@ -39,12 +39,12 @@ def run(code: str) -> dict[str, Any]:
 
 def test_pictures_and_table(scene: Scene) -> None:
     residuals = run(snippets.pictures(scene, RANK))["residuals"]
-    shown = compute.pictures(scene, RANK)
+    shown = compute.Pictures(scene, compute.comparison(scene, RANK))
     assert residuals.keys() == shown.errors.keys()
     for name, error in shown.errors.items():
         np.testing.assert_allclose(residuals[name], error, atol=1e-5)
     for row in run(snippets.table(scene, RANK))["rows"]:
-        shown_row = compute.figures_of(scene, RANK, row["family"])
+        shown_row = compute.figures_of(scene, compute.comparison(scene, RANK), row["family"])
         figures = [column for column in row if column != "family"]
         expected = [shown_row[column] for column in figures]
         assert [row[column] for column in figures] == pytest.approx(expected, rel=1e-9)

@@ -161,14 +161,29 @@ def drawn_ranks(target: Target, rank: int, largest: int) -> list[int]:
     return sorted({*steps.tolist(), min(rank, top)})
 
 
+def _found_key(found: Sweep, target: Target) -> object:
+    return hashkey(target.sha256, found.grids)
+
+
+@cached(LRUCache(48), key=_found_key, condition=threading.Condition())
+def _winners(found: Sweep, target: Target) -> pd.DataFrame:
+    cells = found.winners()
+    return cells.assign(rank=cells["budget"] // budget_of(target, 1), tied=cells["margin"] <= TIE)
+
+
 def winner_cells(found: Sweep, target: Target, ranks: Sequence[int]) -> pd.DataFrame:
     """Return who wins on each grid at each of some ranks, and whether the first two tie."""
-    cells = found.winners()
-    cells["rank"] = cells["budget"] // budget_of(target, 1)
-    cells = cells[cells["rank"].isin(list(ranks))]
-    return cells.assign(tied=cells["margin"] <= TIE).reset_index(drop=True)
+    cells = _winners(found, target)
+    return cells[cells["rank"].isin(list(ranks))].reset_index(drop=True)
 
 
+@cached(LRUCache(48), key=_found_key, condition=threading.Condition())
+def front(found: Sweep, target: Target) -> pd.DataFrame:
+    """Return the points that no family on any grid beats, by rising number of parameters."""
+    return found.pareto()
+
+
+@cached(LRUCache(48), key=_found_key, condition=threading.Condition())
 def best_curves(found: Sweep, target: Target) -> pd.DataFrame:
     """Return the lowest error of each family over the grids, at each budget that is drawn.
 

@@ -188,7 +188,7 @@ def curves(scene: Scene, rank: int, found: Sweep) -> None:
     with st.container(horizontal=True):
         log_error = controls.toggle(LOG_CURVE)
         log_parameters = controls.toggle(LOG_PARAMETERS)
-    front = found.pareto()
+    front = compute.front(found, scene.target)
     leaders = compute.leaders(front)
     answers.chart(
         figures.best_curves_figure(

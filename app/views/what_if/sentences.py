@@ -131,13 +131,15 @@ def lead_changes(cells: pd.DataFrame) -> str:
     ...     "winner": ["global", "adaptive"], "tied": [False, False]}))
     'The lead changes on 2×2 at r = 2 (adaptive).'
     """
-    changes = []
-    for (rows, cols), part in cells.groupby(["grid_rows", "grid_cols"], sort=False):
-        alone = part[~part.tied]
-        changed = alone[alone.winner != alone.winner.shift()].iloc[1:]
-        if len(changed):
-            at = join_words([f"r = {row.rank} ({row.winner})" for row in changed.itertuples()])
-            changes.append(f"on {rows}×{cols} at {at}")
+    leads: dict[tuple[int, int], str] = {}
+    found: dict[tuple[int, int], list[str]] = {}
+    columns = ("grid_rows", "grid_cols", "rank", "winner", "tied")
+    for rows, cols, rank, winner, tied in zip(*(cells[c].tolist() for c in columns), strict=True):
+        changed = found.setdefault((rows, cols), [])
+        if not tied and leads.setdefault((rows, cols), winner) != winner:
+            leads[rows, cols] = winner
+            changed.append(f"r = {rank} ({winner})")
+    changes = [f"on {rows}×{cols} at {join_words(at)}" for (rows, cols), at in found.items() if at]
     if not changes:
         return "On no grid does the lead change as the budget grows."
     return f"The lead changes {'; '.join(changes)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,10 @@ def _written(value: Any, form: str | None) -> str:
     return three_digits(value) if isinstance(value, float) else f"{value:,}"
 
 
+def _cell(kind: str, words: str) -> str:
+    return f"<{kind}>{html.escape(words, quote=False)}</{kind}>"
+
+
 def as_html(frame: pd.DataFrame, columns: Mapping[str, Any]) -> str:
     """Return a table as HTML, its numbers written as the columns say.
 
@@ -40,13 +45,20 @@ def as_html(frame: pd.DataFrame, columns: Mapping[str, Any]) -> str:
     --------
     >>> frame = pd.DataFrame({"family": ["global"], "error": [0.08041], "parameters": [32768]})
     >>> made = as_html(frame, {"error": {"type_config": {"format": "%.2f"}}})
-    >>> [line.strip() for line in made.splitlines() if "<td>" in line]
-    ['<td>global</td>', '<td>0.08</td>', '<td>32,768</td>']
+    >>> [line for line in made.splitlines() if "<td>" in line]
+    ['<tr><td>global</td><td>0.08</td><td>32,768</td></tr>']
     """
     forms = {
         name: (found.get("type_config") or {}).get("format") for name, found in columns.items()
     }
-    words = pd.DataFrame(
-        {name: [_written(value, forms.get(str(name))) for value in frame[name]] for name in frame}
+    rows = zip(
+        *(
+            [_cell("td", _written(value, forms.get(str(name)))) for value in frame[name].tolist()]
+            for name in frame
+        ),
+        strict=True,
     )
-    return words.to_html(index=False, border=0, justify="left")
+    names = "".join(_cell("th", str(name)) for name in frame)
+    head = f'<tr style="text-align: left">{names}</tr>'
+    body = "".join(f"<tr>{''.join(row)}</tr>\n" for row in rows)
+    return f"<table>\n<thead>{head}</thead>\n<tbody>\n{body}</tbody>\n</table>"

@@ -108,6 +108,7 @@ def pair_of(at: AppTest, *names: str) -> AppTest:
     before = {"![x](http:host).weight": torch.eye(16), "b.weight": torch.eye(16)}
     after = {name: 2 * tensor for name, tensor in before.items()}
     files = tuple(in_memory(n, save(t)) for n, t in zip(names, (before, after), strict=True))
+    at.session_state["sight_adapter"] = {"seen": True}
     at.session_state["pair_files"] = files
     at.query_params["pair"] = "own upload"
     return at.run()

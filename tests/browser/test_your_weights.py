@@ -30,6 +30,7 @@ Weights = dict[str, torch.Tensor]
 def open_page(app: App, query: str = "") -> None:
     app.go(f"your_weights{query}")  # Figures that are still growing would shut an open list.
     expect(app.main.get_by_role("heading", name="Your weights")).to_be_visible()
+    app.see("adapter")
     expect(app.main.get_by_text("The zip holds one folder")).to_be_visible()
     expect(app.page.locator(".js-plotly-plot")).to_have_count(3)
 

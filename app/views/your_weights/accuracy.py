@@ -24,6 +24,15 @@ def _model(pair: Pair, source: TensorSource) -> nn.Module:
     return build_with(pair.network, {name: source.read(name) for name in source.tensors})
 
 
+def _side_key(pair: Pair, side: str) -> object:
+    return hashkey(pair.key, side)
+
+
+@cached(LRUCache(64), key=_side_key, condition=threading.Condition())
+def _of_side(pair: Pair, side: str) -> dict[str, float]:
+    return digit_accuracies(_model(pair, pair.base if side == "base" else pair.tuned))
+
+
 def _key(pair: Pair, plan: AdapterPlan, form: str) -> object:
     return hashkey(pair.key, plan.key, form)
 
@@ -38,10 +47,9 @@ def accuracies(pair: Pair, plan: AdapterPlan, form: str) -> pd.DataFrame:
         Rows base, tuned, and base with the adapter that the file of a plan holds.
     """
     adapted = archive(pair, plan, form).adapters.install(_model(pair, pair.base))
-    models = {
-        "base": _model(pair, pair.base),
-        "tuned": _model(pair, pair.tuned),
-        "base + adapter": adapted,
+    found = {
+        "base": _of_side(pair, "base"),
+        "tuned": _of_side(pair, "tuned"),
+        "base + adapter": digit_accuracies(adapted),
     }
-    found = {name: digit_accuracies(model) for name, model in models.items()}
     return pd.DataFrame.from_dict(found, orient="index")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.shared import glossary
+from app.shared import glossary, sight
 from app.shared.common import COLS, RANK, ROWS
 from app.shared.words import as_text
 from app.views.your_weights import (
@@ -51,9 +51,11 @@ def survey_part() -> None:
     if not found.complete:
         st.info(sentences.NOT_COMPLETE)
         return
-    file = export.draw(pair, moved, rank, blocks)
-    if file is not None:
-        accuracy_part.draw(pair, *file)
+    # It takes longer than all above it, and the first look is not at it.
+    if sight.seen("adapter"):
+        file = export.draw(pair, moved, rank, blocks)
+        if file is not None:
+            accuracy_part.draw(pair, *file)
 
 
 survey_part()

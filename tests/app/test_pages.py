@@ -23,7 +23,7 @@ def opened(path: str) -> AppTest:
     # Before its first run `switch_page` goes by the file's name, and a link by the address.
     at._page_hash = calc_hash(path)
     # Parts that are computed when they come into sight.
-    for part in ("curve", "figures"):
+    for part in ("curve", "figures", "adapter"):
         at.session_state[f"sight_{part}"] = {"seen": True}
     return at
 

@@ -54,7 +54,6 @@ Weights = dict[str, torch.Tensor]
 
 def start(**settings: Any) -> AppTest:
     at = opened("your_weights")
-    at.session_state["sight_adapter"] = {"seen": True}
     for key, value in settings.items():
         at.session_state[key] = value
     return at.run()

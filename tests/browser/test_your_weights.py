@@ -196,6 +196,7 @@ def test_uploads_good_and_bad(app: App, tmp_path: Path) -> None:
     with app.run():
         app.page.get_by_role("link", name="Your weights").click()
     expect(app.main).to_contain_text("before.safetensors → after.safetensors: 1 matrix at")
+    app.see("adapter")
     expect(app.page.locator(".st-key-format [aria-checked=true]")).to_have_text("PEFT")
     (term,) = read_peft(take(app, tmp_path)).terms["enc.0.fc"]
     assert term.layout.grid.shape == (48, 32)

@@ -8,14 +8,22 @@ was not seen before.
 from __future__ import annotations
 
 import asyncio
+import io
 import statistics
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import psutil
+from PIL import Image
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Element
+from streamlit.util import calc_hash
 
 from benchmarks.metered import METER
 from benchmarks.visitor import Answer, visit
@@ -125,11 +133,36 @@ async def _race(server: _Server) -> dict[str, dict[str, float]]:
         return {"Fine-tune, polling": running, "Fine-tune, ended": ended}
 
 
+def _large(side: int) -> float:
+    """Return the megabytes that a change of the budget sends of the elements that it changes."""
+    rng = np.random.default_rng(0)
+    picture = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (side, side), np.uint8)).save(picture, "PNG")
+    # Where `streamlit run` puts it.
+    sys.path.append(str(ROOT / "app"))
+    config.set_option("global.disableWidgetStateDuplicationWarning", True)
+    at = AppTest.from_file(ROOT / "app" / "script.py", default_timeout=600)
+    at._page_hash = calc_hash("compare")
+    at.query_params.update({"target": "upload", "side": str(side)})
+    at.run()
+    at.file_uploader(key="file").set_value(("noise.png", picture.getvalue(), "image/png")).run()
+
+    def drawn(rank: int) -> dict[bytes, int]:
+        at.slider(key="rank").set_value(rank).run()
+        assert not at.exception
+        protos = [node.proto for node in at._tree if isinstance(node, Element)]
+        return {proto.SerializeToString(): proto.ByteSize() for proto in protos}
+
+    before, after = drawn(40), drawn(41)
+    return sum(size for data, size in after.items() if data not in before) / 1e6
+
+
 def run() -> dict[str, Any]:
     """Measure a change of the budget at 512², four families, and a look at a race."""
+    found: dict[str, Any] = {"compare at 2048²": {"MB": _large(2048)}}
     with _metered() as server:
         pages = ("compare", "what_if", "your_weights")
-        found = {page: asyncio.run(_page(server, page)) for page in pages}
+        found |= {page: asyncio.run(_page(server, page)) for page in pages}
         for page, seen in SEEN.items():
             found[f"{page}, all seen"] = asyncio.run(_page(server, page, *seen))
         return found | asyncio.run(_race(server))

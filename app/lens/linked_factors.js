@@ -3,7 +3,7 @@
 // Two components hand them on, and each may be a module of its own.
 const SHELF = Symbol.for("linked factors");
 // Bytes as they came; the oldest go first.
-const MOST_HELD = 24e6;
+const MOST_HELD = 64e6;
 
 function shelf() {
   window[SHELF] = window[SHELF]

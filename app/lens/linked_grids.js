@@ -32,6 +32,7 @@ function receiveGrid(state) {
   if (target !== state.livesOf) {
     state.livesOf = target;
     state.lives.clear();
+    state.sharp = null;
     state.live = null;
   }
   grid.min = 0;

@@ -18,34 +18,40 @@ function atRank(state, rank) {
 
 // The arrays that move: W − Ŵ of every family, from W itself at rank 0, cell by cell or as means
 // over windows. The server's residuals are in float16: one of a small budget would be too coarse
-// for the small errors of a large one. Those of other grids are kept, for the way back.
+// for the small errors of a large one.
+function newLive(state, factors, last = null) {
+  const { rows, cols, channels } = state;
+  const { rowEdges, colEdges } = factors;
+  const fine = rowEdges.length > rows && colEdges.length > cols;
+  const target = fine
+    ? state.target : windowMeans(state.target, cols, channels, rowEdges, colEdges);
+  const live = {
+    factors, target, rank: 0,
+    rows: rowEdges.length - 1,
+    cols: colEdges.length - 1,
+    rowOf: fine ? null : indexOfEdges(rowEdges),
+    colOf: fine ? null : indexOfEdges(colEdges),
+    errors: {},
+    ranks: {},
+  };
+  // A fit of the whole matrix is the same on every grid, and takes longest to build.
+  const whole = last && sameWindows(last.factors, factors)
+    && Object.keys(last.errors).find((name) => spansWhole(last.factors.families[name]));
+  for (const [name, family] of Object.entries(factors.families)) {
+    const rank = whole && last.ranks[whole];
+    const same = whole && spansWhole(family) && family.maps.every(
+      (map, c) => map[rank] === last.factors.families[whole].maps[c][rank]);
+    live.errors[name] = (same ? last.errors[whole] : target).slice();
+    live.ranks[name] = same ? rank : 0;
+  }
+  return live;
+}
+
+// Those of other grids are kept, for the way back.
 function startMoving(state) {
-  const { factors, rows, cols, channels, lives, live: last } = state;
+  const { factors, lives } = state;
   if (!lives.has(factors)) {
-    const { rowEdges, colEdges } = factors;
-    const fine = rowEdges.length > rows && colEdges.length > cols;
-    const target = fine
-      ? state.target : windowMeans(state.target, cols, channels, rowEdges, colEdges);
-    const live = {
-      factors, target, rank: 0,
-      rows: rowEdges.length - 1,
-      cols: colEdges.length - 1,
-      rowOf: fine ? null : indexOfEdges(rowEdges),
-      colOf: fine ? null : indexOfEdges(colEdges),
-      errors: {},
-      ranks: {},
-    };
-    // A fit of the whole matrix is the same on every grid, and takes longest to build.
-    const whole = last && sameWindows(last.factors, factors)
-      && Object.keys(last.errors).find((name) => spansWhole(last.factors.families[name]));
-    for (const [name, family] of Object.entries(factors.families)) {
-      const rank = whole && last.ranks[whole];
-      const same = whole && spansWhole(family) && family.maps.every(
-        (map, c) => map[rank] === last.factors.families[whole].maps[c][rank]);
-      live.errors[name] = (same ? last.errors[whole] : target).slice();
-      live.ranks[name] = same ? rank : 0;
-    }
-    lives.set(factors, live);
+    lives.set(factors, newLive(state, factors, state.live));
     if (lives.size > MOST_LIVES) lives.delete(lives.keys().next().value);
   }
   state.live = lives.get(factors);
@@ -80,9 +86,12 @@ function windowMeans(values, cols, channels, rowEdges, colEdges) {
 
 // Move all families towards a rank, as far as the time allows; returns whether they moved.
 function advance(state, wanted, time) {
-  const { factors, channels } = state;
-  if (!state.live || state.live.factors !== factors) startMoving(state);
-  const { live } = state;
+  if (!state.live || state.live.factors !== state.factors) startMoving(state);
+  return moveTo(state.live, state.channels, wanted, time);
+}
+
+function moveTo(live, channels, wanted, time) {
+  const { families } = live.factors;
   const late = Object.keys(live.errors).filter((name) => live.ranks[name] !== wanted);
   if (!late.length) {
     live.rank = wanted;
@@ -94,8 +103,7 @@ function advance(state, wanted, time) {
       const from = live.ranks[name];
       const next = from + clamp(wanted - from, -STRIDE, STRIDE);
       for (let c = 0; c < channels; c++) {
-        moveChannel(
-          live.errors[name], live.cols, channels, c, factors.families[name], from, next);
+        moveChannel(live.errors[name], live.cols, channels, c, families[name], from, next);
       }
       live.ranks[name] = next;
     }
@@ -108,10 +116,18 @@ function advance(state, wanted, time) {
 function rebuild(state) {
   if (!state.owed) return;
   state.owed = false;
-  advance(state, atRank(state, state.header.rebuild.rank), Infinity);
-  for (const panel of state.panels) {
-    if (panel.rebuilt) panel.error.set(state.live.errors[panel.name]);
+  const factors = shelf().held.get(state.header.rebuild.factors);
+  const rank = Math.min(state.header.rebuild.rank, factors.highest);
+  const panels = state.panels.filter((panel) => panel.rebuilt);
+  if (factors === state.factors) {
+    advance(state, rank, Infinity);
+    for (const panel of panels) panel.error.set(state.live.errors[panel.name]);
+    return;
   }
+  // What moves in means is shown cell by cell.
+  if (!state.sharp || state.sharp.factors !== factors) state.sharp = newLive(state, factors);
+  moveTo(state.sharp, state.channels, rank, Infinity);
+  for (const panel of panels) panel.error = state.sharp.errors[panel.name];
 }
 
 function moveChannel(error, cols, channels, channel, { grid, maps }, from, to) {

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from app.lens.factors import pack_factors
 from app.lens.sentences import panel, ranks_of
-from app.lens.view import Budget, Stop
+from app.lens.view import Budget, Rebuilt, Stop
 from app.shared.caches import Kind
 from app.shared.common import ROWS
 from app.shared.host import MEGABYTE
@@ -19,21 +19,23 @@ from lolora_core.explore.budget_path import budget_paths
 from lolora_core.explore.path_blocks import path_blocks
 from lolora_core.explore.path_factors import path_factors
 
-__all__ = ["budget", "factors", "factors_of", "forget", "given", "rebuilt"]
+__all__ = ["budget", "factors", "factors_of", "forget", "given", "rebuilt", "sharp"]
 
 #: Blocks a side of the grids that the second handle offers, beside the one that is shown.
 SIDES = (1, 2, 4, 8, 16, 32, 64)
 #: Larger targets are averaged while the budget moves.
 MOST_CELLS = 512 * 512
 MOST_BYTES = 6 * MEGABYTE
+#: Of the factors from which a larger target is built cell by cell.
+MOST_SHARP_BYTES = 32 * MEGABYTE
 #: The factors that the browser was given last, if they are of single cells.
 _GIVEN: Slot[str] = Slot("factors_given", "")
 
 
-def _token(scene: Scene, largest: int) -> str:
+def _token(scene: Scene, largest: int, *, sharp: bool = False) -> str:
     """Name what the factors depend on: of a scene all but the families that are searched for."""
     return hashlib.sha256(
-        repr((scene.target.sha256, scene.grid, scene.device, largest)).encode()
+        repr((scene.target.sha256, scene.grid, scene.device, largest, sharp)).encode()
     ).hexdigest()
 
 
@@ -84,20 +86,25 @@ def budget(
     )
 
 
-def rebuilt(scene: Scene, largest: int) -> frozenset[str]:
-    """Return the families whose pictures the browser builds by itself, in place of being sent them.
+def rebuilt(scene: Scene, largest: int) -> Rebuilt | None:
+    """Return which pictures the browser builds by itself, in place of being sent them.
 
     Those of its factors, where it was given these at the run before.
     """
-    if _GIVEN.value != _token(scene, largest):
-        return frozenset()
-    return frozenset(_packed(scene, largest).names)
+    token = _GIVEN.value
+    if token not in (_token(scene, largest), _token(scene, largest, sharp=True)):
+        return None
+    return Rebuilt(_packed(scene, largest).names, token)
 
 
 def given(scene: Scene, largest: int) -> None:
     """Remember that the browser was given the factors of a scene."""
-    fine = _packed(scene, largest).fine
-    _GIVEN.set(_token(scene, largest) if fine else "")
+    if _packed(scene, largest).fine:
+        _GIVEN.set(_token(scene, largest))
+    elif sharp(scene, largest) is not None:
+        _GIVEN.set(_token(scene, largest, sharp=True))
+    else:
+        _GIVEN.set("")
 
 
 def forget() -> None:
@@ -126,11 +133,13 @@ class _Packed(NamedTuple):
 
 
 @Kind[_Packed]("lens").cached(_token)
-def _packed(scene: Scene, largest: int) -> _Packed:
+def _packed(scene: Scene, largest: int, *, sharp: bool = False) -> _Packed:
     channels = decompositions(scene)
     paths = budget_paths(channels, largest)
-    found = path_factors(channels, paths.values(), most_cells=MOST_CELLS, most_bytes=MOST_BYTES)
-    blocks = path_blocks(channels, found, most_bytes=MOST_BYTES - found.nbytes)
+    most_cells = scene.target.array.size if sharp else MOST_CELLS
+    most_bytes = MOST_SHARP_BYTES if sharp else MOST_BYTES
+    found = path_factors(channels, paths.values(), most_cells=most_cells, most_bytes=most_bytes)
+    blocks = path_blocks(channels, found, most_bytes=most_bytes - found.nbytes)
     subtitles = {
         name: [
             panel(float(error), ranks_of(path.family, path.rank_maps[:, rank]), int(spent))
@@ -140,10 +149,23 @@ def _packed(scene: Scene, largest: int) -> _Packed:
         ]
         for name, path in paths.items()
     }
-    data = pack_factors(_token(scene, largest), paths, found, blocks, subtitles)
+    token = _token(scene, largest, sharp=sharp)
+    data = pack_factors(token, paths, found, blocks, subtitles)
     return _Packed(data, tuple(paths), found.windows.blocks == scene.grid.shape)
 
 
 def factors(scene: Scene, largest: int) -> bytes:
     """Pack the factors of what singular values tell, for every budget up to `largest`."""
     return _packed(scene, largest).data
+
+
+def sharp(scene: Scene, largest: int) -> bytes | None:
+    """Pack the factors of single cells of a target that moves in means, if they are not too large.
+
+    The browser builds the pictures of a budget at which one stays from them: those of 2048² that
+    the server would send take 50 MB, these once 8 MB.
+    """
+    if _packed(scene, largest).fine:
+        return None
+    found = _packed(scene, largest, sharp=True)
+    return found.data if found.fine else None

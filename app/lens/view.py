@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict, Unpack, get_args
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, Unpack, get_args
 
 import numpy as np
 
@@ -110,6 +110,13 @@ class Budget(TypedDict):
     plays: NotRequired[bool]  # up to `rank` by itself, once
 
 
+class Rebuilt(NamedTuple):
+    """Panels that the browser builds by itself, and the token of the factors that it has."""
+
+    names: Collection[str]
+    factors: str
+
+
 class Content(TypedDict):
     """What the pictures show: the keyword arguments of :func:`linked_view`."""
 
@@ -128,8 +135,7 @@ class Content(TypedDict):
     luts: Mapping[str, bytes]  # 256 × 3 bytes each: "values", "signed", "absolute"
     budget: NotRequired[Budget]  # without it the pictures have no handle
     plain: NotRequired[bool]  # for a first look: no tools, the factors of each drawn under it
-    #: Panels that the browser builds by itself, from the factors of the budget's grid that it has.
-    rebuilt: NotRequired[Collection[str]]
+    rebuilt: NotRequired[Rebuilt | None]
 
 
 def pack(content: Content, picks: int = 0, releases: int = 0, cuts: int = 0) -> bytes:
@@ -167,9 +173,9 @@ def pack(content: Content, picks: int = 0, releases: int = 0, cuts: int = 0) -> 
         raise ValueError(f"grid is {budget['grid']}; it must be one of the stops")
 
     arrays = Arrays()
-    rebuilt = content.get("rebuilt", ())
+    rebuilt = content.get("rebuilt")
     header: dict[str, Any] = {"luts": {}, "panels": []}
-    if not rebuilt:
+    if rebuilt is None:
         with np.errstate(over="ignore"):
             header["target"] = arrays.add(_checked("target as float32", target.astype("<f4")))
     else:
@@ -177,14 +183,13 @@ def pack(content: Content, picks: int = 0, releases: int = 0, cuts: int = 0) -> 
         header["target"] = {"shape": target.shape}
         if budget is None:
             raise ValueError("only pictures with a budget are rebuilt")
-        stop = next(stop for stop in budget["stops"] if stop["label"] == budget["grid"])
-        header["rebuild"] = {"factors": stop["factors"], "rank": budget["rank"]}
+        header["rebuild"] = {"factors": rebuilt.factors, "rank": budget["rank"]}
     for name in ("values", "signed", "absolute"):
         table = np.frombuffer(content["luts"][name], np.uint8)
         header["luts"][name] = arrays.add(_checked(f"luts[{name!r}]", table, (768,)))
     for panel in content["panels"]:
         entry: dict[str, Any] = {name: getattr(panel, name) for name in _PANEL_WORDS}
-        entry["rebuilt"] = panel.name in rebuilt
+        entry["rebuilt"] = rebuilt is not None and panel.name in rebuilt.names
         if panel.error is not None and not entry["rebuilt"]:
             half, exponent = to_half(_checked(f"error of {panel.name}", panel.error, target.shape))
             entry["error"] = arrays.add(half, exponent=exponent)

@@ -136,7 +136,7 @@ def page() -> None:
             budget=scrub.budget(scene, rank, RANK),
             target=target.array,
             value_range=target.display_range,
-            panels=details.panels(scene, found, shown, rebuilt),
+            panels=details.panels(scene, found, shown, rebuilt.names if rebuilt else ()),
             view=view,
             limit=limit,
             block_limit=block_limit,
@@ -151,6 +151,9 @@ def page() -> None:
     _pictures_first()
     with lens:
         linked_factors(scrub.factors(scene, RANK.maximum), key="factors")
+        sharp = scrub.sharp(scene, RANK.maximum)
+        if sharp is not None:
+            linked_factors(sharp, key="sharp_factors")
         scrub.given(scene, RANK.maximum)
         other_grids(partial(scrub.factors_of, scene, RANK.maximum), key="other_grids")
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from streamlit.testing.v1 import AppTest
 
 from app.lens.half import to_half
-from app.lens.view import Content, Panel, pack
+from app.lens.view import Content, Panel, Rebuilt, pack
 
 LUTS = {
     name: bytes(range(256)) * 3 if name == "values" else bytes([k]) * 768
@@ -176,9 +176,9 @@ def test_what_the_browser_builds_by_itself_is_not_sent() -> None:
         "target": np.random.default_rng(1).random((600, 800)),
         "row_edges": (0, 300, 600),
         "col_edges": (0, 200, 400, 600, 800),
-        "rebuilt": {"global", "localized"},
+        "rebuilt": Rebuilt({"global", "localized"}, "t2"),
     }
-    whole = pack(content(**shown | {"rebuilt": ()}, budget=BUDGET))
+    whole = pack(content(**shown | {"rebuilt": None}, budget=BUDGET))
     sent = pack(content(**shown, budget=BUDGET))
     header, _ = parse(sent)
     assert header["rebuild"] == {"factors": "t2", "rank": 32}
@@ -193,7 +193,9 @@ def test_what_the_browser_builds_by_itself_is_not_sent() -> None:
     other = content(**shown, budget={**BUDGET, "rank": 33})
     assert parse(pack(other))[0]["arraysToken"] != header["arraysToken"]
     # A family that is searched for has no factors.
-    searched, read = parse(pack(content(**shown | {"rebuilt": {"global"}}, budget=BUDGET)))
+    searched, read = parse(
+        pack(content(**shown | {"rebuilt": Rebuilt({"global"}, "t2")}, budget=BUDGET))
+    )
     assert read(searched["panels"][2]["error"]).shape == (600, 800)
 
 

@@ -27,7 +27,7 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 types: $(VENV)/.test
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers $(WORKERS)
 
 core: $(VENV)/.test
 	$(PYTEST) lolora_core tests/core tests/benchmarks tests/test_project.py

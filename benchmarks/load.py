@@ -19,7 +19,7 @@ from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import cycle, islice
+from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +30,7 @@ from benchmarks.browser import summary
 from benchmarks.visitor import Answer, Visitor, visit
 from lolora_core import FAMILIES, budget_for_rank, decompose
 from lolora_core.approximate import Decomposition
+from lolora_core.common.threads import one_thread
 from lolora_core.targets import entry
 from lolora_core.targets import load as load_target
 from tests.browser.serving import ROOT, started
@@ -43,8 +44,11 @@ OTHER_PAGES = ("what_if", "your_weights", "theory", "")
 RACE = "ft_task=planted-blocks&ft_methods=global&ft_methods=localized&ft_steps=400&ft_seed={seed}"
 SWEEP = "target=power-law&power-law.size=256&power-law.seed={seed}"
 GRID = 8
+RANKS = range(8, 97)
 #: Seconds between two changes of a visitor.
 PAUSE = (2.0, 6.0)
+#: Seconds within which all come.
+ARRIVE = 30.0
 #: Between two looks at a race, as the page does.
 _POLL = 1.0
 _COMPARE = "target={}&rank={}"
@@ -161,7 +165,14 @@ async def _away(visitor: Visitor, seen: Seen, seed: int, dice: random.Random) ->
     await asyncio.sleep(dice.uniform(*PAUSE))
 
 
-async def come(url: str, seen: Seen, seconds: float, seed: int, pause: tuple[float, float]) -> None:
+async def come(
+    url: str,
+    seen: Seen,
+    seconds: float,
+    seed: int,
+    pause: tuple[float, float],
+    arrive: float = 0.0,
+) -> None:
     """Visit for a while, and change something now and then.
 
     Parameters
@@ -174,10 +185,12 @@ async def come(url: str, seen: Seen, seconds: float, seed: int, pause: tuple[flo
     seed : int
     pause : (float, float)
         Seconds between changes, from and to.
+    arrive : float
+        It comes within so many seconds.
     """
     dice, target, rank = random.Random(seed), 0, 32
+    await asyncio.sleep(dice.uniform(0, arrive))
     async with visit(url) as visitor:
-        await asyncio.sleep(dice.uniform(0, pause[1]))
         answer = await visitor.open("compare")
         seen.opened.append(answer.seconds)
         seen.faults.update(answer.faults)
@@ -193,7 +206,7 @@ async def come(url: str, seen: Seen, seconds: float, seed: int, pause: tuple[flo
                 target = dice.randrange(len(TARGETS))
                 answer = await visitor.set("target", string_value=entry(TARGETS[target]).title)
             else:
-                rank = dice.randint(8, 96)
+                rank = dice.choice(RANKS)
                 answer = await visitor.set("rank", double_array_value=[float(rank)])
             seen.take(answer)
             seen.checked += 1
@@ -205,9 +218,14 @@ async def come(url: str, seen: Seen, seconds: float, seed: int, pause: tuple[flo
 async def _class(
     urls: list[str], visitors: int, seconds: float, pause: tuple[float, float], seen: Seen
 ) -> None:
+    for url in urls:
+        # The teacher has looked at it before.
+        async with visit(url) as teacher:
+            for page in ("compare", "what_if", "fine_tune"):
+                await teacher.open(page)
     async with asyncio.TaskGroup() as group:
         for seed, url in enumerate(islice(cycle(urls), visitors)):
-            group.create_task(come(url, seen, seconds, seed, pause))
+            group.create_task(come(url, seen, seconds, seed, pause, ARRIVE))
 
 
 class _Memory(threading.Thread):
@@ -259,6 +277,10 @@ def run(visitors: int = 12, seconds: float = 30.0, workers: int = 2) -> dict[str
     dict
     """
     seen = Seen()
+    # Now, because it would take the servers' cores while they are looked at.
+    with one_thread():
+        for target, rank in product(TARGETS, RANKS):
+            _errors(target, rank)
     with ExitStack() as stack:
         folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(workers)]
         servers = [

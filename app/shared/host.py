@@ -26,7 +26,8 @@ _HOSTED = {
     "max_steps": 1000,
     "max_race_seconds": 300.0,
     "runs_per_visitor": 1,
-    "cache_mb": 512,
+    "runs_at_once": 1,
+    "cache_mb": 256,
     "max_hub_mb": 512,
 }
 

@@ -42,6 +42,8 @@ __all__ = [
 AWAY, GONE = 8.0, 20.0
 #: Seconds between two looks at who is there and what is wished.
 _LOOK_EVERY = 0.05
+#: After so many in a place others go first, where they wait.
+SLICE = 15.0
 #: For a process to hand out what it has trained, once it is to end; then it is killed.
 _GRACE = 5.0
 #: Of one record with its place in a list, about.
@@ -297,20 +299,28 @@ class Race:
 
     def _attend(self, run: Run, told: t.Word) -> None:
         """Listen to a process, and tell it what is wished, until it is done."""
-        while not run.done.is_set():
+        until, before = time.monotonic() + SLICE, self._steps_done
+        while not run.done.is_set() and told != "leave":
             for event in _events(run, _LOOK_EVERY):
                 self._hear(event)
             word, steps = self._word(), 0
             if word == "hold":
                 steps = self._take_steps()
-                if self._halted and not steps and self._line.waited_for:
-                    word = "leave"
+            idle = self._halted and not steps
+            # Not before it has come further: to begin in a place takes time.
+            late = time.monotonic() > until and self._steps_done > before
+            if self._line.waited_for and (idle or late):
+                word = "leave"
             if word != told:
                 run.say(word)
                 told = word
             for _ in range(steps):
                 self._halted = False
                 run.say("step")
+        while not run.done.is_set():
+            for event in _events(run, _LOOK_EVERY):
+                self._hear(event)
+            self._look()
 
     def _word(self) -> t.Word:
         there = self._look()

@@ -178,7 +178,8 @@ class Gate:
                     waited = True
                     self._tell(Halted(True))
                 self._changed.wait()
-            if self._word in ("stop", "leave"):
+            # A seed is handed over when all of it is prepared.
+            if self._word == "stop" or (self._word == "leave" and before != "seed"):
                 raise _EndError(leave=self._word == "leave")
             if before == "round":
                 self._stepping = self._word == "hold"

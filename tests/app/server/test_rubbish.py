@@ -39,3 +39,19 @@ def test_a_knot_is_freed_and_what_was_there_is_left_alone() -> None:
         task.cancel()
 
     asyncio.run(freed())
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_what_was_frozen_is_freed_when_a_round_is_over() -> None:
+    async def freed() -> None:
+        knot, gone = Knot(), asyncio.Event()
+        weakref.finalize(knot, gone.set)
+        task = asyncio.create_task(collect_for_ever(0.0, round_of=3))
+        await asyncio.sleep(0)
+        del knot
+        gc.collect()
+        assert not gone.is_set(), "it was not frozen"
+        await gone.wait()
+        task.cancel()
+
+    asyncio.run(freed())

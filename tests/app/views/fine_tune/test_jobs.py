@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from app.views.fine_tune import jobs, trainer
 from app.views.fine_tune import sentences as prose
 from app.views.fine_tune.jobs import Race, RacePlan
 from app.views.fine_tune.shelf import Shelf
-from app.views.fine_tune.trainer import Gate, _EndError
+from app.views.fine_tune.trainer import Gate, Left, _EndError
 from app.views.fine_tune.troubles import explain
 from lolora_core.training import Method, Record, Run, fine_tune
 from tests.app.views.fine_tune.race_tools import (
@@ -120,6 +121,29 @@ def test_silence_holds_a_race_and_then_ends_it(make: Make) -> None:
     )
     assert race.lanes[0].adapter is not None
     assert race.lanes[0].outcome is None
+
+
+def test_races_take_turns_where_others_wait(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "SLICE", 0.0)
+    asked, line = plan("global", "localized", steps=12, seeds=(0, 1)), Line(1)
+    alone = finished(make(asked))
+    both = [make(asked, line, visitor=name) for name in "ab"]
+    places = []
+    for race in both:
+        train = race._train
+
+        def noted(left: Left | None, race: Race = race, train: Any = train) -> Left | None:
+            places.append(race)
+            found: Left | None = train(left)
+            return found
+
+        monkeypatch.setattr(race, "_train", noted)
+        race.start()
+    for race in both:
+        assert race.join(60)
+        assert state(race) == "finished"
+        assert numbers(race.lanes) == numbers(alone.lanes)
+    assert len(places) > 2
 
 
 def test_a_closed_page_makes_room_at_once_until_it_is_open_again(make: Make) -> None:

@@ -138,10 +138,10 @@ class Pool:
             self._free.append(place)
 
     def warm(self, function: Callable[[], object]) -> None:
-        """Have every process that is free call a function before it does any work."""
+        """Have the process that comes next call a function before it does any work."""
         with self._lock:
-            for place in self._free:
-                place.warm(function)
+            if self._free:
+                self._free[-1].warm(function)
 
     def close(self) -> None:
         """End every process, whatever it does."""

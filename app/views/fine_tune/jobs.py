@@ -18,11 +18,12 @@ from app.shared import pool
 from app.shared.ending import at_the_end
 from app.shared.line import LINE, Line
 from app.shared.places import Place, Run
-from app.views.fine_tune import limits
-from app.views.fine_tune import trainer as t
+from app.views.fine_tune import events, limits
 from app.views.fine_tune.film import Film, Frame
+from app.views.fine_tune.gate import Word
 from app.views.fine_tune.lanes import Lane, RacePlan
 from app.views.fine_tune.shelf import Shelf
+from app.views.fine_tune.trainer import Left, train
 from app.views.fine_tune.troubles import lost
 
 __all__ = [
@@ -219,7 +220,7 @@ class Race:
 
     def _work(self) -> None:
         try:
-            left: t.Left | None = None
+            left: Left | None = None
             begun = False
             while left is not None or not begun:
                 self._stand_in_line(begun=begun)
@@ -266,14 +267,14 @@ class Race:
                     self.state = "paused" if there else "away"
                 self._changed.wait(_LOOK_EVERY)
 
-    def _train(self, left: t.Left | None) -> t.Left | None:
+    def _train(self, left: Left | None) -> Left | None:
         """Have a process train until the race ends, or until it makes room for others."""
         places = self._places or pool.processes()
         place, told = places.take(), self._word()
         self._halted = False
         end = None
         try:
-            work = (t.train, (self.plan, left, told), True)
+            work = (train, (self.plan, left, told), True)
             run = place.start(pickle.dumps(work, protocol=pickle.HIGHEST_PROTOCOL))
             run.end(lambda: None)
             try:
@@ -281,8 +282,7 @@ class Race:
             except _EndedError as ended:
                 end = ended
                 self._end(run, place)
-            for event in _events(run):
-                self._hear(event)
+            self._listen(run)
             if run.lost:
                 place.forget()
         finally:
@@ -292,17 +292,16 @@ class Race:
             raise end
         if run.lost:
             raise _EndedError("failed", lost(trained=self._steps_done > 0))
-        answer: t.Left | None = pickle.loads(run.result())
+        answer: Left | None = pickle.loads(run.result())
         if self._failure:
             raise _EndedError("failed", self._failure)
         return answer
 
-    def _attend(self, run: Run, told: t.Word) -> None:
+    def _attend(self, run: Run, told: Word) -> None:
         """Listen to a process, and tell it what is wished, until it is done."""
         until, before = time.monotonic() + SLICE, self._steps_done
         while not run.done.is_set() and told != "leave":
-            for event in _events(run, _LOOK_EVERY):
-                self._hear(event)
+            self._listen(run, _LOOK_EVERY)
             word, steps = self._word(), 0
             if word == "hold":
                 steps = self._take_steps()
@@ -318,11 +317,10 @@ class Race:
                 self._halted = False
                 run.say("step")
         while not run.done.is_set():
-            for event in _events(run, _LOOK_EVERY):
-                self._hear(event)
+            self._listen(run, _LOOK_EVERY)
             self._look()
 
-    def _word(self) -> t.Word:
+    def _word(self) -> Word:
         there = self._look()
         if self._halted:
             self.state = "paused" if there else "away"
@@ -338,49 +336,49 @@ class Race:
         run.say("stop")
         last = time.monotonic() + _GRACE
         while not run.done.is_set():
-            for event in _events(run, _LOOK_EVERY):
-                self._hear(event)
+            self._listen(run, _LOOK_EVERY)
             if time.monotonic() > last:
                 place.kill()
 
-    def _hear(self, event: t.Event) -> None:
+    def _listen(self, run: Run, seconds: float = 0.0) -> None:
+        """Take in what a process told since, and wait so long for it."""
+        for told in run.listen(seconds):
+            for event in told:
+                self._hear(event)
+
+    def _hear(self, event: events.Event) -> None:
         match event:
-            case t.Begun(seed):
+            case events.Begun(seed):
                 self._now = [Lane(method, seed) for method in self.plan.methods]
                 self.lanes.extend(self._now)
                 self.state = "preparing"
-            case t.Entered(at, num_parameters, lr):
+            case events.Entered(at, num_parameters, lr):
                 self._now[at].num_parameters, self._now[at].lr = num_parameters, lr
-            case t.Stepped(at, record, seconds):
+            case events.Stepped(at, record, seconds):
                 if record is not None:
                     self._now[at].records.append(record)
                 self._busy_seconds += seconds
                 self._steps_done += 1
                 self._goes_on()
-            case t.Halted(waits):
+            case events.Halted(waits):
                 self._halted = waits
                 self._goes_on()
             case Frame():
                 self.film.put(event)
-            case t.Problem(at, text):
+            case events.Problem(at, text):
                 self._now[at].problem = self._now[at].problem or text
-            case t.Concluded(at, outcome):
+            case events.Concluded(at, outcome):
                 self._now[at].outcome = outcome
-            case t.Kept(at, step, deltas, adapter):
+            case events.Kept(at, step, deltas, adapter):
                 lane = self._now[at]
                 lane.step, lane.deltas, lane.adapter = step, deltas, adapter
-            case t.Failed(text):
+            case events.Failed(text):
                 self._failure = text
 
     def _goes_on(self) -> None:
         with self._changed:
             if self._wish == "run" and not self._halted:
                 self.state = "running"
-
-
-def _events(run: Run, seconds: float = 0.0) -> list[t.Event]:
-    """Return what a process told, and wait so long for it."""
-    return [event for told in run.listen(seconds) for event in told]
 
 
 def start(

@@ -6,114 +6,38 @@ moved by words from outside, says when the next step may be made.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from app.views.fine_tune.adapter_file import adapter_zip
+from app.views.fine_tune.events import (
+    Begun,
+    Concluded,
+    Entered,
+    Event,
+    Failed,
+    Kept,
+    Problem,
+    Stepped,
+)
 from app.views.fine_tune.film import Frame, hold, interval
+from app.views.fine_tune.gate import EndedError, Gate, Word
 from app.views.fine_tune.lanes import Outcome, RacePlan
 from app.views.fine_tune.troubles import explain, reason
 from lolora_core.common.metrics import numerical_rank, relative_error
 from lolora_core.training import DivergedError, Method, Record, Run, Snapshot, fine_tune
 
-__all__ = [
-    "Begun",
-    "Concluded",
-    "Entered",
-    "Event",
-    "Failed",
-    "Gate",
-    "Halted",
-    "Kept",
-    "Left",
-    "Problem",
-    "Stepped",
-    "Word",
-    "train",
-]
+__all__ = ["Left", "train"]
 
 #: How often the latest ΔW is copied for the page, in seconds.
 SHOW_EVERY = 0.7
 #: And how often, at most, steps are told.
 TELL_EVERY = 0.05
-
-#: Train on; hold after this step; make one round and hold; end; hand over and end.
-Word = Literal["go", "hold", "step", "stop", "leave"]
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A seed is prepared for."""
-
-    seed: int
-
-
-@dataclass(frozen=True)
-class Entered:
-    """A method stands at the start."""
-
-    at: int
-    num_parameters: int
-    lr: float
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A method takes no part, or no more."""
-
-    at: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Stepped:
-    """A step was made, in so many seconds; none where the run diverged in it."""
-
-    at: int
-    record: Record | None
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Halted:
-    """Training waits at the gate, or goes on."""
-
-    waits: bool
-
-
-@dataclass(frozen=True)
-class Concluded:
-    """What a method reached with this seed."""
-
-    at: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """What the page offers of a method afterwards: ΔW by module, of a step, and the ZIP."""
-
-    at: int
-    step: int
-    deltas: dict[str, np.ndarray]
-    adapter: bytes
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The race ended by an error; a sentence on it."""
-
-    text: str
-
-
-Event = Begun | Entered | Problem | Stepped | Halted | Frame | Concluded | Kept | Failed
 
 
 class Talk(Protocol):
@@ -124,68 +48,6 @@ class Talk(Protocol):
 
     def listen(self, hear: Callable[[Any], None]) -> None:
         """Have a function called with each word, and with None when the other side is gone."""
-
-
-class _EndError(Exception):
-    """Leaves the training; whether it is handed over."""
-
-    def __init__(self, *, leave: bool) -> None:
-        super().__init__()
-        self.leave = leave
-
-
-class Gate:
-    """Lets the trainer through, or holds it.
-
-    Parameters
-    ----------
-    word : Word
-        The first.
-    tell : callable
-        Is told whenever somebody has to wait, and when all may go on.
-    """
-
-    def __init__(self, word: Word, tell: Callable[[Halted], None]) -> None:
-        self._tell = tell
-        self._word = word
-        self._granted, self._stepping = 0, False
-        self._changed = threading.Condition()
-
-    @property
-    def holding(self) -> bool:
-        """Whether whoever comes has to wait."""
-        return self._word == "hold"
-
-    def hear(self, word: Word | None) -> None:
-        """Take a word; none means that nobody is there any more."""
-        with self._changed:
-            self._granted = self._granted + 1 if word == "step" else 0
-            self._word = "stop" if word is None else "hold" if word == "step" else word
-            self._changed.notify_all()
-
-    def wait(self, before: Literal["seed", "round", "step"]) -> None:
-        """Return when one may go on.
-
-        A granted step is a whole round, and a round that was held is ended before it.
-        """
-        waited = False
-        with self._changed:
-            while self._word == "hold":
-                free = before == "seed" or (before == "step" and self._stepping)
-                if free or self._granted:
-                    break
-                if not waited:
-                    waited = True
-                    self._tell(Halted(True))
-                self._changed.wait()
-            # A seed is handed over when all of it is prepared.
-            if self._word == "stop" or (self._word == "leave" and before != "seed"):
-                raise _EndError(leave=self._word == "leave")
-            if before == "round":
-                self._stepping = self._word == "hold"
-                self._granted -= self._stepping
-            if waited and self._word == "go":
-                self._tell(Halted(False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +101,7 @@ class _Trainer:
                 self._seeds_done = number
                 self._train(seeds[number], left)
                 left = None
-        except _EndError as end:
+        except EndedError as end:
             if end.leave:
                 return self._leave()
             self._keep()
@@ -259,7 +121,7 @@ class _Trainer:
             self._gate.wait("seed")
         if left is None and all(entry.problem for entry in entries):
             self._tell(Failed(f"No method could start: {entries[0].problem}"))
-            raise _EndError(leave=False)
+            raise EndedError(leave=False)
         start = left.next_at if left else 0
         while any(entry.active for entry in entries):
             if not start:

@@ -19,11 +19,12 @@ from app.shared import ending
 from app.shared.line import Line
 from app.shared.places import ProcessPlace
 from app.shared.pool import Pool
-from app.views.fine_tune import jobs, trainer
+from app.views.fine_tune import events, jobs, trainer
 from app.views.fine_tune import sentences as prose
+from app.views.fine_tune.gate import EndedError, Gate
 from app.views.fine_tune.jobs import Race, RacePlan
 from app.views.fine_tune.shelf import Shelf
-from app.views.fine_tune.trainer import Gate, Left, _EndError
+from app.views.fine_tune.trainer import Left
 from app.views.fine_tune.troubles import explain
 from lolora_core.training import Method, Record, Run, fine_tune
 from tests.app.views.fine_tune.race_tools import (
@@ -198,7 +199,7 @@ def test_a_gate_holds_between_methods_and_a_step_levels_them() -> None:
     passed, said, gate = [], [], Gate("go", lambda halted: said.append(halted.waits))
 
     def work() -> None:
-        with suppress(_EndError):
+        with suppress(EndedError):
             while True:
                 gate.wait("round")
                 for method in "abc":
@@ -421,9 +422,9 @@ def test_progress_does_not_jump_while_a_seed_is_prepared(
     seen = []
     hear = Race._hear
 
-    def look(race: Race, event: trainer.Event) -> None:
+    def look(race: Race, event: events.Event) -> None:
         hear(race, event)
-        if isinstance(event, trainer.Entered):
+        if isinstance(event, events.Entered):
             seen.append(race.progress[0])
 
     monkeypatch.setattr(Race, "_hear", look)
@@ -451,7 +452,7 @@ def test_a_race_that_made_room_gives_the_same_numbers(make: Make, seeds: tuple[i
     assert numbers(race.lanes) == numbers(whole.lanes)
     assert [lane.problem for lane in race.lanes] == [lane.problem for lane in whole.lanes]
     for one, other in zip(race.lanes, whole.lanes, strict=True):
-        assert one.adapter is not None or one.seed
+        assert (one.adapter is None) == (other.adapter is None)
         for name, delta in one.deltas.items():
             np.testing.assert_array_equal(delta, other.deltas[name])
 

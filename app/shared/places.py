@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import suppress
@@ -141,6 +142,9 @@ class ProcessPlace:
 
     def _made(self) -> ProcessPoolExecutor:
         if self._executor is None:
+            # Loky ends a process whose work left more than 300 MB, which is well, and starts
+            # another for what was given it meanwhile; nobody needs to hear of it.
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
             self._executor = ProcessPoolExecutor(max_workers=1, initializer=worker.begin)
         return self._executor
 

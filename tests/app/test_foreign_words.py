@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -124,10 +124,10 @@ def test_names_of_checkpoints_and_of_tensors() -> None:
 
 
 def test_names_belong_to_the_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
-    files: list[object] = []
+    files: list[Callable[[], bytes | str]] = []
     monkeypatch.setattr(
         "app.views.your_weights.export.st.download_button",
-        lambda label, data, name, *rest, **options: files.append(data),
+        lambda label, make, name, *rest, **options: files.append(make),
     )
     views = []
     for visitor in ("anna", "bert"):
@@ -137,9 +137,9 @@ def test_names_belong_to_the_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "anna" in views[0]
     assert "anna" not in views[1]
     assert "bert-1.safetensors → bert-2.safetensors" in views[1]
-    with zipfile.ZipFile(
-        io.BytesIO([data for data in files if isinstance(data, bytes)][-1])
-    ) as packed:
+    made = [make() for make in files[-3:]]
+    data = next(one for one in made if isinstance(one, bytes))
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
         said = [*packed.namelist(), *(packed.read(n).decode() for n in packed.namelist()
                                       if n.endswith((".md", ".json")))]  # fmt: skip
     assert "bert-1" in " ".join(said)

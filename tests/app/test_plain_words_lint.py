@@ -29,6 +29,18 @@ OUR_OWN = {"cut", "door", "door.act", "fit", "grid", "known", "page", "pages[pat
 OUR_OWN_BESIDES = {"shared/glossary.py found.source", "views/start/page.py lesson.title"}
 
 
+def made_before_asked(tree: ast.AST) -> Iterator[str]:
+    """Yield what buttons offer as a file that every run makes anew.
+
+    Such a file is gone before a browser has asked for the last one.
+    """
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "st.download_button":
+            data = call.args[1]
+            if not isinstance(data, ast.Lambda) and ast.unparse(data) != "make":
+                yield ast.unparse(data)
+
+
 def shown(tree: ast.AST) -> Iterator[ast.expr]:
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
@@ -89,3 +101,12 @@ def test_the_lint_finds(line: str) -> None:
     source = f"try:\n    pass\nexcept ValueError as problem:\n    {line}\n"
     assert len(faults(source)) == 1
     assert faults("st.error(as_text(str(problem)))") == []
+
+
+def test_files_are_made_when_asked_for() -> None:
+    assert not [
+        f"{path.relative_to(APP)} {fault}"
+        for path in APP.rglob("*.py")
+        for fault in made_before_asked(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert [*made_before_asked(ast.parse("st.download_button('File', file.data, 'x')"))]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -93,8 +94,7 @@ class App:
         """Wait for the end of the run that what is done inside begins; it must begin one."""
         before = self.ended[kind]
         yield
-        while self.ended[kind] < before + times:
-            self.page.wait_for_timeout(20)  # The page's messages are heard meanwhile.
+        self._wait(lambda: self.ended[kind] >= before + times, "the end of a run")
 
     def go(self, path: str) -> None:
         """Open a page and wait until nothing on it moves any more.
@@ -121,8 +121,13 @@ class App:
 
     def until(self, script: str, argument: object = None) -> None:
         """Wait until a script is true; the page's own security policy lets no string be one."""
-        while not self.page.evaluate(script, argument):
-            self.page.wait_for_timeout(20)
+        self._wait(lambda: self.page.evaluate(script, argument), f"{script} of {argument}")
+
+    def _wait(self, come: Callable[[], object], what: str) -> None:
+        since = monotonic()
+        while not come():
+            assert monotonic() < since + NEVER / 1000, f"it never came: {what}"
+            self.page.wait_for_timeout(20)  # The page's messages are heard meanwhile.
 
     @property
     def main(self) -> Any:

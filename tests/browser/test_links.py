@@ -13,6 +13,8 @@ from app.shared.settings import Setting
 from tests.app.link_cases import LINK_IDS, LINKS
 from tests.browser.conftest import App
 
+#: Parts of pages that hold settings, and are drawn when they are seen.
+IN_SIGHT = {"compare": ["curve"], "your_weights": ["adapter"]}
 BY_KEY = {setting.key: setting for setting in EVERY}
 #: Whether a widget shows a value; what is typed as a number may be written in another way.
 SHOWS = """([place, wanted]) => {
@@ -37,8 +39,7 @@ def expected(setting: Setting, value: object) -> str:
 def test_a_link_fills_its_widgets(app: App, path: str, link: dict[str, object]) -> None:
     query = urlencode({key: BY_KEY[key].write(value) for key, value in link.items()}, doseq=True)
     app.go(f"{path}?{query}")
-    if path == "compare":
-        app.see("curve")
+    app.see(*IN_SIGHT.get(path, ()))
     for key, value in link.items():
         place = f".st-key-{re.sub(r'[^a-zA-Z0-9_-]', '-', key)}"
         if key == "across":

@@ -214,9 +214,10 @@ def downloads(race: Race) -> None:
     st.header("Download", anchor=False)
     stem = f"{race.plan.task}-r{race.plan.rank}-k{race.plan.grid}-seed{race.plan.seeds[0]}"
     offered = [
-        ("Records, CSV", f"{stem}.csv", "text/csv", race_files.records_csv(race)),
+        ("Records, CSV", f"{stem}.csv", "text/csv",
+         lambda: race_files.records_csv(race)),
         ("Records and plan, JSON", f"{stem}.json", "application/json",
-         race_files.records_json(race)),
+         lambda: race_files.records_json(race)),
     ]  # fmt: skip
     for label, file_name, mime, make in offered:
         st.download_button(
@@ -228,8 +229,8 @@ def downloads(race: Race) -> None:
             "Method", list(kept), key="ft_adapter_method", help="Whose adapter the file holds."
         )
         st.download_button(
-            "Adapter, ZIP of safetensors", kept[name], f"{stem}-{name}.zip", "application/zip",
-            on_click="ignore", width="stretch", key="ft_adapter",
+            "Adapter, ZIP of safetensors", lambda: kept[name], f"{stem}-{name}.zip",
+            "application/zip", on_click="ignore", width="stretch", key="ft_adapter",
         )  # fmt: skip
     st.caption(
         "The adapter of a family opens with load_adapters; of the other methods the ZIP holds ΔW. "

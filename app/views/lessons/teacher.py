@@ -189,7 +189,7 @@ def draw(open_lesson: Callable[[str], None]) -> None:
         with st.container(horizontal=True):
             st.download_button(
                 "Lesson file",
-                draft.as_json(lesson),
+                lambda: draft.as_json(lesson),
                 f"{lesson.id}.json",
                 "application/json",
                 on_click="ignore",

@@ -54,7 +54,9 @@ def _pictures(scene: Scene, rank: int, found: Reordering) -> None:
         moving_picture(target, found, key="moving")
         st.download_button(
             "Orders, JSON",
-            json.dumps({"rows": found.row_order.tolist(), "columns": found.col_order.tolist()}),
+            lambda: json.dumps(
+                {"rows": found.row_order.tolist(), "columns": found.col_order.tolist()}
+            ),
             f"{target.id}-orders.json",
             "application/json",
             on_click="ignore",

@@ -188,7 +188,7 @@ def draw(
     name = folder_name(pair, plan, form)
     st.download_button(
         f"Download for {form}: zip, {adapter_words.file_size(len(file.data))}",
-        file.data,
+        lambda: file.data,
         f"{name}.zip",
         "application/zip",
         on_click="ignore",

@@ -34,6 +34,11 @@ const look = () => {
 };
 look();
 """
+#: Plotly is loaded when the first chart asks for it.
+CHARTS_ARE_DRAWN = """() => {
+  const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart]')];
+  return charts.length && charts.every(chart => chart.querySelector('.main-svg'));
+}"""
 #: Pictures and tables that reach over the right edge of the window, by their test ids.
 BEYOND = """() => [...document.querySelectorAll('[data-testid=stMain] [data-testid]')]
   .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && e.checkVisibility()
@@ -91,6 +96,7 @@ def test_a_page_can_be_read_by_all(app: App, path: str) -> None:
 def test_a_sheet_of_paper_holds_all_in_one_column(app: App) -> None:
     app.go("your_weights")
     page = app.page
+    app.until(CHARTS_ARE_DRAWN)
     # What a printer does, in its order.
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")

@@ -261,7 +261,9 @@ class _Memory(threading.Thread):
         self.peak = max(self.peak, self.now())
 
 
-def run(visitors: int = 12, seconds: float = 30.0, workers: int = 2) -> dict[str, Any]:
+def run(
+    visitors: int = 12, seconds: float = 30.0, workers: int = 2, rest: float = 0.0
+) -> dict[str, Any]:
     """Let a class visit the app.
 
     Parameters
@@ -271,6 +273,8 @@ def run(visitors: int = 12, seconds: float = 30.0, workers: int = 2) -> dict[str
         How long they stay, once their first page is there.
     workers : int
         Processes that serve the app, as ``lolora serve --workers`` starts them.
+    rest : float
+        Seconds from the last one's leaving to the last look at the memory.
 
     Returns
     -------
@@ -295,6 +299,8 @@ def run(visitors: int = 12, seconds: float = 30.0, workers: int = 2) -> dict[str
         for _, log, _ in servers:
             seen.faults.update(f"log: {line}" for line in _errors_in(log))
         left = memory.now()
+        time.sleep(rest)
+        rested = memory.now()
     return {
         "visitors, workers": f"{visitors}, {workers}",
         "first page, s": summary(seen.opened),
@@ -307,6 +313,7 @@ def run(visitors: int = 12, seconds: float = 30.0, workers: int = 2) -> dict[str
         "a race, s": summary(seen.trained) if seen.trained else None,
         "peak memory, MB": memory.peak,
         "memory when they had left, MB": left,
+        f"memory {rest:.0f} s later, MB": rested,
         "faults": dict(seen.faults),
     }
 
@@ -320,9 +327,10 @@ def main(
     visitors: Annotated[int, typer.Option(min=1)] = 12,
     seconds: Annotated[float, typer.Option(min=1, help="How long they stay.")] = 30.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that serve the app.")] = 2,
+    rest: Annotated[float, typer.Option(min=0, help="Until memory is looked at again.")] = 0.0,
 ) -> None:
     """Let a class visit the app; JSON out. Example: python -m benchmarks.load --visitors 60."""
-    typer.echo(json.dumps(run(visitors, seconds, workers), indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(run(visitors, seconds, workers, rest), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

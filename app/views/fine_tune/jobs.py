@@ -22,13 +22,13 @@ from app.views.fine_tune import events, limits
 from app.views.fine_tune.film import Film, Frame
 from app.views.fine_tune.gate import Word
 from app.views.fine_tune.lanes import Lane, RacePlan
+from app.views.fine_tune.moment import ENDED, Moment, State
 from app.views.fine_tune.shelf import Shelf
 from app.views.fine_tune.trainer import Left, train
 from app.views.fine_tune.troubles import lost
 
 __all__ = [
     "AWAY",
-    "ENDED",
     "GONE",
     "BusyError",
     "Lane",
@@ -49,11 +49,6 @@ SLICE = 15.0
 _GRACE = 5.0
 #: Of one record with its place in a list, about.
 RECORD_BYTES = 400
-
-State = Literal[
-    "queued", "preparing", "running", "pausing", "paused", "away", "finished", "stopped", "failed"
-]
-ENDED: tuple[State, ...] = ("finished", "stopped", "failed")
 
 
 class BusyError(RuntimeError):
@@ -171,6 +166,11 @@ class Race:
     def ended(self) -> bool:
         """Whether nothing more will come."""
         return self.state in ENDED
+
+    @property
+    def moment(self) -> Moment:
+        """Where it stands now."""
+        return Moment(self.state, self.before, self._steps_done)
 
     @property
     def pausing(self) -> bool:

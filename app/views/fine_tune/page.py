@@ -29,7 +29,7 @@ _COLUMNS = (3, 2)
 def _live(drawn: Race | None, polled: bool) -> None:
     """Draw the race; what is clicked in here runs this function alone."""
     race = heartbeat.RACE.value
-    if race is not drawn:
+    if race is not drawn or (polled and race is not None and race.moment.waits):
         st.rerun()
     if race is None:
         answer, _ = st.columns(_COLUMNS, gap="large")
@@ -78,8 +78,12 @@ def page() -> None:
     with st.sidebar:
         parts.settings()
     race = heartbeat.RACE.value
-    running = race is not None and not race.ended
-    st.fragment(_live, run_every=heartbeat.POLL if running else None)(race, running)
+    # Asked once, before it is drawn: whatever changes meanwhile is seen by the next look.
+    moment = None if race is None else race.moment
+    moves = moment is not None and not moment.waits and not moment.ended
+    st.fragment(_live, run_every=heartbeat.POLL if moves else None)(race, moves)
+    if race is not None and moment is not None and moment.waits:
+        heartbeat.watch(race, moment)
     glossary.words("adapter", "LoRA", "ΔW", "learning rate", "seed", "spread")
     opening.draw(folded=race is not None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -19,9 +18,10 @@ from app.page_settings import OF_PAGE
 from app.shared import scene as compute
 from app.shared.common import UPLOAD
 from app.shared.words import as_text, format_error, percent
-from app.views.fine_tune import buttons, race_end
+from app.views.fine_tune import buttons, heartbeat, race_end
 from app.views.fine_tune import compute as compute_task
 from app.views.fine_tune.jobs import Race
+from app.views.fine_tune.moment import Moment
 from lolora_core.training import (
     METHODS,
     TASKS,
@@ -142,8 +142,10 @@ def test_a_race_that_ends_while_the_page_is_drawn(
             assert race.join(60)
 
     at = open_page(ft_methods=["global"], ft_steps=None)
-    monkeypatch.setattr(buttons, "draw", draw_then_end)
     at.button(key="ft_start").click().run()
+    wait(lambda: race_of(at).state == "running")
+    monkeypatch.setattr(buttons, "draw", draw_then_end)
+    at.run()
     assert race_of(at).ended
     # All of one run is of one moment; the next look, which polling brings, has the end.
     assert at.button(key="ft_pause")
@@ -151,6 +153,24 @@ def test_a_race_that_ends_while_the_page_is_drawn(
     at.run()
     assert at.button(key="ft_start")
     assert at.main.get("download_button")
+
+
+def test_a_race_that_waits_is_drawn_anew_when_it_has_changed(
+    open_page: Start, endless: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = open_page(ft_methods=["global"], ft_steps=None)
+    at.button(key="ft_start").click().run()
+    race, place = race_of(at), Moment("queued", 2, 0)
+    monkeypatch.setattr(Race, "moment", place)
+    at.run()
+    drawn: list[bool] = []
+    monkeypatch.setattr(st, "rerun", lambda: drawn.append(True))
+    heartbeat._watch(race, place)
+    assert not drawn
+    for changed in (place._replace(before=1), place._replace(state="running")):
+        monkeypatch.setattr(Race, "moment", changed)
+        heartbeat._watch(race, place)
+    assert len(drawn) == 2
 
 
 def test_the_end_needs_no_run_of_the_whole_page(
@@ -164,9 +184,8 @@ def test_the_end_needs_no_run_of_the_whole_page(
     assert race.join(60)
     # What asks for that run may be lost; what is drawn before it is not.
     monkeypatch.setattr(st, "rerun", lambda: None)
-    monkeypatch.setattr(Race, "ended", property(lambda self: next(looks)))
     # The page decides to poll; then the part that is polled sees the end.
-    looks = itertools.chain([False], itertools.repeat(True))
+    monkeypatch.setattr(Race, "moment", Moment("running", 0, 1))
     at.run()
     assert not at.exception
     labels = {button.proto.label for button in at.main.get("download_button")}

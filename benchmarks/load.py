@@ -51,6 +51,8 @@ PAUSE = (2.0, 6.0)
 ARRIVE = 30.0
 #: Between two looks at a race, as the page does.
 _POLL = 1.0
+#: Between two looks at the memory.
+_LOOK = 5.0
 _COMPARE = "target={}&rank={}"
 _OVER = re.compile("Finished|Stopped|Failed|ended")
 _VERDICT = re.compile(
@@ -229,9 +231,9 @@ async def _class(
 
 
 class _Memory(threading.Thread):
-    """The most that processes and their children held together, in MB, looked at every second.
+    """The most that processes and their children held together, in MB.
 
-    A page of memory that processes share counts once.
+    A page of memory that processes share counts once. A look stops each process for some 30 ms.
     """
 
     def __init__(self, processes: list[int]) -> None:
@@ -251,7 +253,7 @@ class _Memory(threading.Thread):
 
     def run(self) -> None:
         """Look until `close`."""
-        while not self._over.wait(1.0):
+        while not self._over.wait(_LOOK):
             self.peak = max(self.peak, self.now())
 
     def close(self) -> None:

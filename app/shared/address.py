@@ -13,9 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
-from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.state.common import user_key_from_element_id
 
 from app.shared import settings
 from app.shared.components import component
@@ -73,7 +71,7 @@ def follow(page: str, used: Sequence[Setting], every: Sequence[Setting]) -> None
         Of this page, and of all pages.
     """
     asked = {key: st.query_params.get_all(key) for key in st.query_params}
-    still = _still_shown() if _SHOWN.value is None else {}
+    still = settings.still_shown() if _SHOWN.value is None else {}
 
     def read(setting: Setting) -> Any:
         return setting.read(still.get(setting.key, asked.get(setting.key, ())))
@@ -89,32 +87,6 @@ def follow(page: str, used: Sequence[Setting], every: Sequence[Setting]) -> None
     _QUERY.set(query_of(used) if still else asked)
     _SHOWN.set((page, _text(used)))
     _MOVING.set("")
-
-
-def _still_shown() -> dict[str, list[str]]:
-    """Return what widgets show already in a session that begins, by key, as a link holds it.
-
-    A page that is open while the server is started again sends them with its next act; the query
-    that it sends is the one that it was opened with.
-    """
-    context = get_script_run_ctx()
-    if context is None:
-        return {}
-    sent = context.session_state._state._new_widget_state.as_widget_states()
-    return {key: _texts(one) for one in sent if (key := user_key_from_element_id(one.id))}
-
-
-def _texts(state: WidgetState) -> list[str]:
-    match state.WhichOneof("value"):
-        case "double_value" | "bool_value" | "string_value" as kind:
-            return [_said(getattr(state, kind))]
-        case "double_array_value" | "string_array_value" as kind:
-            return [_said(value) for value in getattr(state, kind).data] or [""]
-    return []
-
-
-def _said(value: float | str) -> str:
-    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _text(used: Sequence[Setting]) -> str:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import streamlit as st
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.state.common import user_key_from_element_id
 
 __all__ = [
     "Setting",
@@ -186,10 +189,41 @@ def set_widget(key: str, value: Any) -> None:
 
 
 def seed(settings: Iterable[Setting], read: Callable[[Setting], Any]) -> None:
-    """Give a value to every setting that has none yet."""
+    """Give every setting that has no value yet what is read for it.
+
+    What is read as the default is left out: Streamlit goes through all that a session holds for
+    each box and list that it draws.
+    """
     for setting in settings:
-        if setting.key not in st.session_state:
-            setting.set(read(setting))
+        value = read(setting)
+        if value != setting.default and setting.key not in st.session_state:
+            setting.set(value)
+
+
+def still_shown() -> dict[str, list[str]]:
+    """Return what widgets show already in a session that begins, by key, as a link holds it.
+
+    A page that is open while the server is started again sends them with its next act; the query
+    that it sends is the one that it was opened with.
+    """
+    context = get_script_run_ctx()
+    if context is None:
+        return {}
+    sent = context.session_state._state._new_widget_state.as_widget_states()
+    return {key: texts_of(one) for one in sent if (key := user_key_from_element_id(one.id))}
+
+
+def texts_of(state: WidgetState) -> list[str]:
+    match state.WhichOneof("value"):
+        case "double_value" | "bool_value" | "string_value" as kind:
+            return [_said(getattr(state, kind))]
+        case "double_array_value" | "string_array_value" as kind:
+            return [_said(value) for value in getattr(state, kind).data] or [""]
+    return []
+
+
+def _said(value: float | str) -> str:
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def reset(settings: Iterable[Setting]) -> None:

@@ -49,26 +49,32 @@ def draw(used: Sequence[Setting], every: Sequence[Setting]) -> None:
     """
     left, right = st.sidebar.columns(2)
     # Opened, it runs the page: what a fragment has set since is in the link.
-    with left.popover("Share", width="stretch", on_change="rerun"):
+    box = left.popover("Share", width="stretch", on_change="rerun", key="share")
+    with box:
         st.caption(LINK)
         st.code(link(query_of(used)), language=None, wrap_lines=True)
-        settings = export_settings(every)
-        st.download_button(
-            "Settings as JSON",
-            # A file that every run makes anew is gone before a browser has asked for the last one.
-            lambda: settings,
-            "settings.json",
-            "application/json",
-            on_click="ignore",
-            width="stretch",
-        )
-        st.file_uploader(
-            "Load settings",
-            type="json",
-            key="settings_file",
-            max_upload_size=1,
-            on_change=_load_settings,
-            args=(every,),
-        )
-        say_warnings(_PROBLEMS.value)
+        if box.open:
+            _file(every)
     right.button("Reset", on_click=reset, args=(used,), key="reset", width="stretch")
+
+
+def _file(every: Sequence[Setting]) -> None:
+    settings = export_settings(every)
+    st.download_button(
+        "Settings as JSON",
+        # A file that every run makes anew is gone before a browser has asked for the last one.
+        lambda: settings,
+        "settings.json",
+        "application/json",
+        on_click="ignore",
+        width="stretch",
+    )
+    st.file_uploader(
+        "Load settings",
+        type="json",
+        key="settings_file",
+        max_upload_size=1,
+        on_change=_load_settings,
+        args=(every,),
+    )
+    say_warnings(_PROBLEMS.value)

@@ -75,6 +75,8 @@ def test_ids_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_settings_file() -> None:
     at = opened("lessons").run()
     text = json.dumps({EVIL[1]: 1, "rank": EVIL[0], EVIL[2]: "\ud800"})
+    at.session_state["share"] = True
+    at.run()
     at.file_uploader(key="settings_file").set_value(("s.json", text.encode(), "")).run()
     for words in EVIL[:3]:
         assert_plain(at, words)

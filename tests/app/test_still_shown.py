@@ -6,7 +6,7 @@ import pytest
 from streamlit.runtime.state.common import user_key_from_element_id
 
 from app.page_settings import EVERY
-from app.shared.address import _texts
+from app.shared.settings import texts_of
 from tests.app.link_cases import LINKS
 from tests.app.test_pages import opened
 
@@ -21,7 +21,7 @@ def test_the_states_of_widgets_hold_their_settings(path: str) -> None:
     at.run()
     states = {user_key_from_element_id(s.id): s for s in at._tree.get_widget_states().widgets}
     drawn = {key for key in states.keys() & BY_KEY.keys() if states[key].WhichOneof("value")}
-    read = {key: BY_KEY[key].read(_texts(states[key])) for key in drawn}
+    read = {key: BY_KEY[key].read(texts_of(states[key])) for key in drawn}
     assert read == {key: at.session_state[key] for key in drawn}
     assert {key: read[key] for key in link.keys() & drawn} == {
         key: link[key] for key in link.keys() & drawn

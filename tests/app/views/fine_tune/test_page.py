@@ -412,6 +412,8 @@ def test_a_plan_comes_back_from_a_settings_file(open_page: Start) -> None:
                 if s.key in at.session_state}  # fmt: skip
     other = open_page()
     file = ("settings.json", json.dumps(settings).encode(), "application/json")
+    other.session_state["share"] = True
+    other.run()
     other.file_uploader(key="settings_file").set_value(file).run()
     assert not other.warning
     other.button(key="ft_start").click().run()

@@ -12,7 +12,7 @@ import streamlit as st
 
 from app.server.drain import draining
 from app.server.quota import forget_for_ever
-from app.server.rubbish import collect_for_ever
+from app.server.rubbish import collect_for_ever, few_arenas
 from app.shared import ending
 from app.shared.host import host
 
@@ -42,6 +42,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
 
     At the end, close what was opened: races, and the processes of the pool.
     """
+    few_arenas()
     with draining(wait=host().hosted):
         tasks = [
             asyncio.create_task(endless) for endless in (_warm_up_and_collect(), forget_for_ever())

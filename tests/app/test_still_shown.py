@@ -20,7 +20,7 @@ def test_the_states_of_widgets_hold_their_settings(path: str) -> None:
     at.query_params.update({key: BY_KEY[key].write(value) for key, value in link.items()})
     at.run()
     states = {user_key_from_element_id(s.id): s for s in at._tree.get_widget_states().widgets}
-    drawn = {key for key in states.keys() & BY_KEY.keys() if states[key].WhichOneof("value")}
+    drawn = {key for key in BY_KEY if key in states and states[key].WhichOneof("value")}
     read = {key: BY_KEY[key].read(texts_of(states[key])) for key in drawn}
     assert read == {key: at.session_state[key] for key in drawn}
     assert {key: read[key] for key in link.keys() & drawn} == {

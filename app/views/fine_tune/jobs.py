@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 
 from app.shared import pool
 from app.shared.ending import at_the_end
+from app.shared.host import MEGABYTE, host
 from app.shared.line import LINE, Line
 from app.shared.places import Place, Run
 from app.views.fine_tune import events, limits
@@ -416,7 +417,7 @@ def start(
 
 
 #: Ended races of all visitors, as many as a reload can find again.
-SHELF: Shelf[Race] = Shelf(max_races=32, max_bytes=256 * 2**20)
+SHELF: Shelf[Race] = Shelf(max_races=32, max_bytes=host().cache_mb * MEGABYTE // 4)
 
 
 def held(key: str) -> Race | None:

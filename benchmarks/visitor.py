@@ -20,6 +20,8 @@ __all__ = ["Answer", "Visitor", "visit"]
 
 #: The key that the app gave a widget ends its id.
 _KEY = re.compile(r"^\$\$ID-[0-9a-f]+-(.*)$")
+#: Runs for which a browser keeps what was sent: Streamlit's `global.maxCachedMessageAge`.
+_REMEMBERED = 2
 _WELL = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
 _ENDED = (*_WELL, ForwardMsg.FINISHED_WITH_COMPILE_ERROR)
 
@@ -87,7 +89,8 @@ class Visitor:
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
-        self._known: dict[str, ForwardMsg] = {}
+        # By hash: the message, and the runs since it was last used.
+        self._known: dict[str, tuple[ForwardMsg, int]] = {}
         self._ids: dict[str, str] = {}
         self._fragments: dict[str, str] = {}
         self._polled = ""
@@ -143,9 +146,9 @@ class Visitor:
                 answer = Answer()
             answer.megabytes += len(data) / 1e6
             if heard.HasField("ref_hash"):
-                heard = self._known[heard.ref_hash]
-            elif heard.metadata.cacheable and heard.hash:
-                self._known[heard.hash] = heard
+                heard = self._known[heard.ref_hash][0]
+            if heard.metadata.cacheable and heard.hash:
+                self._known[heard.hash] = heard, 0
             if heard.HasField("navigation"):
                 self._page = heard.navigation.page_script_hash
             elif heard.HasField("auto_rerun"):
@@ -157,8 +160,17 @@ class Visitor:
             elif heard.WhichOneof("type") == "script_finished":
                 answer.status = heard.script_finished
                 if answer.status in _ENDED:
+                    self._forget()
                     answer.seconds = time.perf_counter() - began
                     return answer
+
+    def _forget(self) -> None:
+        """Forget messages that some runs had no use for, as a browser does."""
+        self._known = {
+            key: (message, age + 1)
+            for key, (message, age) in self._known.items()
+            if age < _REMEMBERED
+        }
 
     def _hear(self, delta: Delta, answer: Answer) -> str:
         """Keep an element, and return the key of its widget."""

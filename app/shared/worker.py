@@ -35,6 +35,10 @@ def begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(_YIELDS)
+    if hasattr(os, "SCHED_IDLE"):
+        # Linux: what is left of the cores when all pages are drawn, where a container allows it.
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     # Slow, and the app's process imports this module too.
     importlib.import_module("torch").set_num_threads(1)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()

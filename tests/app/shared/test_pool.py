@@ -80,6 +80,12 @@ def test_answers_are_those_of_this_process(one: Pool) -> None:
     np.testing.assert_array_equal(found.values, gram_spectra(w, grid).values)
 
 
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="Linux's")
+def test_pages_come_before_the_pool(one: Pool) -> None:
+    assert do(one, os.sched_getscheduler, 0) == os.SCHED_IDLE
+    assert os.sched_getscheduler(0) != os.SCHED_IDLE
+
+
 def test_errors_travel_as_the_sentences_they_are(one: Pool) -> None:
     with pytest.raises(ValueError, match=r"^The matrix is too thin\.$"):
         do(one, pool_work.fail)

@@ -122,13 +122,27 @@ def ink(colour: str) -> str:
     return max(LENS_COLOURS["dark text"], LENS_COLOURS["light text"], key=contrast)
 
 
+_DASHES = ("solid", "dash", "dot", "longdash", "dashdot", "longdashdot")
+#: Methods of PEFT in the colour of what they are nearest to: low rank, blocks, products entry by
+#: entry or of Kronecker, turns and scales, random bases, coefficients and entries.
+_KIN: Mapping[str, str] = {
+    "#0072B2": "lora rslora dora pissa olora delora",
+    "#009E73": "gralora bdlora c3a miss",
+    "#CC79A7": "lokr loha hira",
+    "#E69F00": "oft boft road ia3",
+    "#D55E00": "vera randlora",
+    "#56B4E9": "fourierft waveft shira",
+}
 #: The families' lines, and those of the other methods; PEFT's own layers are thinner.
 METHOD_LINES: Mapping[str, Line] = {
     **FAMILY_LINES,
     "full": Line("#56B4E9", "solid"),
     "frozen": Line(GREY, "solid"),
-    "peft-lora": FAMILY_LINES["global"]._replace(width=1.2),
-    "peft-gralora": FAMILY_LINES["localized"]._replace(width=1.2),
+    **{
+        f"peft-{name}": Line(colour, dash, 1.2)
+        for colour, names in _KIN.items()
+        for name, dash in zip(names.split(), _DASHES, strict=False)
+    },
 }
 
 

@@ -13,7 +13,17 @@ import streamlit as st
 
 from app.shared.settings import Setting
 
-__all__ = ["choice", "number", "pills", "segments", "side_by_side", "slider", "text", "toggle"]
+__all__ = [
+    "choice",
+    "number",
+    "pills",
+    "segments",
+    "several",
+    "side_by_side",
+    "slider",
+    "text",
+    "toggle",
+]
 
 
 def _shared(setting: Setting) -> dict[str, Any]:
@@ -82,6 +92,18 @@ def pills(setting: Setting, **options: Any) -> list[str]:
         options=setting.options,
         default=setting.value,
         selection_mode="multi",
+        format_func=setting.title,
+        **_shared(setting),
+        **options,
+    )
+    return [option for option in setting.options if option in picked]
+
+
+def several(setting: Setting, **options: Any) -> list[str]:
+    """Draw a choice of several from many, as a list to search; return as `pills` does."""
+    picked = st.multiselect(
+        options=setting.options,
+        default=setting.value,
         format_func=setting.title,
         **_shared(setting),
         **options,

@@ -43,6 +43,10 @@ class Run:
     ----------
     model : nn.Module
         The model in training, adapters included.
+    size : str
+        What a method of PEFT was given to fit the budget, as "r = 8"; else empty.
+    share : float
+        Of the budget that such a method spends; else NaN.
     records : list of Record
     step : int
         The last step that is recorded; -1 before the first.
@@ -72,7 +76,7 @@ class Run:
             torch.manual_seed(seed)
             self.problem = self.task.build(seed).to(self.device)
             attached = self.method.attach(self.problem, seed)
-        self.model, self.parameters, self._deltas = attached
+        self.model, self.parameters, self._deltas, self.size, self.share = attached
         # AdamW refuses an empty list, and a frozen base without a head trains nothing.
         trained: list[Tensor] = [*self.parameters] or [torch.zeros(0, device=self.device)]
         self._optimizer = torch.optim.AdamW(trained, lr=self.lr, weight_decay=0.0, fused=True)

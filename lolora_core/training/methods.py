@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -22,6 +23,7 @@ from lolora_core.common.names import near_names
 from lolora_core.families import FAMILIES
 from lolora_core.families.global_ import Global
 from lolora_core.families.localized import Localized
+from lolora_core.training.peft_methods import PEFT_METHODS, attach_peft, fitted
 from lolora_core.training.tasks.base import Data, Problem
 
 __all__ = ["LEARNING_RATES", "METHODS", "Attached", "Kind", "Method", "resolve_method"]
@@ -49,16 +51,31 @@ LEARNING_RATES: dict[str, Rates] = {
     "image": Rates(3e-2, 3e-2),
     "docstrings": Rates(3e-3, 3e-4, 1e-2),
 }
+#: Methods of PEFT that are cut into blocks in a way of their own.
+_CUT = ("peft-bdlora",)
 GRADIENT_BATCHES = 4
 GRADIENT_BATCH = 64
 
 
 class Attached(NamedTuple):
-    """A method attached to a model: what is trained, and how to read ΔW."""
+    """A method attached to a model: what is trained, and how to read ΔW.
+
+    Attributes
+    ----------
+    model : nn.Module
+    parameters : list of Parameter
+    deltas : callable
+    size : str
+        What was chosen to fit the budget, where the method has another size than a rank.
+    share : float
+        Of the budget that is spent; NaN where the method keeps to none.
+    """
 
     model: nn.Module
     parameters: list[nn.Parameter]
     deltas: Callable[[], dict[str, Float[Tensor, "m n"]]]
+    size: str = ""
+    share: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -71,7 +88,7 @@ class Kind:
     attach : callable
         ``(problem, method, seed) -> Attached``; changes ``problem.model`` in place.
     family : str
-        Whose structure ΔW has; empty for "full" and "frozen", which have neither rank nor grid.
+        Whose structure ΔW has; empty where no family has it.
     package : str
         What must be installed for it; empty where nothing is.
     """
@@ -82,6 +99,18 @@ class Kind:
     attach: Callable[[Problem, Method, int], Attached]
     family: str = ""
     package: str = ""
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether it keeps to a budget; what trains everything, or the head alone, does not."""
+        return bool(self.family or self.package)
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether it has blocks."""
+        if self.family:
+            return not FAMILIES[self.family].spans_whole
+        return self.name in _CUT
 
 
 @dataclass(frozen=True)
@@ -148,10 +177,10 @@ class Method:
         >>> Method("localized", rank=8).label, Method("full").label
         ('localized r=8 K=4', 'full')
         """
-        if not self.kind.family:
+        if not self.kind.has_budget:
             return self.name
         cut = self.grid if isinstance(self.grid, int) else "×".join(map(str, self.grid))
-        blocks = "" if FAMILIES[self.kind.family].spans_whole else f" K={cut}"
+        blocks = f" K={cut}" if self.kind.has_grid else ""
         return f"{self.name} r={self.rank}{blocks}"
 
     def learning_rate(self, task: str) -> float:
@@ -221,27 +250,19 @@ def _family(problem: Problem, method: Method, seed: int) -> Attached:
 
 
 def _peft(problem: Problem, method: Method, seed: int) -> Attached:
-    from peft import GraloraConfig, LoraConfig, PeftConfig, inject_adapter_in_model
+    if not isinstance(method.grid, int):
+        raise ValueError(f"grid of {method.name} must be one number; it is {method.grid!r}")
+    shapes = tuple((w.shape[0], w.shape[1]) for w in problem.weights().values())
+    budget = sum(method.rank * (m + n) for m, n in shapes)
+    size, used = fitted(method.name, budget, method.grid, shapes)
+    trained, deltas = attach_peft(method.name, size, method.grid, problem.model, problem.adapted)
+    called = PEFT_METHODS[method.name].size_name
+    words = f"{called} = {size:,}" if called else "its only size"
+    return Attached(problem.model, trained, deltas, words, used / budget)
 
-    targets = list(problem.adapted)
-    config: PeftConfig
-    if method.name == "peft-lora":
-        config = LoraConfig(r=method.rank, lora_alpha=method.rank, target_modules=targets)
-    else:
-        if not isinstance(method.grid, int):
-            raise ValueError(f"grid of peft-gralora must be one number; it is {method.grid!r}")
-        config = GraloraConfig(
-            r=method.rank, alpha=method.rank, gralora_k=method.grid, target_modules=targets
-        )
-    model = inject_adapter_in_model(config, problem.model)
-    layers: dict[str, Any] = {name: model.get_submodule(name) for name in targets}
-    parameters = [p for p in model.parameters() if p.requires_grad and p.numel()]
 
-    def deltas() -> dict[str, Tensor]:
-        return {name: layer.get_delta_weight("default") for name, layer in layers.items()}
-
-    return Attached(model, parameters, deltas)
-
+#: Methods of PEFT whose ΔW has the structure of a family.
+_SAME = {"peft-lora": Global.name, "peft-rslora": Global.name, "peft-gralora": Localized.name}
 
 METHODS: dict[str, Kind] = {
     kind.name: kind
@@ -249,14 +270,9 @@ METHODS: dict[str, Kind] = {
         *(Kind(f.name, f.summary, f.source, _family, f.name) for f in FAMILIES.values()),
         Kind("full", "every parameter of the model", "full fine-tuning", _full),
         Kind("frozen", "the head alone, ΔW = 0", "linear probe", _frozen),
-        Kind("peft-lora", "PEFT's LoRA", "peft, arXiv 2106.09685", _peft, Global.name, "peft"),
-        Kind(
-            "peft-gralora",
-            "PEFT's GraLoRA",
-            "peft, arXiv 2505.20355",
-            _peft,
-            Localized.name,
-            "peft",
+        *(
+            Kind(name, peft.summary, peft.source, _peft, _SAME.get(name, ""), "peft")
+            for name, peft in PEFT_METHODS.items()
         ),
     )
 }

@@ -14,8 +14,8 @@ __all__ = ["optimum"]
 def optimum(task: str | Task, method: str | Method, seed: int = 0) -> float | None:
     """Return the least relative error of ΔW that a method's structure allows, by its SVD.
 
-    None where no best ΔW is known. For `hybrid` it is the best that its search finds, so training
-    may get below it.
+    None where no best ΔW is known, or the structure is that of no family. For `hybrid` it is the
+    best that its search finds, so training may get below it.
 
     References
     ----------
@@ -29,8 +29,10 @@ def optimum(task: str | Task, method: str | Method, seed: int = 0) -> float | No
     chosen, target = resolve_method(method), resolve_task(task).target
     if target is None:
         return None
-    if not chosen.kind.family:
+    if not chosen.kind.has_budget:
         return float(chosen.name == "frozen")
+    if not chosen.kind.family:
+        return None
     delta = target(seed).double()
     budget = budget_for_rank(delta.shape, chosen.rank)
     found = approximate(delta, chosen.kind.family, budget=budget, grid=chosen.grid)

@@ -22,7 +22,7 @@ BY_KEY = {setting.key: setting for setting in EVERY}
 def put(at: AppTest, key: str, value: object) -> None:
     kinds: tuple[Any, ...] = (
         at.selectbox, at.slider, at.number_input, at.toggle, at.button_group,
-        at.text_input, at.pills,
+        at.text_input, at.pills, at.multiselect,
     )  # fmt: skip
     # Pills are button groups too.
     next(w for kind in kinds for w in kind if w.key == key).set_value(value).run()

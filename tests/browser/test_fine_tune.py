@@ -101,7 +101,7 @@ def test_a_race_is_paused_stepped_left_and_found_again(app: App) -> None:
 
 
 def test_the_same_seed_gives_the_same_numbers_and_the_librarys(app: App) -> None:
-    open_page(app, f"?ft_steps={STEPS}&ft_methods=global&ft_methods=localized")
+    open_page(app, f"?ft_steps={STEPS}&ft_methods=peft-oft&ft_methods=localized")
     press(app, "Start")
     expect_end(app)
     expect(app.main).to_contain_text("is ahead with a test loss")
@@ -115,10 +115,11 @@ def test_the_same_seed_gives_the_same_numbers_and_the_librarys(app: App) -> None
     assert first["seconds"].tolist() != again["seconds"].tolist()
     assert len(first) == 2 * (STEPS + 1)
     # The page's numbers are the library's.
-    mine = first[first.method == "localized"].set_index("step")
-    run = fine_tune("digits-rotated", Method("localized", 8, 4), steps=STEPS, device="cpu")
-    losses = [record.train_loss for record in run][1:]
-    assert mine["train_loss"].tolist()[1:] == pytest.approx(losses, rel=1e-3)
+    for name in ("localized", "peft-oft"):
+        mine = first[first.method == name].set_index("step")
+        run = fine_tune("digits-rotated", Method(name, 8, 4), steps=STEPS, device="cpu")
+        losses = [record.train_loss for record in run][1:]
+        assert mine["train_loss"].tolist()[1:] == pytest.approx(losses, rel=1e-3)
 
 
 def test_stop_keeps_what_was_trained_and_it_opens_in_compare(app: App) -> None:

@@ -21,6 +21,9 @@ SHOWS = """([place, wanted]) => {
   const e = document.querySelector(place);
   if (e === null) return false;
   const picked = [...e.querySelectorAll('button[aria-checked=true], button[aria-pressed=true]')];
+  const many = e.querySelector('[data-testid=stMultiSelect]');
+  // Its label stands first.
+  if (many) return many.innerText.split('\\n').filter(Boolean).slice(1).join(', ') === wanted;
   const box = e.querySelector('input');
   if (picked.length) return picked.map(button => button.innerText).join(', ') === wanted;
   if (box === null) return false;

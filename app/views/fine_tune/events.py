@@ -37,6 +37,8 @@ class Entered:
     at: int
     num_parameters: int
     lr: float
+    size: str
+    share: float
 
 
 @dataclass(frozen=True)

@@ -353,8 +353,10 @@ class Race:
                 self._now = [Lane(method, seed) for method in self.plan.methods]
                 self.lanes.extend(self._now)
                 self.state = "preparing"
-            case events.Entered(at, num_parameters, lr):
-                self._now[at].num_parameters, self._now[at].lr = num_parameters, lr
+            case events.Entered(at, num_parameters, lr, size, share):
+                lane = self._now[at]
+                lane.num_parameters, lane.lr = num_parameters, lr
+                lane.size, lane.share = size, share
             case events.Stepped(at, record, seconds):
                 if record is not None:
                     self._now[at].records.append(record)

@@ -65,6 +65,8 @@ class Lane:
 
     Attributes
     ----------
+    size, share
+        Of a method of PEFT: what fits the budget, and how much of the budget that is.
     problem : str
         A sentence on why it diverged or takes no part.
     adapter, deltas
@@ -78,6 +80,8 @@ class Lane:
     records: list[Record] = field(default_factory=list)
     num_parameters: int = 0
     lr: float = float("nan")
+    size: str = ""
+    share: float = float("nan")
     problem: str = ""
     outcome: Outcome | None = None
     step: int = 0

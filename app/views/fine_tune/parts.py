@@ -37,7 +37,7 @@ def settings() -> None:
         st.warning(f"{missing}.")
     with st.popover("Source", width="stretch"):
         st.markdown(task.source)
-    picked = controls.pills(PICKED)
+    picked = controls.several(PICKED)
     st.caption(words.what_methods_train({name: METHODS[name].summary for name in picked}))
     rank, grid = controls.slider(RANK), controls.number(GRID)
     left, right = st.columns(2)

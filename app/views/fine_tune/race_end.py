@@ -21,6 +21,10 @@ from lolora_core.training.compare import Lead, MethodComparison
 __all__ = ["downloads", "facts", "interval", "open_in_compare", "table", "verdict"]
 
 
+#: A method that spends less of the budget is not compared at equal budgets.
+_NEAR = 0.9
+
+
 def _whole(race: Race) -> list[Lane]:
     """Return the lanes of methods that came through with every seed that is done."""
     done = {lane.seed for lane in race.lanes if lane.outcome is not None}
@@ -111,6 +115,7 @@ def _row(race: Race, method: str) -> dict[str, object]:
         f"test {TASKS[race.plan.task].metric_name}": _spread([o.metric for o in done]),
         "parameters": lanes[0].num_parameters if lanes and lanes[0].lr > 0 else None,
         "what it trains": METHODS[method].summary,
+        "size": lanes[0].size if lanes else "",
         "validation loss": _spread([record.eval_loss or 0.0 for record in last]),
         "learning rate": f"{lanes[0].lr:g}" if lanes and lanes[0].lr > 0 else "–",
         "time": f"{three_digits(float(np.mean([e.seconds for e in ends])))} s"
@@ -133,6 +138,11 @@ def table(race: Race) -> None:
         columns={
             "method": text(help="How the base is adapted.", pinned=True),
             "what it trains": text(help="What of the base may change, and in which form."),
+            "size": text(
+                help="Of a method of PEFT: the largest that fits the budget. Of the others the "
+                "settings say it.",
+                width=150,
+            ),
             "parameters": number(
                 help="Trainable parameters, those of the head included.", format="localized"
             ),
@@ -155,6 +165,8 @@ def table(race: Race) -> None:
             ),
         },
     )
+    if small := {lane.method: lane for lane in race.lanes if lane.share < _NEAR}:
+        st.caption(words.far_below({m: (lane.size, lane.share) for m, lane in small.items()}))
     several = "Mean ± standard deviation over the seeds. " if len(race.plan.seeds) > 1 else ""
     st.caption(f"{several}Test values and ranks appear when a seed is done; – is not known.")
     answers.python(snippets.table(race.plan), key="ft_table_python")

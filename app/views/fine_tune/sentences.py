@@ -21,6 +21,7 @@ __all__ = [
     "SPECTRA",
     "curve_caption",
     "duration",
+    "far_below",
     "picture_facts",
     "problems",
     "rank_range",
@@ -138,6 +139,18 @@ def rank_range(ranks: Sequence[int]) -> str:
     """
     low, high = min(ranks), max(ranks)
     return str(low) if low == high else f"{low}–{high}"
+
+
+def far_below(methods: Mapping[str, tuple[str, float]]) -> str:
+    """Say which methods cannot spend the budget, with their largest size and their share of it.
+
+    Examples
+    --------
+    >>> far_below({"peft-ia3": ("its only size", 0.0312)})
+    'Not at the same budget: **peft-ia3** has 3.1 % of it at its only size. No larger one fits.'
+    """
+    each = [f"**{m}** has {percent(share)} of it at {size}" for m, (size, share) in methods.items()]
+    return f"Not at the same budget: {join_words(each)}. No larger one fits."
 
 
 def picture_facts(name: str, delta: np.ndarray, limit: float) -> str:

@@ -22,7 +22,8 @@ PICKED = Setting(
     ["global", "diagonal", "localized", "full"],
     "Methods",
     "All train on the same examples in the same order. The families' adapters share one budget; "
-    "full trains every weight, frozen only the head; peft- are the layers of the PEFT package.",
+    "full trains every weight, frozen only the head. Those that begin with peft- are layers of the "
+    "PEFT package, each as large as the budget allows.",
     options=tuple(METHODS),
 )
 RANK = Setting(

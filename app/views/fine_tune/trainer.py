@@ -153,7 +153,7 @@ class _Trainer:
             self._problem(entry, f"{entry.method} takes no part: {error}")
             return
         if standing is None:
-            self._tell(Entered(entry.at, run.num_parameters, float(run.lr)))
+            self._tell(Entered(entry.at, run.num_parameters, float(run.lr), run.size, run.share))
         elif standing.now is not None:
             run.records, run.last_good = list(standing.records), standing.good
             run.restore(standing.now)

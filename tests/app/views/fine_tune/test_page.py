@@ -51,7 +51,7 @@ def open_page() -> Iterator[Start]:
         opened.append(at)
         at.switch_page("views/fine_tune/page.py").run()
         chosen: dict[str, Any] = {"ft_task": "planted-blocks", "ft_steps": 3} | settings
-        for kind in (at.selectbox, at.pills, at.number_input, at.slider):
+        for kind in (at.selectbox, at.multiselect, at.number_input, at.slider):
             for widget in kind:
                 if widget.key in chosen:
                     widget.set_value(chosen.pop(widget.key))
@@ -127,7 +127,7 @@ def test_the_page_before_a_race(open_page: Start) -> None:
     )
     assert lines in [caption.value for caption in at.sidebar.caption]
     assert at.selectbox(key="ft_task").options == [TASKS[name].title for name in TASKS]
-    assert at.pills(key="ft_methods").options == list(METHODS)
+    assert at.multiselect(key="ft_methods").options == list(METHODS)
 
 
 def test_a_race_that_ends_while_the_page_is_drawn(
@@ -227,7 +227,7 @@ def test_a_race_on_the_page(open_page: Start) -> None:
     labels = {button.proto.label for button in at.main.get("download_button")}
     assert labels == {"Records, CSV", "Records and plan, JSON", "Adapter, ZIP of safetensors"}
     assert at.button(key="ft_stop").disabled
-    for widget in (*at.slider, *at.number_input, *at.toggle, *at.selectbox, *at.pills):
+    for widget in (*at.slider, *at.number_input, *at.toggle, *at.selectbox, *at.multiselect):
         assert widget.proto.help, widget.label
     for button in at.button:
         assert button.proto.help or button.key in ("reset", "ft_open"), button.label
@@ -334,7 +334,7 @@ def test_no_method_is_an_error_said_once(open_page: Start) -> None:
     at.button(key="ft_start").click().run()
     assert [error.value for error in at.error] == ["Choose at least one method."]
     assert "race" not in at.session_state
-    at.pills(key="ft_methods").set_value(["global"]).run()
+    at.multiselect(key="ft_methods").set_value(["global"]).run()
     assert not at.error
 
 

@@ -131,15 +131,13 @@ def test_captions_name_the_best_first_and_the_band() -> None:
 
 def test_every_method_has_a_line_of_its_own() -> None:
     assert set(METHOD_LINES) == set(METHODS)
-    looks = [(line.colour, line.dash, line.width) for line in METHOD_LINES.values()]
-    assert len(set(looks)) == len(METHODS)
+    looks = {name: (line.colour, line.dash, line.width) for name, line in METHOD_LINES.items()}
+    assert len(set(looks.values())) == len(METHODS)
     curves = [figures.gather(name, [((0, 1), (2.0, 1.0), True)]) for name in METHODS]
     drawn = checked(figures.curves_figure(curves, "loss", 1)).data
     spectra = checked(figures.spectra_figure({name: np.array([2.0, 1.0]) for name in METHODS})).data
     for traces in (drawn, spectra):
-        assert {t.name: (t.line.color, t.line.dash, t.line.width) for t in traces} == dict(
-            zip(METHODS, looks, strict=True)
-        )
+        assert {t.name: (t.line.color, t.line.dash, t.line.width) for t in traces} == looks
 
 
 def test_gathering_leaves_out_what_is_not_whole() -> None:

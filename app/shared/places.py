@@ -16,6 +16,7 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import ShutdownExecutorError
 
 from app.shared import worker
+from app.shared.host import host
 
 __all__ = ["ClusterPlace", "Place", "ProcessPlace", "Run"]
 
@@ -145,7 +146,9 @@ class ProcessPlace:
             # Loky ends a process whose work left more than 300 MB, which is well, and starts
             # another for what was given it meanwhile; nobody needs to hear of it.
             warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-            self._executor = ProcessPoolExecutor(max_workers=1, initializer=worker.begin)
+            self._executor = ProcessPoolExecutor(
+                max_workers=1, initializer=worker.begin, initargs=(host().hosted,)
+            )
         return self._executor
 
     def kill(self) -> None:

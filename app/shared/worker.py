@@ -29,14 +29,21 @@ class StoppedError(Exception):
     """Nobody waits for this work any more."""
 
 
-def begin() -> None:
-    """Prepare a new process: the pages go first, and it ends when theirs does."""
+def begin(last: bool = False) -> None:
+    """Prepare a new process: the pages go first, and it ends when theirs does.
+
+    Parameters
+    ----------
+    last : bool
+        Whether it has only what all others leave of the cores, where the system knows such a class:
+        right for a host that serves pages, wrong beside other programs, which would stop it.
+    """
     # Of the terminal's Ctrl-C the app's process hears, and ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(_YIELDS)
-    if hasattr(os, "SCHED_IDLE"):
-        # Linux: what is left of the cores when all pages are drawn, where a container allows it.
+    if last and hasattr(os, "SCHED_IDLE"):
+        # Not every container allows it.
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     # Slow, and the app's process imports this module too.

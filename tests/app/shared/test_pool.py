@@ -81,9 +81,17 @@ def test_answers_are_those_of_this_process(one: Pool) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="Linux's")
-def test_pages_come_before_the_pool(one: Pool) -> None:
-    assert do(one, os.sched_getscheduler, 0) == os.SCHED_IDLE
-    assert os.sched_getscheduler(0) != os.SCHED_IDLE
+@pytest.mark.parametrize("hosted", [False, True])
+def test_pages_of_a_host_come_before_its_pool(
+    hosted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOLORA_HOSTED", str(int(hosted)))
+    made = Pool(Line(1), [ProcessPlace()])
+    try:
+        assert (do(made, os.sched_getscheduler, 0) == os.SCHED_IDLE) == hosted
+        assert do(made, os.getpriority, os.PRIO_PROCESS, 0) == 15
+    finally:
+        made.close()
 
 
 def test_errors_travel_as_the_sentences_they_are(one: Pool) -> None:

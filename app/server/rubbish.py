@@ -49,11 +49,15 @@ def few_arenas() -> None:
 
     Each run of the script has a thread of its own, and what is free in one place serves no other.
     """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, 2)
+    _glibc("mallopt", _M_ARENA_MAX, 2)
 
 
 def _give_back() -> None:
     """Give freed memory back to the machine; glibc keeps it, for each thread that ever ran."""
+    _glibc("malloc_trim", 0)
+
+
+def _glibc(function: str, *numbers: int) -> None:
+    """Call a function of glibc, where that is what Python runs on."""
     with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        getattr(ctypes.CDLL("libc.so.6"), function)(*numbers)

@@ -6,7 +6,7 @@ its fragments; the browser then forgets their widgets, and draws them again from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -88,20 +88,16 @@ def choice(setting: Setting, options: Sequence[Any] | None = None, **more: Any) 
 
 def pills(setting: Setting, **options: Any) -> list[str]:
     """Draw a choice of several; return those picked, in the order of the options."""
-    picked = st.pills(
-        options=setting.options,
-        default=setting.value,
-        selection_mode="multi",
-        format_func=setting.title,
-        **_shared(setting),
-        **options,
-    )
-    return [option for option in setting.options if option in picked]
+    return _picked(st.pills, setting, selection_mode="multi", **options)
 
 
 def several(setting: Setting, **options: Any) -> list[str]:
     """Draw a choice of several from many, as a list to search; return as `pills` does."""
-    picked = st.multiselect(
+    return _picked(st.multiselect, setting, **options)
+
+
+def _picked(draw: Callable[..., list[str]], setting: Setting, **options: Any) -> list[str]:
+    picked = draw(
         options=setting.options,
         default=setting.value,
         format_func=setting.title,

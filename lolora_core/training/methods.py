@@ -21,8 +21,6 @@ from lolora_core.adapters import (
 )
 from lolora_core.common.names import near_names
 from lolora_core.families import FAMILIES
-from lolora_core.families.global_ import Global
-from lolora_core.families.localized import Localized
 from lolora_core.training.peft_methods import PEFT_METHODS, attach_peft, fitted
 from lolora_core.training.tasks.base import Data, Problem
 
@@ -51,8 +49,6 @@ LEARNING_RATES: dict[str, Rates] = {
     "image": Rates(3e-2, 3e-2),
     "docstrings": Rates(3e-3, 3e-4, 1e-2),
 }
-#: Methods of PEFT that are cut into blocks in a way of their own.
-_CUT = ("peft-bdlora",)
 GRADIENT_BATCHES = 4
 GRADIENT_BATCH = 64
 
@@ -91,6 +87,8 @@ class Kind:
         Whose structure ΔW has; empty where no family has it.
     package : str
         What must be installed for it; empty where nothing is.
+    cut : bool
+        Whether it has blocks that no family describes.
     """
 
     name: str
@@ -99,6 +97,7 @@ class Kind:
     attach: Callable[[Problem, Method, int], Attached]
     family: str = ""
     package: str = ""
+    cut: bool = False
 
     @property
     def has_budget(self) -> bool:
@@ -108,9 +107,7 @@ class Kind:
     @property
     def has_grid(self) -> bool:
         """Whether it has blocks."""
-        if self.family:
-            return not FAMILIES[self.family].spans_whole
-        return self.name in _CUT
+        return self.cut or bool(self.family and not FAMILIES[self.family].spans_whole)
 
 
 @dataclass(frozen=True)
@@ -250,19 +247,18 @@ def _family(problem: Problem, method: Method, seed: int) -> Attached:
 
 
 def _peft(problem: Problem, method: Method, seed: int) -> Attached:
-    if not isinstance(method.grid, int):
+    blocks = method.grid if method.kind.has_grid else 1
+    if not isinstance(blocks, int):
         raise ValueError(f"grid of {method.name} must be one number; it is {method.grid!r}")
-    shapes = tuple((w.shape[0], w.shape[1]) for w in problem.weights().values())
+    weights = problem.weights()
+    shapes = tuple((w.shape[0], w.shape[1]) for w in weights.values())
     budget = sum(method.rank * (m + n) for m, n in shapes)
-    size, used = fitted(method.name, budget, method.grid, shapes)
-    trained, deltas = attach_peft(method.name, size, method.grid, problem.model, problem.adapted)
+    size, used = fitted(method.name, budget, blocks, shapes)
+    trained, deltas = attach_peft(method.name, size, blocks, problem.model, weights)
     called = PEFT_METHODS[method.name].size_name
     words = f"{called} = {size:,}" if called else "its only size"
     return Attached(problem.model, trained, deltas, words, used / budget)
 
-
-#: Methods of PEFT whose ΔW has the structure of a family.
-_SAME = {"peft-lora": Global.name, "peft-rslora": Global.name, "peft-gralora": Localized.name}
 
 METHODS: dict[str, Kind] = {
     kind.name: kind
@@ -271,7 +267,7 @@ METHODS: dict[str, Kind] = {
         Kind("full", "every parameter of the model", "full fine-tuning", _full),
         Kind("frozen", "the head alone, ΔW = 0", "linear probe", _frozen),
         *(
-            Kind(name, peft.summary, peft.source, _peft, _SAME.get(name, ""), "peft")
+            Kind(name, peft.summary, peft.source, _peft, peft.family, "peft", peft.cut)
             for name, peft in PEFT_METHODS.items()
         ),
     )

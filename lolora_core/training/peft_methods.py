@@ -16,6 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lolora_core.families.global_ import Global
+from lolora_core.families.localized import Localized
+
 if TYPE_CHECKING:
     from peft import PeftConfig
 
@@ -33,7 +36,7 @@ class PeftMethod(NamedTuple):
 
     Attributes
     ----------
-    title, summary, source : str
+    summary, source : str
     config : str
         Name of the class in `peft`.
     options : callable
@@ -46,9 +49,12 @@ class PeftMethod(NamedTuple):
         Whether it takes part of W into its factors when it starts.
     shares : bool
         Whether all its layers share something, which PEFT then makes for a whole model only.
+    family : str
+        Whose structure ΔW has, where there is such a family.
+    cut : bool
+        Whether it has blocks.
     """
 
-    title: str
     summary: str
     source: str
     config: str
@@ -57,6 +63,8 @@ class PeftMethod(NamedTuple):
     size_name: str = "r"
     moves_base: bool = False
     shares: bool = False
+    family: str = ""
+    cut: bool = False
 
 
 class Fitted(NamedTuple):
@@ -103,8 +111,7 @@ def _input_blocks(shapes: Shapes, blocks: int) -> list[int]:
 
 
 def _even_blocks(shapes: Shapes, blocks: int) -> list[int]:
-    inputs = [n for _, n in shapes]
-    return [d for d in _divisors(math.gcd(*inputs)) if not d % 2 and min(inputs) >= d]
+    return [d for d in _input_blocks(shapes, blocks) if d % 2 == 0]
 
 
 def _falling_blocks(shapes: Shapes, blocks: int) -> list[int]:
@@ -159,95 +166,97 @@ def _shira(r: int, blocks: int, targets: list[str]) -> _Options:
 #: In the order in which a page lists them.
 PEFT_METHODS: Mapping[str, PeftMethod] = {
     "peft-lora": PeftMethod(
-        "LoRA", "PEFT's LoRA", "peft, arXiv 2106.09685", "LoraConfig", _lora(), _ranks
+        "PEFT's LoRA", "peft, arXiv 2106.09685", "LoraConfig", _lora(), _ranks,
+        family=Global.name,
     ),
     "peft-rslora": PeftMethod(
-        "rsLoRA", "LoRA scaled by α/√r", "peft, arXiv 2312.03732", "LoraConfig",
-        _lora(use_rslora=True), _ranks,
+        "LoRA scaled by α/√r", "peft, arXiv 2312.03732", "LoraConfig",
+        _lora(use_rslora=True), _ranks, family=Global.name,
     ),
     "peft-dora": PeftMethod(
-        "DoRA", "LoRA, and a length for each row of W + BA", "peft, arXiv 2402.09353",
+        "LoRA, and a length for each row of W + BA", "peft, arXiv 2402.09353",
         "LoraConfig", _lora(use_dora=True), _ranks,
     ),
     "peft-pissa": PeftMethod(
-        "PiSSA", "LoRA that starts as the first singular vectors of W", "peft, arXiv 2404.02948",
+        "LoRA that starts as the first singular vectors of W", "peft, arXiv 2404.02948",
         "LoraConfig", _lora(init_lora_weights="pissa"), _ranks, moves_base=True,
     ),
     "peft-olora": PeftMethod(
-        "OLoRA", "LoRA that starts as part of the QR decomposition of W",
+        "LoRA that starts as part of the QR decomposition of W",
         "peft, arXiv 2406.01775", "LoraConfig", _lora(init_lora_weights="olora"), _ranks,
         moves_base=True,
     ),
     "peft-gralora": PeftMethod(
-        "GraLoRA", "PEFT's GraLoRA", "peft, arXiv 2505.20355", "GraloraConfig",
+        "PEFT's GraLoRA", "peft, arXiv 2505.20355", "GraloraConfig",
         lambda r, blocks, targets: {"r": r, "alpha": r, "gralora_k": blocks}, _multiples,
+        family=Localized.name, cut=True,
     ),
     "peft-bdlora": PeftMethod(
-        "BD-LoRA", "LoRA whose A is block-diagonal", "peft, arXiv 2510.23346", "LoraConfig",
-        _bd_lora, _multiples,
+        "LoRA whose A is block-diagonal", "peft, arXiv 2510.23346", "LoraConfig",
+        _bd_lora, _multiples, cut=True,
     ),
     "peft-lokr": PeftMethod(
-        "LoKr", "a Kronecker product", "peft, arXiv 2309.14859", "LoKrConfig", _with_alpha, _ranks
+        "a Kronecker product", "peft, arXiv 2309.14859", "LoKrConfig", _with_alpha, _ranks
     ),
     "peft-loha": PeftMethod(
-        "LoHa", "two low-rank matrices, entry by entry multiplied", "peft, arXiv 2108.06098",
+        "two low-rank matrices, entry by entry multiplied", "peft, arXiv 2108.06098",
         "LoHaConfig", _with_alpha, _ranks,
     ),
     "peft-hira": PeftMethod(
-        "HiRA", "W times a low-rank matrix, entry by entry", "peft, ICLR 2025 (TwJrTz9cRS)",
+        "W times a low-rank matrix, entry by entry", "peft, ICLR 2025 (TwJrTz9cRS)",
         "HiraConfig", _rank, _ranks,
     ),
     "peft-oft": PeftMethod(
-        "OFT", "W times an orthogonal block-diagonal matrix", "peft, arXiv 2306.07280",
+        "W times an orthogonal block-diagonal matrix", "peft, arXiv 2306.07280",
         "OFTConfig", lambda b, blocks, targets: {"r": 0, "oft_block_size": b}, _input_blocks,
         "block side",
     ),
     "peft-boft": PeftMethod(
-        "BOFT", "W times orthogonal butterflies, and a scale for each row",
+        "W times orthogonal butterflies, and a scale for each row",
         "peft, arXiv 2311.06243", "BOFTConfig",
         _boft, _even_blocks, "block side",
     ),
     "peft-vera": PeftMethod(
-        "VeRA", "scales between two random matrices that all layers share",
+        "scales between two random matrices that all layers share",
         "peft, arXiv 2310.11454", "VeraConfig", _rank, _vera_ranks, shares=True,
     ),
     "peft-fourierft": PeftMethod(
-        "FourierFT", "some coefficients of the 2-D Fourier transform", "peft, arXiv 2405.03003",
+        "some coefficients of the 2-D Fourier transform", "peft, arXiv 2405.03003",
         "FourierFTConfig", _frequencies, _coefficients, "coefficients",
     ),
     "peft-waveft": PeftMethod(
-        "WaveFT", "some coefficients of a wavelet transform", "peft, arXiv 2505.12532",
+        "some coefficients of a wavelet transform", "peft, arXiv 2505.12532",
         "WaveFTConfig", _frequencies, _coefficients, "coefficients",
     ),
     "peft-shira": PeftMethod(
-        "SHiRA", "some entries of W, drawn by chance", "peft, arXiv 2406.13175", "ShiraConfig",
+        "some entries of W, drawn by chance", "peft, arXiv 2406.13175", "ShiraConfig",
         _shira, _sparse_ranks,
     ),
     "peft-miss": PeftMethod(
-        "MiSS", "one small block, repeated along the inputs", "peft, arXiv 2409.15371",
+        "one small block, repeated along the inputs", "peft, arXiv 2409.15371",
         "MissConfig", _rank, _input_ranks,
     ),
     "peft-randlora": PeftMethod(
-        "RandLoRA", "scales of random low-rank matrices that add up to full rank",
+        "scales of random low-rank matrices that add up to full rank",
         "peft, arXiv 2502.00987", "RandLoraConfig",
         lambda r, blocks, targets: {"r": r, "randlora_alpha": 2 * r}, _falling_ranks,
     ),
     "peft-c3a": PeftMethod(
-        "C3A", "circulant blocks", "peft, arXiv 2407.19342", "C3AConfig",
+        "circulant blocks", "peft, arXiv 2407.19342", "C3AConfig",
         lambda b, blocks, targets: {"block_size": b, "init_weights": True}, _falling_blocks,
         "block side",
     ),
     "peft-delora": PeftMethod(
-        "DeLoRA", "LoRA with directions of length one and one strength",
+        "LoRA with directions of length one and one strength",
         "peft, arXiv 2503.18225", "DeloraConfig", _rank, _ranks,
     ),
     "peft-road": PeftMethod(
-        "RoAd", "rotations of pairs of outputs", "peft, arXiv 2409.00119", "RoadConfig",
+        "rotations of pairs of outputs", "peft, arXiv 2409.00119", "RoadConfig",
         lambda v, blocks, targets: {"variant": f"road_{v}", "group_size": 2}, _variants,
         "variant",
     ),
     "peft-ia3": PeftMethod(
-        "IA³", "a scale for each output", "peft, arXiv 2205.05638", "IA3Config",
+        "a scale for each output", "peft, arXiv 2205.05638", "IA3Config",
         lambda _, blocks, targets: {"feedforward_modules": []}, _one, "",
     ),
 }  # fmt: skip
@@ -276,12 +285,12 @@ def _inject(name: str, size: int, blocks: int, model: nn.Module, targets: list[s
 
 @lru_cache(maxsize=4096)
 def _count(name: str, size: int, blocks: int, shapes: Shapes) -> int:
-    model: nn.Module = nn.ModuleDict(
-        {f"m{at}": nn.Linear(n, m) for at, (m, n) in enumerate(shapes)}
-    )
-    model.requires_grad_(False)
     targets = [f"m{at}" for at in range(len(shapes))]
-    _inject(name, size, blocks, model, targets)
+    # What is counted once and then kept must not move the numbers that a run draws.
+    with torch.random.fork_rng([]):
+        layers = {at: nn.Linear(n, m) for at, (m, n) in zip(targets, shapes, strict=True)}
+        model = nn.ModuleDict(layers).requires_grad_(False)
+        _inject(name, size, blocks, model, targets)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
@@ -314,8 +323,11 @@ def fitted(name: str, budget: int, blocks: int, shapes: Shapes) -> Fitted:
     """
     sizes = PEFT_METHODS[name].sizes(shapes, blocks)
 
+    # Those that move the base are LoRA by size, and each start would decompose every matrix.
+    counted = "peft-lora" if PEFT_METHODS[name].moves_base else name
+
     def count(size: int) -> int:
-        return _count(name, size, blocks, shapes)
+        return _count(counted, size, blocks, shapes)
 
     fits = bisect.bisect_right(sizes, budget, key=count)
     if not fits:
@@ -330,16 +342,24 @@ def fitted(name: str, budget: int, blocks: int, shapes: Shapes) -> Fitted:
 
 
 def attach_peft(
-    name: str, size: int, blocks: int, model: nn.Module, targets: Sequence[str]
+    name: str, size: int, blocks: int, model: nn.Module, weights: Mapping[str, Tensor]
 ) -> tuple[list[nn.Parameter], Callable[[], dict[str, Float[Tensor, "m n"]]]]:
     """Put a method's layers into a model; return what is trained, and how to read ΔW.
 
     ΔW is what the layer does to the identity, less what the base did: so it holds for methods that
     multiply W, or move part of it into their factors, too.
+
+    Parameters
+    ----------
+    name, size, blocks
+        As in `fitted`.
+    model : nn.Module
+    weights : mapping of str to Tensor
+        W of each adapted module.
     """
-    before = {at: model.get_submodule(at).weight.detach().clone() for at in targets}  # type: ignore[operator]
-    _inject(name, size, blocks, model, list(targets))
-    layers = {at: model.get_submodule(at) for at in targets}
+    before = {at: weight.detach().clone() for at, weight in weights.items()}
+    _inject(name, size, blocks, model, list(before))
+    layers: dict[str, Any] = {at: model.get_submodule(at) for at in before}
 
     def deltas() -> dict[str, Tensor]:
         return {at: _effective(layers[at], weight) - weight for at, weight in before.items()}
@@ -348,7 +368,12 @@ def attach_peft(
 
 
 @torch.no_grad()
-def _effective(layer: nn.Module, like: Float[Tensor, "m n"]) -> Float[Tensor, "m n"]:
-    each = torch.eye(like.shape[1], dtype=like.dtype, device=like.device)
-    moved: Tensor = layer(each) - layer(torch.zeros_like(each[:1]))
+def _effective(layer: Any, like: Float[Tensor, "m n"]) -> Float[Tensor, "m n"]:
+    """Return what a layer without its bias multiplies by."""
+    base = layer.get_base_layer()
+    bias, base.bias = base.bias, None
+    try:
+        moved: Tensor = layer(torch.eye(like.shape[1], dtype=like.dtype, device=like.device))
+    finally:
+        base.bias = bias
     return moved.T

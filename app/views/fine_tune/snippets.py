@@ -9,7 +9,7 @@ __all__ = ["base", "curves", "spectra", "table", "target", "update"]
 
 
 def _method(name: str, plan: RacePlan) -> str:
-    if not METHODS[name].family:
+    if not METHODS[name].has_budget:
         return f'Method("{name}")'
     return f'Method("{name}", rank={plan.rank}, grid={plan.grid})'
 

@@ -64,8 +64,10 @@ def test_every_method_trains_on_every_task(method: str, task: str) -> None:
     for record in records:
         assert record.train_loss is None if record.step == 0 else math.isfinite(record.train_loss)  # type: ignore[arg-type]
     whole = math.sqrt(sum(float(weight.double().square().sum()) for weight in base.values()))
-    # PEFT's is read from what layers with a bias put out.
-    assert records[0].delta_norm <= (1e-6 * whole if method in PEFT_METHODS else 0)  # type: ignore[operator]
+    # What moves part of W into its factors adds up to W but for rounding.
+    moves = method in PEFT_METHODS and PEFT_METHODS[method].moves_base
+    assert records[0].delta_norm is not None
+    assert records[0].delta_norm <= (1e-6 * whole if moves else 0)
     deltas = run.deltas()
     assert {name: d.shape for name, d in deltas.items()} == {n: w.shape for n, w in base.items()}
     norm = math.sqrt(sum(float(delta.double().square().sum()) for delta in deltas.values()))

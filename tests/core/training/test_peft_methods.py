@@ -9,7 +9,7 @@ from torch import nn
 pytest.importorskip("peft")
 
 from lolora_core.training import METHODS, Method, fine_tune, optimum
-from lolora_core.training.peft_methods import PEFT_METHODS, attach_peft, fitted
+from lolora_core.training.peft_methods import PEFT_METHODS, _count, attach_peft, fitted
 
 #: [out, in]; all sides are even, so that every method has sizes.
 SHAPES = ((48, 32), (32, 32))
@@ -21,9 +21,13 @@ def model() -> nn.Module:
     return nn.ModuleDict({f"m{at}": nn.Linear(n, m) for at, (m, n) in enumerate(SHAPES)})
 
 
+def weights_of(base: nn.Module) -> dict[str, torch.Tensor]:
+    return {name.removesuffix(".weight"): p for name, p in base.named_parameters() if p.ndim == 2}
+
+
 def trained(name: str, size: int) -> int:
     base = model().requires_grad_(False)
-    return sum(p.numel() for p in attach_peft(name, size, 4, base, ["m0", "m1"])[0])
+    return sum(p.numel() for p in attach_peft(name, size, 4, base, weights_of(base))[0])
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -41,9 +45,9 @@ def test_no_larger_size_fits(name: str, budget: int) -> None:
 @pytest.mark.parametrize("name", PEFT_METHODS)
 def test_delta_is_what_peft_merges(name: str) -> None:
     base = model().requires_grad_(False)
-    before = {at: base.get_submodule(at).weight.detach().clone() for at in ("m0", "m1")}  # type: ignore[operator]
+    before = {at: weight.detach().clone() for at, weight in weights_of(base).items()}
     size = fitted(name, BUDGETS[0], 4, SHAPES).size
-    parameters, deltas = attach_peft(name, size, 4, base, ["m0", "m1"])
+    parameters, deltas = attach_peft(name, size, 4, base, weights_of(base))
     at_start = deltas()
     for at, weight in before.items():
         assert at_start[at].norm() <= 1e-5 * weight.norm()
@@ -64,6 +68,17 @@ def test_a_budget_too_small_is_said() -> None:
         fitted("peft-gralora", 300, 4, ((48, 32),))
     with pytest.raises(ValueError, match="grid of peft-bdlora must be one number"):
         fine_tune("planted-blocks", Method("peft-bdlora", grid=(2, 4)), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["peft-lora", "peft-pissa", "peft-randlora"])
+def test_a_seed_repeats_whether_sizes_were_counted_before_or_not(name: str) -> None:
+    def losses() -> list[float | None]:
+        run = fine_tune("planted-blocks", Method(name, rank=8, grid=(2, 4)), steps=3, device="cpu")
+        return [record.train_loss for record in run]
+
+    fitted.cache_clear()
+    _count.cache_clear()
+    assert losses() == losses()
 
 
 def test_the_run_says_size_and_share() -> None:

@@ -72,3 +72,9 @@ def test_the_base(task: str) -> None:
     assert made["new"] == (found.new.loss, found.new.metric)
     if found.known is not None:
         assert made["old"] == (found.known.loss, found.known.metric)
+
+
+def test_methods_of_peft_keep_their_budget() -> None:
+    code = snippets.table(plan("peft-oft", "full", rank=3))
+    assert 'Method("peft-oft", rank=3, grid=4)' in code
+    assert 'Method("full")' in code

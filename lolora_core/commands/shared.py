@@ -147,8 +147,11 @@ def print_table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar on stderr where that is a terminal; yields ``progress(done, total, name)``."""
+def progress_bar(what: str) -> Iterator[Callable[[int, int | None, str], None]]:
+    """Show a bar on stderr where that is a terminal; yields ``progress(done, total, name)``.
+
+    A total that is not known is None.
+    """
     console = Console(stderr=True)
     bar = Progress(
         TextColumn(what),
@@ -162,7 +165,7 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
     with bar:
         task = bar.add_task(what, total=None, name="")
 
-        def report(done: int, total: int, name: str) -> None:
+        def report(done: int, total: int | None, name: str) -> None:
             bar.update(task, completed=done, total=total, name=name)
 
         yield report

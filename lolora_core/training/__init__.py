@@ -18,10 +18,10 @@ from lolora_core.training.compare import (
 from lolora_core.training.loop import Run, fine_tune
 from lolora_core.training.methods import LEARNING_RATES, METHODS, Method, resolve_method
 from lolora_core.training.optimum import optimum
+from lolora_core.training.rates import LearningRateSearch, search_lr
 from lolora_core.training.records import DivergedError, Record, Snapshot
 from lolora_core.training.tasks import TASKS, resolve_task
 from lolora_core.training.tasks.base import Data, Problem, Task
-from lolora_core.training.trials import LearningRateSearch, search_lr
 
 __all__ = [
     "LEARNING_RATES",

@@ -81,8 +81,9 @@ class MethodComparison:
     ----------
     task : Task
     runs : DataFrame
-        One row a run: method, seed, num_parameters, lr, test_loss, test_metric, delta_norm,
-        seconds.
+        One row a run: method, seed, num_parameters, lr, test_loss, test_metric (after the last
+        step), stopped_step, stopped_loss, stopped_metric (at the least validation loss),
+        delta_norm, seconds.
     """
 
     task: Task
@@ -156,8 +157,11 @@ def as_comparison(
             "seed": seed,
             "num_parameters": outcome.num_parameters,
             "lr": outcome.lr,
-            "test_loss": outcome.loss,
-            "test_metric": outcome.metric,
+            "test_loss": outcome.final.loss,
+            "test_metric": outcome.final.metric,
+            "stopped_step": outcome.stopped.step,
+            "stopped_loss": outcome.stopped.loss,
+            "stopped_metric": outcome.stopped.metric,
             "delta_norm": outcome.delta_norm,
             "seconds": outcome.seconds,
         }

@@ -7,7 +7,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,7 @@ from lolora_core.common.names import near_names
 from lolora_core.training.methods import Method, resolve_method
 from lolora_core.training.records import DivergedError, Record, Snapshot
 from lolora_core.training.tasks import resolve_task
-from lolora_core.training.tasks.base import SPLITS, Split, Task
+from lolora_core.training.tasks.base import SPLITS, Data, Split, Task
 
 __all__ = ["Run", "fine_tune"]
 
@@ -52,6 +52,9 @@ class Run:
         The last step that is recorded; -1 before the first.
     last_good : Snapshot or None
         Taken at the last evaluation before the run diverged.
+    best : Snapshot or None
+        Taken at the evaluation with the least loss, the first of equals: where early stopping on
+        `split` would have stopped. After `restore`, of what came before.
     error : DivergedError or None
         Why the run ended, where it diverged.
     """
@@ -92,6 +95,8 @@ class Run:
         self.records: list[Record] = []
         self.step = -1
         self.last_good: Snapshot | None = None
+        self.best: Snapshot | None = None
+        self._best_loss = math.inf
         self.error: DivergedError | None = None
 
     @property
@@ -120,8 +125,10 @@ class Run:
             raise MemoryError(f"{self.device} ran out of memory at step {step}") from error
         self._stop_if_diverged(step, train_loss, eval_loss)
         self.step = step
-        if evaluated:
+        if eval_loss is not None:
             self.last_good = self.snapshot()
+            if self.best is None or eval_loss < self._best_loss:
+                self.best, self._best_loss = self.last_good, eval_loss
         record = Record(
             step=step,
             train_loss=train_loss,
@@ -171,9 +178,25 @@ class Run:
             self._epoch, self._order = epoch, order.to(self.device)
         return self._order[at * self.batch : (at + 1) * self.batch]
 
-    def evaluate(self, split: Split) -> tuple[float, float]:
-        """Return loss and metric over a whole split, in float32."""
-        return self.problem.score(self.problem.splits[split])
+    def evaluate(self, split: Split | Data, at: Snapshot | None = None) -> tuple[float, float]:
+        """Return loss and metric over a whole split or other data, in float32.
+
+        With `at`, as the model was when that snapshot was taken.
+        """
+        data = self.problem.splits[split] if isinstance(split, str) else split
+        if at is None:
+            return self.problem.score(data)
+        now = [parameter.detach().clone() for parameter in self.parameters]
+        self._set(at.parameters)
+        try:
+            return self.problem.score(data)
+        finally:
+            self._set(now)
+
+    @torch.no_grad()
+    def _set(self, values: Iterable[Tensor]) -> None:
+        for parameter, value in zip(self.parameters, values, strict=True):
+            parameter.copy_(value)
 
     @torch.no_grad()
     def deltas(self) -> dict[str, Float[Tensor, "m n"]]:
@@ -191,14 +214,18 @@ class Run:
         state = copy.deepcopy(self._optimizer.state_dict())
         return Snapshot(self.step, parameters, state, self._seconds)
 
-    @torch.no_grad()
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this run; later records are dropped, and it can go on."""
-        for parameter, value in zip(self.parameters, snapshot.parameters, strict=True):
-            parameter.copy_(value)
+        self._set(snapshot.parameters)
         self._optimizer.load_state_dict(copy.deepcopy(snapshot.optimizer))
         self.step, self._seconds, self.error = snapshot.step, snapshot.seconds, None
         self.records = [record for record in self.records if record.step <= snapshot.step]
+        if self.best is not None and self.best.step > snapshot.step:
+            self.best = snapshot
+        if self.best is not None:
+            at = self.best.step
+            losses = [record.eval_loss for record in self.records if record.step == at]
+            self._best_loss = next((loss for loss in losses if loss is not None), math.inf)
 
     def close(self) -> None:
         """End the run; model and records stay."""

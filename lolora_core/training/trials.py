@@ -1,24 +1,36 @@
-"""Whole runs, many at a time: what each ends with, and the choice of a learning rate."""
+"""Whole runs, many at a time: where early stopping stops each, and what it ends with."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from lolora_core.common.threads import one_thread
-from lolora_core.training.loop import fine_tune
-from lolora_core.training.methods import Method
-from lolora_core.training.records import DivergedError
-from lolora_core.training.tasks.base import Split, Task
+from lolora_core.training.loop import Run, fine_tune
+from lolora_core.training.methods import Method, resolve_method
+from lolora_core.training.records import DivergedError, Snapshot
+from lolora_core.training.tasks import resolve_task
+from lolora_core.training.tasks.base import Data, Split, Task
 
-__all__ = ["LearningRateSearch", "Progress", "Trial", "TrialEnd", "run_trials", "search_lr"]
+__all__ = ["Point", "Progress", "Reading", "Trial", "TrialEnd", "run_trials", "trials_as_made"]
 
 Progress = Callable[[int, int], None]
 
 
 class Trial(NamedTuple):
-    """One run to be made; evaluated on `split` at its end only."""
+    """One run to be made.
+
+    Attributes
+    ----------
+    task, method, lr, seed, steps, device
+        As in `fine_tune`.
+    split : {"validation", "test"}
+        What is read when the run has ended; with "validation" no test example is read.
+    evaluations : int, optional
+        Of the validation split on the way; the task's own number by default.
+    """
 
     task: str | Task
     method: str | Method
@@ -27,43 +39,130 @@ class Trial(NamedTuple):
     steps: int | None
     split: Split
     device: str = "auto"
+    evaluations: int | None = None
+
+
+class Reading(NamedTuple):
+    """A model read on `Trial.split` and on examples of what the base was made for.
+
+    Attributes
+    ----------
+    step : int
+    loss, metric : float
+        Of the split; infinite and NaN where the run diverged.
+    retained : float
+        Metric on the source domain; NaN where the task has none, or no test example is read.
+    """
+
+    step: int
+    loss: float
+    metric: float
+    retained: float
+
+
+class Point(NamedTuple):
+    """An evaluation on the way: loss and metric on validation data, metric on the source domain."""
+
+    step: int
+    loss: float
+    metric: float
+    retained: float
 
 
 class TrialEnd(NamedTuple):
-    """How a run ended: loss and metric on its split; infinite and NaN where it diverged."""
+    """How a run ended.
 
-    loss: float
-    metric: float
+    Attributes
+    ----------
+    stopped : Reading
+        At the least validation loss: early stopping.
+    final : Reading
+        After the last step.
+    validation_loss : float
+        The least one; infinite where the run diverged, also where it was lower before.
+    num_parameters : int
+    seconds, took : float
+        Spent in steps, and in all: with what was built and evaluated.
+    lr : float
+    delta_norm : float
+    curve : tuple of Point
+    """
+
+    stopped: Reading
+    final: Reading
+    validation_loss: float
     num_parameters: int
     seconds: float
+    took: float
     lr: float
     delta_norm: float
+    curve: tuple[Point, ...]
+
+
+def _source(task: Task, trial: Trial, run: Run) -> Data | None:
+    """Return examples of what the base was made for, where forgetting has a meaning."""
+    # A planted ΔW replaces what the base did: there is nothing to keep.
+    if trial.split != "test" or task.known is None or not task.classes:
+        return None
+    return Data(*(part.to(run.device) for part in task.known(trial.seed)))
 
 
 def _run(trial: Trial) -> TrialEnd:
+    began = time.perf_counter()
+    task, method = resolve_task(trial.task), resolve_method(trial.method)
+    steps = task.steps if trial.steps is None else trial.steps
     run = fine_tune(
-        trial.task,
-        trial.method,
-        steps=trial.steps,
+        task,
+        method,
+        steps=steps,
         lr=trial.lr,
         seed=trial.seed,
         device=trial.device,
-        evaluate_every=10**9,
+        evaluate_every=max(1, steps // (trial.evaluations or task.evaluations)),
         split="validation",
     )
+    source = _source(task, trial, run)
+
+    def retained(at: Snapshot | None = None) -> float:
+        return math.nan if source is None else run.evaluate(source, at)[1]
+
+    curve, least = [], math.inf
     try:
-        for _ in run:
-            pass
-        loss, metric = run.evaluate(trial.split)
+        for record in run:
+            if record.eval_loss is not None and record.metric is not None:
+                curve.append(Point(record.step, record.eval_loss, record.metric, retained()))
+        final = Reading(run.step, *run.evaluate(trial.split), retained())
+        least = min(point.loss for point in curve)
     except DivergedError:
-        loss, metric = math.inf, math.nan
+        final = Reading(run.step, math.inf, math.nan, math.nan)
+    stopped = final
+    if run.best is not None:
+        at = run.best
+        stopped = Reading(at.step, *run.evaluate(trial.split, at), retained(at))
     seconds = run.records[-1].seconds if run.records else 0.0
-    return TrialEnd(loss, metric, run.num_parameters, seconds, run.lr, run.delta_norm())
+    norm = run.delta_norm()
+    took = time.perf_counter() - began
+    return TrialEnd(
+        stopped, final, least, run.num_parameters, seconds, took, run.lr, norm, tuple(curve)
+    )
 
 
 def _run_alone(trial: Trial) -> TrialEnd:
     with one_thread():
         return _run(trial)
+
+
+def trials_as_made(trials: Sequence[Trial], *, n_jobs: int = 1) -> Iterator[TrialEnd]:
+    """Make every run and yield how each ended, in order, as soon as it is known.
+
+    Each has one torch thread, so the numbers are the same with any ``n_jobs`` and any backend of
+    joblib (``with joblib.parallel_config("dask"): ...``).
+    """
+    from joblib import Parallel, delayed
+
+    yield from Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(_run_alone)(trial) for trial in trials
+    )
 
 
 def run_trials(
@@ -75,92 +174,19 @@ def run_trials(
     ----------
     trials : sequence of Trial
     n_jobs : int
-        Processes, each with one torch thread; with 1 the runs are made here, one after another.
+        Runs at a time; each has one torch thread.
     progress : callable, optional
         ``(done, total) -> None`` after each run.
 
     Examples
     --------
     >>> trial = Trial("planted-blocks", "frozen", None, 0, 1, "test", "cpu")
-    >>> round(run_trials([trial])[0].metric, 4)
+    >>> round(run_trials([trial])[0].final.metric, 4)
     1.0
     """
-    from joblib import Parallel, delayed
-
-    call = _run if n_jobs == 1 else _run_alone
-    jobs = (delayed(call)(trial) for trial in trials)
     outcomes = []
-    for outcome in Parallel(n_jobs=n_jobs, return_as="generator")(jobs):
+    for outcome in trials_as_made(trials, n_jobs=n_jobs):
         outcomes.append(outcome)
         if progress is not None:
             progress(len(outcomes), len(trials))
     return outcomes
-
-
-class LearningRateSearch(NamedTuple):
-    """The best rate of a grid, and the mean validation loss of each (infinite: diverged)."""
-
-    best: float
-    losses: dict[float, float]
-
-    @property
-    def at_the_edge(self) -> bool:
-        """Whether the best rate is the least or the greatest of the grid."""
-        return self.best in (min(self.losses), max(self.losses))
-
-    @classmethod
-    def of(cls, rates: Sequence[float], outcomes: Sequence[TrialEnd]) -> LearningRateSearch:
-        """Choose among rates from their outcomes, an equal number of each in the rates' order."""
-        each = len(outcomes) // len(rates)
-        losses = {
-            rate: sum(o.loss for o in outcomes[at * each : (at + 1) * each]) / each
-            for at, rate in enumerate(rates)
-        }
-        best = min(
-            losses, key=lambda rate: losses[rate] if losses[rate] == losses[rate] else math.inf
-        )
-        return cls(best, losses)
-
-
-def search_lr(
-    task: str | Task,
-    method: str | Method,
-    grid: Sequence[float] = (1e-3, 3e-3, 1e-2, 3e-2),
-    *,
-    steps: int | None = None,
-    seeds: Sequence[int] = (100, 101),
-    device: str = "auto",
-    n_jobs: int = 1,
-    progress: Progress | None = None,
-) -> LearningRateSearch:
-    """Choose the peak learning rate whose mean validation loss is least; no test example is read.
-
-    Parameters
-    ----------
-    task, method, steps, device
-        As in `fine_tune`.
-    grid : sequence of float
-        The rates to try.
-    seeds : sequence of int
-        One run for each rate and seed; others than those of the comparison keep the two apart.
-    n_jobs, progress
-        As in `run_trials`.
-
-    Raises
-    ------
-    ValueError
-        An empty grid or no seeds, or every rate diverges.
-
-    Examples
-    --------
-    >>> search_lr("planted-blocks", "localized", (1e-5, 1e-2), steps=40, device="cpu").best
-    0.01
-    """
-    if not grid or not seeds:
-        raise ValueError(f"grid and seeds must not be empty; they are {grid!r} and {seeds!r}")
-    trials = [Trial(task, method, lr, s, steps, "validation", device) for lr in grid for s in seeds]
-    found = LearningRateSearch.of(grid, run_trials(trials, n_jobs=n_jobs, progress=progress))
-    if math.isinf(found.losses[found.best]):
-        rates = ", ".join(f"{rate:g}" for rate in grid)
-        raise ValueError(f"every rate of the grid diverges: {rates}; go lower")
-    return found

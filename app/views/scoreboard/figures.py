@@ -168,7 +168,7 @@ def trained_figure(best: pd.DataFrame) -> Figure:
     Parameters
     ----------
     best : DataFrame
-        Of `lolora_core.training.findings.best_trained`.
+        Of `lolora_core.training.experiment.findings.best_trained`.
     """
     names = _outcomes(best["winner"].tolist())
     figure = Figure()

@@ -238,7 +238,7 @@ def trained_claim(found: pd.DataFrame, seeds: int) -> str:
     Parameters
     ----------
     found : DataFrame
-        Of `lolora_core.training.findings.trained_duels`.
+        Of `lolora_core.training.experiment.findings.trained_duels`.
     seeds : int
         How often each was trained.
 

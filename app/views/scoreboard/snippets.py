@@ -89,12 +89,12 @@ def trained() -> str:
     Examples
     --------
     >>> print(trained())
-    from lolora_core.training.findings import best_trained, read_experiment
+    from lolora_core.training.experiment.findings import best_trained, read_experiment
     <BLANKLINE>
     best = best_trained(read_experiment())
     """
     return (
-        "from lolora_core.training.findings import best_trained, read_experiment\n\n"
+        "from lolora_core.training.experiment.findings import best_trained, read_experiment\n\n"
         "best = best_trained(read_experiment())"
     )
 
@@ -102,6 +102,6 @@ def trained() -> str:
 def trained_duel(rival: str) -> str:
     """Return the lines of the sentence on training: `found`, localized against a rival."""
     return (
-        "from lolora_core.training.findings import read_experiment, trained_duels\n\n"
+        "from lolora_core.training.experiment.findings import read_experiment, trained_duels\n\n"
         f"found = trained_duels(read_experiment(), {CLAIMED!r}, {rival!r})"
     )

@@ -7,7 +7,7 @@ import streamlit as st
 from app.shared import answers
 from app.views.scoreboard import figures, sentences, snippets
 from lolora_core.explore.scoreboard import CLAIMED, RIVALS
-from lolora_core.training.findings import best_trained, read_experiment, trained_duels
+from lolora_core.training.experiment.findings import best_trained, read_experiment, trained_duels
 
 __all__ = ["draw"]
 

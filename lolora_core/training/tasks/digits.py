@@ -26,7 +26,11 @@ from lolora_core.training.tasks.models import DigitsMLP, DigitsTransformer
 __all__ = ["TASKS", "digit_accuracies"]
 
 TRAIN, VALIDATION = 300, 300
+#: With 300 examples under this noise, training anything loses to training the head alone.
+MANY = 1000
 NOISE = 0.5
+#: Of the 8×8 pixels, how many a side go dark.
+DARK = 5
 SOURCE = (
     "scikit-learn's 1,797 digits (E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten "
     "Digits, UCI Machine Learning Repository, 1998); base trained by this project"
@@ -74,9 +78,26 @@ def _base_of_low_classes() -> dict[str, Tensor]:
     return model.state_dict()
 
 
-def _mlp(domain: str, seed: int) -> Problem:
+def _mlp(domain: str, seed: int, train: int = TRAIN) -> Problem:
+    return _mlp_on(_domain(domain), seed, train)
+
+
+def _mlp_on(data: tuple[Data, Data], seed: int, train: int = TRAIN) -> Problem:
     model = build_with(DigitsMLP, _bundled("digits-mlp-base.safetensors"))
-    return _problem(model, *_domain(domain), seed, ("fc1", "fc2"), "fc3")
+    return _problem(model, *data, seed, ("fc1", "fc2"), "fc3", train)
+
+
+def _dark(images: Tensor, seed: int) -> Tensor:
+    """Return the images with one square of pixels at 0: the same for all images of a seed."""
+    top, left = np.random.default_rng(seed).integers(0, 8 - DARK + 1, 2)
+    seen = torch.ones(8, 8)
+    seen[top : top + DARK, left : left + DARK] = 0
+    return images * seen.flatten()
+
+
+def _with_dark_sensor(seed: int) -> Problem:
+    pool, test = (Data(_dark(d.inputs, seed), d.targets) for d in _domain("upright"))
+    return _mlp_on((pool, test), seed)
 
 
 def _shifted(seed: int) -> Problem:
@@ -93,9 +114,15 @@ def _transformer(seed: int) -> Problem:
 
 
 def _problem(
-    model: nn.Module, pool: Data, test: Data, seed: int, adapted: tuple[str, ...], head: str
+    model: nn.Module,
+    pool: Data,
+    test: Data,
+    seed: int,
+    adapted: tuple[str, ...],
+    head: str,
+    train: int = TRAIN,
 ) -> Problem:
-    splits = draw_splits(pool, test, seed, train=TRAIN, validation=VALIDATION)
+    splits = draw_splits(pool, test, seed, train=train, validation=VALIDATION)
     return Problem(model, splits, adapted, (head,), functional.cross_entropy, accuracy)
 
 
@@ -128,29 +155,49 @@ def _low_classes(seed: int) -> Data:
 
 
 _CLASSES = tuple("0123456789")
-_ADAPTED = "300 examples train, 300 others validate, 449 test; adapters on fc1 and fc2, head fc3."
+
+
+def _adapted(train: int = TRAIN) -> str:
+    return (
+        f"{train:,} examples train, {VALIDATION} others validate, 449 test; "
+        "adapters on fc1 and fc2, head fc3."
+    )
+
 
 TASKS = (
     *(
         Task(
             f"digits-{domain}",
             f"Digits, {domain}",
-            f"An MLP 64–256–256–10 that knows upright digits learns {words}. {_ADAPTED}",
+            f"An MLP 64–256–256–10 that knows upright digits learns {words}. {_adapted(train)}",
             SOURCE,
             f"The base reads upright digits; it must learn to read {goal}.",
-            partial(_mlp, domain),
+            partial(_mlp, domain, train=train),
             known=_upright,
             classes=_CLASSES,
         )
-        for domain, words, goal in (
-            ("rotated", "digits turned by 90°", "digits that lie on their side"),
-            ("inverted", "digits with black and white exchanged", "black digits on white"),
+        for domain, words, goal, train in (
+            ("rotated", "digits turned by 90°", "digits that lie on their side", TRAIN),
+            ("inverted", "digits with black and white exchanged", "black digits on white", TRAIN),
             (
                 "noisy",
                 f"digits under Gaussian noise of standard deviation {NOISE}",
                 "them through heavy noise",
+                MANY,
             ),
         )
+    ),
+    Task(
+        "digits-dark",
+        "Digits, sensor dropout",
+        f"An MLP 64–256–256–10 that knows upright digits learns to read them with a sensor whose "
+        f"{DARK}×{DARK} of 8×8 pixels have gone dark; the seed draws where, the same for all "
+        f"digits. {_adapted()}",
+        SOURCE,
+        "The base reads whole digits; it must learn to read them although some pixels went dark.",
+        _with_dark_sensor,
+        known=_upright,
+        classes=_CLASSES,
     ),
     Task(
         "digits-shifted",

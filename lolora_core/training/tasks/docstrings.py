@@ -30,9 +30,11 @@ TRAIN, VALIDATION = 1200, 120
 
 
 class SentenceClassifier(nn.Module):
-    """An encoder's token vectors, averaged over a sentence, and a linear head that starts at zero.
+    """An encoder's token vectors, averaged over a sentence, and a linear head.
 
-    It stays in evaluation mode while it is trained: there is no dropout.
+    It stays in evaluation mode while it is trained: there is no dropout. The head starts uniform
+    in ±1/√width, drawn by a generator of its own: at zero it would hide every gradient of the
+    encoder at the first step.
 
     Parameters
     ----------
@@ -46,7 +48,8 @@ class SentenceClassifier(nn.Module):
         super().__init__()
         self.encoder = encoder.eval()
         self.head = nn.utils.skip_init(nn.Linear, width, classes)
-        nn.init.zeros_(self.head.weight)
+        generator, bound = torch.Generator().manual_seed(0), width**-0.5
+        nn.init.uniform_(self.head.weight, -bound, bound, generator=generator)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, ids: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch classes"]:

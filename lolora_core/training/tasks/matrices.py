@@ -27,9 +27,10 @@ def planted_delta(kind: str, seed: int, side: int = SIDE) -> Float[Tensor, "side
 
     Parameters
     ----------
-    kind : {"blocks", "global"}
+    kind : {"blocks", "global", "sum"}
         "blocks": every block of a 4×4 grid has rank 2, so `localized` on that grid recovers it at
-        equivalent rank 8. "global": rank 8 plus Gaussian noise of a tenth of its size.
+        equivalent rank 8. "global": rank 8 plus Gaussian noise of a tenth of its size. "sum": rank
+        4 plus rank 1 in every block, half the energy each, so `hybrid` can at equivalent rank 8.
     seed : int
     side : int
         Rows and columns.
@@ -41,12 +42,21 @@ def planted_delta(kind: str, seed: int, side: int = SIDE) -> Float[Tensor, "side
     """
     generator = torch.Generator().manual_seed(seed)
     draw = partial(torch.randn, generator=generator, dtype=torch.float64)
-    if kind == "blocks":
+
+    def blocks(rank: int) -> Tensor:
         k = PLANTED_GRID
-        left, right = draw(k, k, side // k, 2), draw(k, k, 2, side // k)
-        delta = (left @ right / 2**0.5).transpose(1, 2).reshape(side, side)
+        left, right = draw(k, k, side // k, rank), draw(k, k, rank, side // k)
+        return (left @ right / rank**0.5).transpose(1, 2).reshape(side, side)
+
+    def whole(rank: int) -> Tensor:
+        return draw(side, rank) @ draw(rank, side) / rank**0.5
+
+    if kind == "blocks":
+        delta = blocks(2)
+    elif kind == "sum":
+        delta = (whole(4) + blocks(1)) / 2**0.5
     else:
-        delta = draw(side, 8) @ draw(8, side) / 8**0.5 + NOISE * draw(side, side)
+        delta = whole(8) + NOISE * draw(side, side)
     return (delta / side**0.5).float()
 
 
@@ -146,6 +156,12 @@ TASKS = (
                 "Planted ΔW, low rank",
                 "ΔW of rank 8 plus Gaussian noise of a tenth",
                 "one simple pattern across the whole matrix, and a little noise",
+            ),
+            (
+                "sum",
+                "Planted ΔW, low rank plus blocks",
+                "ΔW of rank 4 plus rank 1 in each block of a 4×4 grid",
+                "one simple pattern across the whole matrix and one in each of 16 blocks",
             ),
         )
     ),

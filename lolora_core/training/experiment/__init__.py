@@ -1,0 +1,1 @@
+"""The experiment of `lolora reproduce`: its protocol, its runs, its verdicts, its report."""

@@ -85,7 +85,7 @@ SHOTS = {
 }
 
 
-def _fewer_colours(picture: Image.Image) -> Image.Image:
+def fewer_colours(picture: Image.Image) -> Image.Image:
     """Return a picture of 256 colours: thin lines would lose theirs to a photograph."""
     pixels = np.asarray(picture, np.int64)
     found, counts = np.unique(pixels @ (65536, 256, 1), return_counts=True)
@@ -118,7 +118,7 @@ def _take(browser: Browser, url: str, name: str) -> None:
         shot.act(app)
     app.until(AT_REST)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    _fewer_colours(picture).save(FOLDER / f"{name}.png", optimize=True)
+    fewer_colours(picture).save(FOLDER / f"{name}.png", optimize=True)
     page.close()
 
 

@@ -12,8 +12,10 @@ import typer
 import yaml
 
 from app.page_settings import OF_PAGE
+from docs.experiment import pictures
 from docs.screenshots import FOLDER, SHOTS
 from lolora_core.commands.main import app as lolora
+from lolora_core.training.experiment.findings import read_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -63,7 +65,8 @@ def test_every_picture_is_made_by_the_script_and_shown() -> None:
     for paper in PAPERS:
         text = (ROOT / paper).read_text(encoding="utf-8")
         shown |= {(ROOT / paper).parent / at for at in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)}
-    made = {FOLDER / f"{name}.png" for name in SHOTS}
+    of_experiment = [name for name, _ in pictures(read_experiment())]
+    made = {FOLDER / f"{name}.png" for name in (*SHOTS, *of_experiment)}
     assert shown == made == set(FOLDER.glob("*.png"))
     assert max(path.stat().st_size for path in made) < LARGEST
 

@@ -7,7 +7,7 @@ import pandas as pd
 from app.shared.charts import Figure, finish
 from app.shared.style import METHOD_LINES
 
-__all__ = ["rates_caption", "rates_figure", "retention_figure"]
+__all__ = ["rates_caption", "rates_figure", "retention_caption", "retention_figure"]
 
 #: A chart whose largest loss is so many times the least is logarithmic.
 _WIDE = 30
@@ -100,3 +100,24 @@ def retention_figure(kept: pd.DataFrame, height: int = 360) -> Figure:
     finish(figure, height)
     figure.update_layout(hovermode="closest")
     return figure
+
+
+def retention_caption(kept: pd.DataFrame) -> str:
+    """Say where the base began, and what each method knows of new and old after the last step.
+
+    Examples
+    --------
+    >>> retention_caption(pd.DataFrame({"method": ["full"] * 2, "step": [0, 400],
+    ...                                 "metric": [0.1, 0.9], "retained": [0.97, 0.3]}))
+    'The base: 0.100 right on the new data, 0.970 on the old. After the last step: full 0.900 new, \
+0.300 old.'
+    """
+    first = kept.iloc[0]
+    ends = [
+        f"{method} {rows.iloc[-1]['metric']:.3f} new, {rows.iloc[-1]['retained']:.3f} old"
+        for method, rows in kept.groupby("method", sort=False)
+    ]
+    return (
+        f"The base: {first['metric']:.3f} right on the new data, {first['retained']:.3f} on the "
+        f"old. After the last step: {'; '.join(ends)}."
+    )

@@ -50,14 +50,14 @@ class Reading(NamedTuple):
     step : int
     loss, metric : float
         Of the split; infinite and NaN where the run diverged.
-    retained : float
-        Metric on the source domain; NaN where the task has none, or no test example is read.
+    retained : float or None
+        Metric on the source domain; None where the task has none, or no test example is read.
     """
 
     step: int
     loss: float
     metric: float
-    retained: float
+    retained: float | None
 
 
 class Point(NamedTuple):
@@ -66,7 +66,7 @@ class Point(NamedTuple):
     step: int
     loss: float
     metric: float
-    retained: float
+    retained: float | None
 
 
 class TrialEnd(NamedTuple):
@@ -123,8 +123,8 @@ def _run(trial: Trial) -> TrialEnd:
     )
     source = _source(task, trial, run)
 
-    def retained(at: Snapshot | None = None) -> float:
-        return math.nan if source is None else run.evaluate(source, at)[1]
+    def retained(at: Snapshot | None = None) -> float | None:
+        return None if source is None else run.evaluate(source, at)[1]
 
     curve, least = [], math.inf
     try:
@@ -134,7 +134,7 @@ def _run(trial: Trial) -> TrialEnd:
         final = Reading(run.step, *run.evaluate(trial.split), retained())
         least = min(point.loss for point in curve)
     except DivergedError:
-        final = Reading(run.step, math.inf, math.nan, math.nan)
+        final = Reading(run.step, math.inf, math.nan, None)
     stopped = final
     if run.best is not None:
         at = run.best

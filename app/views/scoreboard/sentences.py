@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,15 @@ __all__ = [
     "MAP",
     "NOTHING",
     "NOTHING_DONE",
+    "NOTHING_OLD",
     "NO_EXPERIMENT",
+    "ONE_TASK",
+    "RETAINED",
     "TABLE",
     "TRAINED",
     "best_grid",
     "claim",
+    "dropped",
     "extremes",
     "kinds",
     "rival",
@@ -56,6 +61,15 @@ MAP = (
     "the next is close. Full colour: the next has twice the error or more. = is a tie. A star: "
     "not every family can spend the whole budget there. Click a cell to open it in Compare."
 )
+ONE_TASK = (
+    "Each learning rate was searched on other data: by factors of √10, until the best lay inside. "
+    "The dot is the one that was used."
+)
+RETAINED = (
+    "Each dot is a look during training: to the right is better on the new data, up is better on "
+    "the old. The large dot is the last step."
+)
+NOTHING_OLD = "The base of this task was made for nothing that it could forget."
 TRAINED = (
     "Full colour: the lead over the next is larger than chance. Pale: it may be chance. A cell is "
     "one task at one budget."
@@ -232,28 +246,53 @@ def stopped(done: int, total: int) -> str:
     return f"Stopped: {done} of {total} matrices are done and shown."
 
 
-def trained_claim(found: pd.DataFrame, seeds: int) -> str:
-    """Say how often localized trains better than global.
+def trained_claim(verdict: Mapping[str, Any], seeds: int) -> str:
+    """Say whether one structure trains better than another, and how sure that is.
 
     Parameters
     ----------
-    found : DataFrame
-        Of `lolora_core.training.experiment.findings.trained_duels`.
+    verdict : mapping
+        A row of `lolora_core.training.experiment.findings.verdicts`.
     seeds : int
         How often each was trained.
 
     Examples
     --------
-    >>> trained_claim(pd.DataFrame({"outcome": ["lower", "higher", "not clear"]}), 5)
-    'Trained 5 times each, localized ends with a clearly lower test loss than global in 1 of 3 \
-cells and with a clearly higher one in 1; in 1 the difference is no larger than chance.'
+    >>> trained_claim({"claim": "a trains better than b", "verdict": "holds in part", "cells": 3,
+    ...                "better": 1, "worse": 0, "even": 1, "unclear": 1, "mean": -0.04,
+    ...                "low": -0.05, "high": -0.03, "value": "test_losses"}, 10)
+    '“A trains better than b”: **holds in part**. Of 3 cells, trained 10 times each, it does in 1, \
+does worse in 0, comes out even in 1, and 1 is unclear; on average -4 % of the loss of the frozen \
+base, 95 % interval -5 to -3.'
     """
-    count = found["outcome"].value_counts()
-    lower, higher, open_ = (int(count.get(word, 0)) for word in ("lower", "higher", "not clear"))
+    mean, low, high = (f"{100 * verdict[name]:+.3g}" for name in ("mean", "low", "high"))
+    unit = (
+        "% of the loss of the frozen base"
+        if verdict["value"] == "test_losses"
+        else "points of the accuracy on the old data"
+    )
+    claim = verdict["claim"]
     return (
-        f"Trained {seeds} times each, {CLAIMED} ends with a clearly lower test loss than global in "
-        f"{lower} of {len(found)} cells and with a clearly higher one in {higher}; in {open_} the "
-        "difference is no larger than chance."
+        f"“{claim[0].upper()}{claim[1:]}”: **{verdict['verdict']}**. Of {verdict['cells']} cells, "
+        f"trained {seeds} times each, it does in {verdict['better']}, does worse in "
+        f"{verdict['worse']}, comes out even in {verdict['even']}, and {verdict['unclear']} "
+        f"{'is' if verdict['unclear'] == 1 else 'are'} unclear; on average {mean} {unit}, 95 % "
+        f"interval {low} to {high}."
+    )
+
+
+def dropped(names: Sequence[str]) -> str:
+    """Say which tasks measure nothing about structure.
+
+    Examples
+    --------
+    >>> dropped(["digits-inverted"])
+    'Dropped, because there training every weight does not beat training the head alone: \
+digits-inverted.'
+    """
+    return (
+        "Dropped, because there training every weight does not beat training the head alone: "
+        f"{', '.join(names)}."
     )
 
 

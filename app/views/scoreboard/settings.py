@@ -7,6 +7,7 @@ from app.views.scoreboard.sentences import KINDS
 from lolora_core.explore.scoreboard import CLAIMED, GRIDS, RANKS, RIVALS
 from lolora_core.families import ranked_families
 from lolora_core.targets import catalogue
+from lolora_core.training.experiment.protocol import CELLS
 
 _KINDS = tuple(dict.fromkeys(found.kind for found in catalogue()))
 _FAMILIES = tuple(ranked_families())
@@ -54,4 +55,27 @@ BOARD_EXACT = Setting(
     "spend only multiples of r = 8.",
 )
 
-SETTINGS = (BOARD_KINDS, BOARD_FAMILIES, BOARD_GRIDS, BOARD_RANKS, BOARD_EXACT)
+TRAINED_TASK = Setting(
+    "trained_task",
+    CELLS[0].task,
+    "Task of the experiment",
+    "What was learnt. A task that is missing here was dropped: see above.",
+    options=tuple(dict.fromkeys(cell.task for cell in CELLS)),
+)
+TRAINED_RANK = Setting(
+    "trained_rank",
+    8,
+    "Budget of the experiment, as equivalent rank r",
+    "A budget of r·(m + n) numbers for each adapted m×n matrix.",
+    options=tuple(sorted({cell.rank for cell in CELLS})),
+)
+
+SETTINGS = (
+    BOARD_KINDS,
+    BOARD_FAMILIES,
+    BOARD_GRIDS,
+    BOARD_RANKS,
+    BOARD_EXACT,
+    TRAINED_TASK,
+    TRAINED_RANK,
+)

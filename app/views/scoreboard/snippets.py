@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lolora_core.explore.scoreboard import CLAIMED
 from lolora_core.targets import catalogue
 
-__all__ = ["cells", "duel", "trained", "trained_duel", "wins"]
+__all__ = ["cells", "duel", "one_task", "trained", "verdicts", "wins"]
 
 _START = """import pandas as pd
 
@@ -99,9 +99,26 @@ def trained() -> str:
     )
 
 
-def trained_duel(rival: str) -> str:
-    """Return the lines of the sentence on training: `found`, localized against a rival."""
+def verdicts() -> str:
+    """Return the lines of the table of verdicts: `table`."""
     return (
-        "from lolora_core.training.experiment.findings import read_experiment, trained_duels\n\n"
-        f"found = trained_duels(read_experiment(), {CLAIMED!r}, {rival!r})"
+        "from lolora_core.training.experiment.findings import read_experiment, verdicts\n\n"
+        "table = verdicts(read_experiment())"
+    )
+
+
+def one_task(name: str, task: str, rank: int) -> str:
+    """Return the lines of a chart of one task: `found`, of `sensitivity` or `retention`.
+
+    Examples
+    --------
+    >>> print(one_task("retention", "digits-rotated", 8))
+    from lolora_core.training.experiment.findings import read_experiment, retention
+    <BLANKLINE>
+    found = retention(read_experiment(), 'digits-rotated', 8)
+    """
+    names = ", ".join(sorted(["read_experiment", name]))
+    return (
+        f"from lolora_core.training.experiment.findings import {names}\n\n"
+        f"found = {name}(read_experiment(), {task!r}, {rank})"
     )

@@ -1,21 +1,34 @@
-"""The committed training experiment on the page: who trains best, and whether that is clear."""
+"""The committed training experiment on the page: verdicts, who trains best, one task closely."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
-from app.shared import answers
+from app.shared import answers, learning
+from app.shared import widgets as controls
 from app.views.scoreboard import figures, sentences, snippets
-from lolora_core.explore.scoreboard import CLAIMED, RIVALS
-from lolora_core.training.experiment.findings import best_trained, read_experiment, trained_duels
+from app.views.scoreboard.settings import TRAINED_RANK, TRAINED_TASK
+from lolora_core.training.experiment.findings import (
+    best_trained,
+    read_experiment,
+    retention,
+    sensitivity,
+    verdicts,
+)
 
 __all__ = ["draw"]
 
 _HELP = (
     "Every method was trained with the same examples in the same order, at a learning rate chosen "
-    "on other data. Clear, or larger than chance: the 95 % t-interval of the difference, paired by "
-    "seed, leaves out 0."
+    "on other data, and stopped where its validation loss was lowest. Better and worse: the "
+    "paired difference over the seeds is larger than chance, corrected for all comparisons of the "
+    "experiment, and larger than a hundredth of the frozen base's loss. Even: the whole 95 % "
+    "t-interval lies within that hundredth."
 )
+_NUMBER = st.column_config.NumberColumn
 
 
 def draw() -> None:
@@ -26,11 +39,44 @@ def draw() -> None:
     except FileNotFoundError:
         st.info(sentences.NO_EXPERIMENT)
         return
-    st.markdown(
-        sentences.trained_claim(trained_duels(found, CLAIMED, RIVALS[0]), len(found["seeds"])),
-        help=_HELP,
+    _verdicts(found)
+    _winners(found)
+    _one_task(found)
+
+
+def _verdicts(found: Mapping[str, Any]) -> None:
+    table = verdicts(found)
+    for row in table[table["stated"].str.contains("2506.00236")].to_dict("records"):
+        said = {str(name): value for name, value in row.items()}
+        st.markdown(sentences.trained_claim(said, len(found["seeds"])), help=_HELP)
+    lost = [name for name, task in found["tasks"].items() if not task["learnable"]]
+    if lost:
+        st.caption(sentences.dropped(lost))
+    shown = table.drop(columns=["question", "tasks", "value"]).rename(
+        columns={"mean": "difference", "low": "from", "high": "to"}
     )
-    answers.python(snippets.trained_duel(RIVALS[0]), key="trained_duel_python")
+    answers.table(
+        shown,
+        key="verdicts_table",
+        columns={
+            "cells": _NUMBER(help="Pairs of a task and a budget."),
+            "better": _NUMBER(help="Cells where the claim came true, larger than chance."),
+            "worse": _NUMBER(help="Cells where the opposite did, larger than chance."),
+            "even": _NUMBER(help="Cells where any difference is too small to matter."),
+            "unclear": _NUMBER(help="Cells where the seeds do not agree enough to say."),
+            "difference": _NUMBER(
+                format="%.3g",
+                help="Mean over the cells: of the test loss, as a share of the frozen base's; for "
+                "what is forgotten, of the accuracy on the old data.",
+            ),
+            "from": _NUMBER(format="%.3g", help="Lower end of its 95 % interval over the seeds."),
+            "to": _NUMBER(format="%.3g", help="Upper end of its 95 % interval over the seeds."),
+        },
+        code=snippets.verdicts(),
+    )
+
+
+def _winners(found: Mapping[str, Any]) -> None:
     best = best_trained(found)
     answers.chart(
         figures.trained_figure(best),
@@ -51,17 +97,16 @@ def draw() -> None:
             "clear": "larger than chance",
         }
     )
-    number = st.column_config.NumberColumn
     answers.table(
         frame,
         key="trained_table",
         columns={
-            "parameters": number(format="localized", help="Trained numbers, with the head."),
-            "test loss": number(format="%.3g", help="Mean over the seeds, on test examples."),
-            "its test loss": number(format="%.3g", help="Of the next family."),
-            "difference": number(format="%.3g", help="Mean lead of the first over the next."),
-            "from": number(format="%.3g", help="Lower end of the 95 % interval of the lead."),
-            "to": number(format="%.3g", help="Upper end of the 95 % interval of the lead."),
+            "parameters": _NUMBER(format="localized", help="Trained numbers, with the head."),
+            "test loss": _NUMBER(format="%.3g", help="Mean over the seeds, on test examples."),
+            "its test loss": _NUMBER(format="%.3g", help="Of the next family."),
+            "difference": _NUMBER(format="%.3g", help="Mean lead of the first over the next."),
+            "from": _NUMBER(format="%.3g", help="Lower end of the 95 % interval of the lead."),
+            "to": _NUMBER(format="%.3g", help="Upper end of the 95 % interval of the lead."),
             "larger than chance": st.column_config.CheckboxColumn(
                 help="Whether the interval leaves out 0."
             ),
@@ -69,3 +114,32 @@ def draw() -> None:
         code=snippets.trained(),
     )
     answers.csv(best, "Training, CSV", "trained.csv", key="trained_csv")
+
+
+def _one_task(found: Mapping[str, Any]) -> None:
+    st.subheader("One task closely", anchor=False)
+    cells = [(cell["task"], cell["rank"]) for cell in found["results"]]
+    left, right = st.columns(2, gap="large")
+    with left:
+        task = controls.choice(TRAINED_TASK, list(dict.fromkeys(name for name, _ in cells)))
+    with right:
+        rank = controls.choice(TRAINED_RANK, sorted({r for name, r in cells if name == task}))
+    left, right = st.columns(2, gap="large")
+    curves, kept = sensitivity(found, task, rank), retention(found, task, rank)
+    with left:
+        answers.chart(
+            learning.rates_figure(curves),
+            key="trained_rates",
+            caption=f"{learning.rates_caption(curves)} {sentences.ONE_TASK}",
+            code=snippets.one_task("sensitivity", task, rank),
+        )
+    with right:
+        if kept.empty:
+            st.info(sentences.NOTHING_OLD)
+            return
+        answers.chart(
+            learning.retention_figure(kept),
+            key="trained_kept",
+            caption=f"{learning.retention_caption(kept)} {sentences.RETAINED}",
+            code=snippets.one_task("retention", task, rank),
+        )

@@ -25,6 +25,7 @@ __all__ = [
     "SEARCH_SEEDS",
     "SEEDS",
     "Cell",
+    "chooses_ranks",
     "methods_of",
     "steps_of",
     "tasks_of",
@@ -111,6 +112,18 @@ def methods_of(cell: Cell) -> list[Method]:
     return [Method(name, rank=cell.rank, grid=GRID) for name in cell.methods]
 
 
+def chooses_ranks(method: Method) -> bool:
+    """Return whether a method chooses its ranks in the gradient, before the first step.
+
+    Examples
+    --------
+    >>> chooses_ranks(Method("adaptive")), chooses_ranks(Method("localized"))
+    (True, False)
+    """
+    family = method.kind.family
+    return bool(family) and FAMILIES[family].init == "gradient"
+
+
 def steps_of(cell: Cell, method: Method) -> int:
     """Return how many steps a method makes: what it looks at before the first one is taken off.
 
@@ -125,8 +138,7 @@ def steps_of(cell: Cell, method: Method) -> int:
     """
     task = resolve_task(cell.task)
     steps = task.steps if cell.steps is None else cell.steps
-    family = method.kind.family
-    if not family or FAMILIES[family].init != "gradient":
+    if not chooses_ranks(method):
         return steps
     return steps - -(-GRADIENT_BATCHES * GRADIENT_BATCH // task.batch)
 

@@ -151,6 +151,17 @@ def _pictures(found: Mapping[str, Any]) -> list[str]:
         "",
         *(f"![{name}: validation loss over learning rate](rates-{name}.png)" for name in tasks),
         "",
+        "## What is forgotten",
+        "",
+        "Accuracy on what the base was made for over accuracy on the new data, a dot an "
+        "evaluation, the large one the last step; mean over the seeds.",
+        "",
+        *(
+            f"![{name}: accuracy on old data over accuracy on new data](kept-{name}.png)"
+            for name in tasks
+            if found["tasks"][name]["forgets"]
+        ),
+        "",
     ]
 
 

@@ -15,6 +15,7 @@ from lolora_core.training.experiment.protocol import (
     SEARCH_SEEDS,
     SEEDS,
     Cell,
+    chooses_ranks,
     methods_of,
     steps_of,
     tasks_of,
@@ -125,6 +126,9 @@ def reproduce(
         Values of JSON: the protocol's settings, the machine, and for each task whether it can be
         learnt, for each cell its methods, for each question its verdict.
     """
+    for cell in cells:
+        # Whatever a task needs is asked for now, not hours later.
+        resolve_task(cell.task)
     runs = _Runs(Store() if store is None else store, n_jobs, told)
     options = {"search_seeds": search_seeds, "seeds": seeds}
     tasks, results = {}, []
@@ -195,12 +199,11 @@ def _trained(
     }
 
 
-def _started(cell: Cell, method: Method) -> Any:
-    return fine_tune(cell.task, method, steps=1, lr=1e-3, device="cpu")
-
-
 def _trains_nothing(cell: Cell, method: Method) -> bool:
-    return _started(cell, method).num_parameters == 0
+    """Return whether there is no learning rate to search: no head, and a frozen base."""
+    if method.kind.has_budget:
+        return False
+    return fine_tune(cell.task, method, steps=1, lr=1e-3, device="cpu").num_parameters == 0
 
 
 def _base(task: str) -> dict[str, float | None]:
@@ -213,12 +216,13 @@ def _base(task: str) -> dict[str, float | None]:
 
 def _left_out(cell: Cell, method: Method) -> str:
     """Return why a method has no place in a cell; empty where it has."""
+    if chooses_ranks(method):
+        # Rank by rank, as long as the budget lasts.
+        return ""
     try:
-        run = _started(cell, method)
+        run = fine_tune(cell.task, method, steps=1, lr=1e-3, device="cpu")
     except ValueError as error:
         return str(error)
-    if not method.kind.has_budget:
-        return ""
     budget = method.rank * sum(sum(weight.shape) for weight in run.problem.weights().values())
     heads = [run.model.get_submodule(name) for name in run.problem.head]
     spent = run.num_parameters - sum(p.numel() for head in heads for p in head.parameters())
@@ -232,7 +236,7 @@ def _row(
 ) -> dict[str, Any]:
     cell, method = pair
     stopped, final = [end.stopped for end in ends], [end.final for end in ends]
-    forgets = not math.isnan(stopped[0].retained)
+    forgets = stopped[0].retained is not None
     points = list(zip(*(end.curve for end in ends), strict=True))
     return {
         "num_parameters": ends[0].num_parameters,
@@ -249,11 +253,11 @@ def _row(
         "stopped_at": _mean([r.step for r in stopped]),
         "final_loss_mean": _mean([r.loss for r in final]),
         "final_metric_mean": _mean([r.metric for r in final]),
-        "retained_mean": _mean([r.retained for r in stopped]) if forgets else None,
-        "final_retained_mean": _mean([r.retained for r in final]) if forgets else None,
+        "retained_mean": _mean([r.retained for r in stopped]),
+        "final_retained_mean": _mean([r.retained for r in final]),
         "test_losses": [_number(r.loss) for r in stopped],
         "final_losses": [_number(r.loss) for r in final],
-        "retained": [_number(r.retained) for r in stopped] if forgets else None,
+        "retained": [r.retained for r in stopped] if forgets else None,
         "curve": [[at[0].step, *(_mean([p[k] for p in at]) for k in (1, 2, 3))] for at in points],
         "seconds": _mean([end.seconds for end in ends]),
         "optimum": _optimum(cell.task, method, seeds),
@@ -265,8 +269,9 @@ def _number(value: float) -> float | None:
     return float(f"{value:.8g}") if math.isfinite(value) else None
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return _number(sum(values) / len(values))
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _number(sum(known) / len(known)) if len(known) == len(values) else None
 
 
 def _sd(values: Sequence[float]) -> float | None:
@@ -276,6 +281,4 @@ def _sd(values: Sequence[float]) -> float | None:
 
 def _optimum(task: str, method: Method, seeds: Sequence[int]) -> float | None:
     """Return the mean over seeds, as each seed plants a ΔW of its own."""
-    each = [optimum(task, method, seed) for seed in seeds]
-    known = [value for value in each if value is not None]
-    return _mean(known) if len(known) == len(each) else None
+    return _mean([optimum(task, method, seed) for seed in seeds])

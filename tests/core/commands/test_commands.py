@@ -26,6 +26,8 @@ from lolora_core.adapters.sets import AdapterSet
 from lolora_core.checkpoints import read_peft
 from lolora_core.commands import experiments
 from lolora_core.commands.main import app
+from lolora_core.training.experiment.findings import read_experiment
+from lolora_core.training.experiment.protocol import QUICK
 
 ROOT = Path(lolora_core.__file__).resolve().parents[1]
 BASE, ROTATED = (f"assets/digits-mlp-{name}.safetensors" for name in ("base", "rotated"))
@@ -281,14 +283,37 @@ def test_ctrl_c_ends_with_130_and_keeps_the_survey_so_far(folder: Path) -> None:
 
 
 def test_reproduce_writes_both_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lolora_core.training import reproduce as module
+    from lolora_core.training.experiment import reproduce as module
 
-    monkeypatch.setattr(module, "reproduce", lambda n_jobs, progress: {"results": [], "n": n_jobs})
-    monkeypatch.setattr(module, "table", lambda found: "# Does it train better?\n")
-    assert run("reproduce --output . --jobs 1").exit_code == 0
-    assert json.loads((folder / "does-it-train-better.json").read_text())["n"] == 1
+    committed = read_experiment()
+    asked = []
+
+    def made(cells: Any, **options: Any) -> dict[str, Any]:
+        asked.append((cells, options["n_jobs"]))
+        return committed
+
+    monkeypatch.setattr(module, "reproduce", made)
+    assert run("reproduce --output . --jobs 1 --runs runs.jsonl").exit_code == 0
+    assert json.loads((folder / "does-it-train-better.json").read_text()) == committed
     assert (folder / "does-it-train-better.md").read_text().startswith("# Does")
-    assert json.loads(run("reproduce --json").stdout)["results"] == []
+    assert (folder / "runs.jsonl").is_file()
+    (folder / "does-it-train-better.json").unlink()
+    found = json.loads(run("reproduce --json").stdout)
+    assert found["verdicts"] == committed["verdicts"]
+    # A part of it is printed, beside what is committed, and writes nothing.
+    part = run("reproduce --task image --task docstrings")
+    assert part.exit_code == 0
+    assert "mean, 95 % interval" in part.stdout
+    rows = [line for line in part.stdout.splitlines() if " − " in line]
+    assert len(rows) == len(committed["comparisons"])
+    for row, line in zip(committed["comparisons"], rows, strict=True):
+        assert line.split()[-2:] == [row["outcome"]] * 2
+    assert not (folder / "does-it-train-better.json").exists()
+    assert run("reproduce --quick").exit_code == 0
+    assert [jobs for _, jobs in asked] == [1, 2, 2, 2]
+    assert [len({cell.task for cell in cells}) for cells, _ in asked] == [11, 11, 2, 4]
+    assert tuple(asked[-1][0]) == QUICK
+    assert "did you mean image?" in run("reproduce --task imge").stderr
 
 
 def test_bench_without_the_repository_is_a_sentence(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import replace
-from typing import Any
 
+import joblib
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 
-from lolora_core.training import TASKS, Method, Run, compare_methods, fine_tune, search_lr
+from lolora_core.training import TASKS, Method, compare_methods, fine_tune
 from lolora_core.training.compare import MethodComparison, paired_interval
-from lolora_core.training.reproduce import Cell, reproduce, table
-from lolora_core.training.tasks.base import Data, Problem, Split
-from lolora_core.training.trials import LearningRateSearch, Trial, TrialEnd, run_trials
+from lolora_core.training.trials import Reading, Trial, TrialEnd, run_trials
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +89,8 @@ def test_equal_losses_are_a_tie() -> None:
 def comparison(losses: list[list[float]]) -> MethodComparison:
     from lolora_core.training.compare import as_comparison
 
-    outcomes = [TrialEnd(loss, 0.5, 10, 1.0, 1e-3, 1.0) for part in losses for loss in part]
+    ends = [Reading(5, loss, 0.5, None) for part in losses for loss in part]
+    outcomes = [TrialEnd(end, end, end.loss, 10, 1.0, 1.0, 1e-3, 1.0, ()) for end in ends]
     methods = [Method("full"), Method("frozen")]
     return as_comparison(TASKS["image"], methods, range(len(losses[0])), outcomes)
 
@@ -110,76 +106,50 @@ def test_too_few_or_repeated_methods_and_seeds_are_refused() -> None:
             compare_methods("image", methods, seeds)  # type: ignore[arg-type]
 
 
-def test_several_processes_give_what_one_gives() -> None:
-    trials = [Trial("planted-blocks", "localized", None, s, 5, "test", "cpu") for s in range(2)]
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def timeless(end: TrialEnd) -> TrialEnd:
+    return end._replace(seconds=0, took=0)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_any_backend_gives_what_one_process_gives(backend: str) -> None:
+    trials = [Trial("planted-blocks", "localized", None, s, 5, "test", "cpu") for s in range(3)]
+    trials.append(Trial("digits-rotated", "global", None, 0, 5, "test", "cpu"))
     here = run_trials(trials)
-    torch.set_num_threads(before)
     seen: list[tuple[int, int]] = []
-    there = run_trials(trials, n_jobs=2, progress=lambda done, total: seen.append((done, total)))
-    assert [o._replace(seconds=0) for o in there] == [o._replace(seconds=0) for o in here]
-    assert seen == [(1, 2), (2, 2)]
+    with joblib.parallel_config(backend):
+        there = run_trials(trials, n_jobs=2, progress=lambda done, all: seen.append((done, all)))
+    assert [timeless(o) for o in there] == [timeless(o) for o in here]
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_a_rate_is_chosen_on_validation_data_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Split] = []
-    evaluate = Run.evaluate
-
-    def watched(run: Run, split: Split) -> tuple[float, float]:
-        read.append(split)
-        return evaluate(run, split)
-
-    def poisoned(seed: int) -> Problem:
-        problem = TASKS["digits-rotated"].build(seed)
-        images, labels = problem.splits["test"]
-        splits = {**problem.splits, "test": Data(torch.full_like(images, math.nan), labels)}
-        return replace(problem, splits=splits)
-
-    options: dict[str, Any] = {"steps": 15, "seeds": (7,), "device": "cpu"}
-    clean = search_lr("digits-rotated", "localized", (1e-4, 1e-2, 1e15), **options)
-    monkeypatch.setattr(Run, "evaluate", watched)
-    task = replace(TASKS["digits-rotated"], build=poisoned)
-    found = search_lr(task, "localized", (1e-4, 1e-2, 1e15), **options)
-    assert set(read) == {"validation"}
-    assert found == clean
-    assert found.best == 1e-2
-    assert not found.at_the_edge
-    assert math.isinf(found.losses[1e15])
+def test_runs_stop_early_where_the_validation_loss_is_lowest() -> None:
+    # So high a rate that the last step is not the best.
+    trial = Trial("digits-noisy", "full", 0.03, 3, 100, "test", "cpu", evaluations=10)
+    [end] = run_trials([trial])
+    assert [point.step for point in end.curve] == list(range(0, 101, 10))
+    least = min(end.curve, key=lambda point: point.loss)
+    assert (end.validation_loss, end.stopped.step) == (least.loss, least.step)
+    assert end.stopped.step < end.final.step == 100
+    assert end.stopped.loss != end.final.loss
+    run = fine_tune("digits-noisy", "full", lr=0.03, seed=3, steps=100, device="cpu")
+    for record in run:
+        if record.step == least.step:
+            break
+    assert run.evaluate("test") == pytest.approx((end.stopped.loss, end.stopped.metric), rel=1e-5)
+    known = TASKS["digits-noisy"].known
+    assert known is not None
+    assert end.curve[0].retained == pytest.approx(0.969, abs=1e-3)
+    assert run.evaluate(known(3))[1] == pytest.approx(end.stopped.retained, abs=5e-3)
 
 
-def test_a_search_that_cannot_choose_says_so() -> None:
-    with pytest.raises(ValueError, match="grid and seeds must not be empty"):
-        search_lr("image", "full", ())
-    with pytest.raises(ValueError, match=r"every rate of the grid diverges: 1e\+15; go lower"):
-        search_lr("digits-rotated", "full", (1e15,), steps=5, seeds=(0,), device="cpu")
-    outcomes = [TrialEnd(loss, 0.0, 1, 1.0, 1.0, 1.0) for loss in (3.0, 5.0, 1.0, 2.0)]
-    found = LearningRateSearch.of([0.1, 0.2], outcomes)
-    assert found.losses == {0.1: 4.0, 0.2: 1.5}
-    assert found.at_the_edge
+def test_a_search_reads_no_example_of_what_the_base_knew() -> None:
+    [end] = run_trials([Trial("digits-rotated", "full", 0.01, 0, 2, "validation", "cpu")])
+    assert {point.retained for point in end.curve} == {None}
+    assert end.stopped.retained is end.final.retained is None
 
 
-def test_the_experiment_reports_what_its_runs_gave() -> None:
-    cells = [Cell("planted-blocks", 8, steps=30), Cell("planted-global", 8, steps=30)]
-    seen: list[tuple[int, int]] = []
-    found = reproduce(
-        cells,
-        seeds=(0, 1, 2),
-        rates=(1e-3, 3e-2),
-        search_seeds=(9,),
-        n_jobs=1,
-        progress=lambda done, total: seen.append((done, total)),
-    )
-    assert seen[-1] == (2 * 7 * 5, 2 * 7 * 5)
-    assert json.loads(json.dumps(found)) is not None
-    blocks = found["results"][0]
-    losses = {name: row["test_losses"] for name, row in blocks["methods"].items()}
-    pair = paired_interval(losses["localized"], losses["global"])
-    assert blocks["localized_minus"]["global"] == pytest.approx(pair._asdict())
-    assert pair.high < 0
-    text = table(found)
-    assert "| planted-blocks | 8 | better: " in text
-    assert text.count("\n| planted-global | 8 |") == 1 + 7
-    assert "clearly better in" in text
-    lowest = min(blocks["methods"]["localized"]["validation_losses"].items(), key=lambda p: p[1])
-    assert blocks["methods"]["localized"]["lr"] == lowest[0]
+def test_a_run_that_diverges_has_no_validation_loss() -> None:
+    [end] = run_trials([Trial("digits-rotated", "full", 1e15, 0, 20, "test", "cpu")])
+    assert math.isinf(end.validation_loss)
+    assert math.isinf(end.final.loss)
+    assert math.isfinite(end.stopped.loss)

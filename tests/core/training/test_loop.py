@@ -187,6 +187,38 @@ def test_a_closed_run_keeps_its_records() -> None:
     assert len(run.records) == 1
 
 
+def test_the_best_snapshot_is_that_of_the_least_loss() -> None:
+    run = fine_tune("digits-noisy", "full", steps=60, lr=0.03, device="cpu", evaluate_every=6)
+    losses = {}
+    for record in run:
+        if record.eval_loss is not None:
+            losses[record.step] = record.eval_loss
+            assert run.best is not None
+            assert run.best.step == min(losses, key=losses.__getitem__)
+    assert run.best is not None
+    at = run.best
+    assert 0 < at.step < 60
+    before = [parameter.detach().clone() for parameter in run.parameters]
+    assert run.evaluate("validation", at)[0] == losses[at.step]
+    assert run.evaluate(run.problem.splits["validation"], at)[0] == losses[at.step]
+    # Nothing is changed by the look back.
+    assert all(torch.equal(a, b) for a, b in zip(before, run.parameters, strict=True))
+    assert run.evaluate("validation")[0] == losses[60]
+
+
+def test_a_run_that_goes_back_forgets_what_was_best_later() -> None:
+    run = fine_tune("digits-rotated", "full", steps=20, device="cpu", evaluate_every=2)
+    for record in run:
+        if record.step == 4:
+            early = run.snapshot()
+    assert run.best is not None
+    assert run.best.step > 4
+    run.restore(early)
+    assert run.best.step == 4
+    first = next(r for r in run if r.eval_loss is not None)
+    assert run.best.step == first.step == 6
+
+
 @pytest.mark.parametrize("method", ["localized", "full", "frozen"])
 def test_a_restored_snapshot_goes_on_bit_for_bit(method: str) -> None:
     run = fine_tune("digits-rotated", method, steps=14, device="cpu")

@@ -41,11 +41,37 @@ def test_the_registry_names_its_tasks() -> None:
 @pytest.mark.parametrize("name", DIGITS)
 def test_digits_splits_share_no_example_and_the_test_split_stays(name: str) -> None:
     first, second = (TASKS[name].build(seed).splits for seed in (0, 1))
-    assert (len(first["train"].inputs), len(first["validation"].inputs)) == (300, 300)
+    train = 1000 if name == "digits-noisy" else 300
+    assert (len(first["train"].inputs), len(first["validation"].inputs)) == (train, 300)
+    assert rows(first["train"]) != rows(second["train"])
+    assert torch.equal(first["test"].targets, second["test"].targets)
+    if name == "digits-dark":
+        # Digits that differ in dark pixels alone are the same then.
+        return
     parts = [rows(first[split]) for split in ("train", "validation", "test")]
     assert sum(map(len, parts)) == len(set().union(*parts))
-    assert rows(first["train"]) != rows(second["train"])
     assert torch.equal(first["test"].inputs, second["test"].inputs)
+
+
+def test_one_square_of_the_sensor_is_dark_and_the_seed_says_which() -> None:
+    whole = torch.from_numpy(digits().test_images).reshape(-1, 8, 8)
+    places = set()
+    for seed in range(6):
+        splits = TASKS["digits-dark"].build(seed).splits
+        seen = [splits[name].inputs.reshape(-1, 8, 8) for name in ("train", "validation", "test")]
+        dark = whole.amax(dim=0).ne(0) & seen[2].eq(0).all(dim=0)
+        kept = ~dark
+        assert torch.equal(seen[2][:, kept], whole[:, kept])
+        down, across = dark.nonzero().T
+        place = (int(down.min()), int(down.max()), int(across.min()), int(across.max()))
+        places.add(place)
+        # The outermost pixels of the digits are 0 anyway.
+        assert place[1] - place[0] <= 4
+        assert place[3] - place[2] <= 4
+        assert dark.sum() >= 15
+        for part in seen[:2]:
+            assert part[:, dark].eq(0).all()
+    assert len(places) > 3
 
 
 @pytest.mark.parametrize("name", [name for name in TASKS if not TASKS[name].downloads])
@@ -108,7 +134,7 @@ def test_a_pool_that_is_too_small_is_refused() -> None:
         draw_splits(data, data, 0, train=4, validation=2)
 
 
-@pytest.mark.parametrize("kind", ["planted-blocks", "planted-global"])
+@pytest.mark.parametrize("kind", ["planted-blocks", "planted-global", "planted-sum"])
 def test_planted_inputs_make_the_loss_that_of_the_whole_distribution(kind: str) -> None:
     problem = TASKS[kind].build(5)
     delta = planted_delta(kind.removeprefix("planted-"), 5)
@@ -123,10 +149,13 @@ def test_planted_inputs_make_the_loss_that_of_the_whole_distribution(kind: str) 
 
 def test_planted_structure_is_recovered_by_its_own_family() -> None:
     budget = budget_for_rank((128, 128), 8)
-    blocks, whole = planted_delta("blocks", 1).double(), planted_delta("global", 1).double()
+    blocks, whole, both = (planted_delta(k, 1).double() for k in ("blocks", "global", "sum"))
     assert approximate(blocks, "localized", budget=budget, grid=4).relative_error < 1e-6
     assert approximate(whole, "global", budget=budget, grid=1).relative_error < 0.11
-    for delta in (blocks, whole):
+    assert approximate(both, "hybrid", budget=budget, grid=4).relative_error < 1e-6
+    for family in ("global", "localized", "adaptive"):
+        assert approximate(both, family, budget=budget, grid=4).relative_error > 0.4
+    for delta in (blocks, whole, both):
         assert float(delta.norm()) == pytest.approx(math.sqrt(128), rel=0.1)
 
 
@@ -137,6 +166,12 @@ def test_fitting_an_image_measures_the_error_of_its_pixels() -> None:
     assert last.eval_loss == pytest.approx(float((delta - pixels).square().mean()), rel=1e-4)
     error = float((delta - pixels).norm() / pixels.norm())
     assert last.metric == pytest.approx(error, rel=1e-4)
+
+
+def test_every_layer_of_the_sentence_model_has_a_gradient_at_the_first_step() -> None:
+    # A head of zeros hid them all, and `adaptive` had nothing to choose its ranks from.
+    run = fine_tune("docstrings", Method("adaptive", rank=16), steps=1, device="cpu")
+    assert len(run.deltas()) == 12
 
 
 def test_sentences_are_balanced_masked_and_described() -> None:

@@ -10,11 +10,18 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.shared import learning
 from app.views.scoreboard import compute, figures, parts, snippets, trained
 from lolora_core.explore.scoreboard import CLAIMED, RIVALS, duels, scoreboard, shares, winners
 from lolora_core.families import ranked_families
 from lolora_core.targets import catalogue, load
-from lolora_core.training.findings import best_trained, read_experiment, trained_duels
+from lolora_core.training.experiment.findings import (
+    best_trained,
+    read_experiment,
+    retention,
+    sensitivity,
+    verdicts,
+)
 from tests.app.drawn import checked
 from tests.app.test_pages import opened, text
 
@@ -170,10 +177,69 @@ def test_the_lines_of_the_sentences(rows: pd.DataFrame) -> None:
         pd.testing.assert_frame_equal(found, duels(rows, CLAIMED, rival))
     experiment = read_experiment()
     pd.testing.assert_frame_equal(run(snippets.trained())["best"], best_trained(experiment))
-    pd.testing.assert_frame_equal(
-        run(snippets.trained_duel(RIVALS[0]))["found"],
-        trained_duels(experiment, CLAIMED, RIVALS[0]),
+    pd.testing.assert_frame_equal(run(snippets.verdicts())["table"], verdicts(experiment))
+    for name, read in (("sensitivity", sensitivity), ("retention", retention)):
+        lines = snippets.one_task(name, "digits-rotated", 8)
+        pd.testing.assert_frame_equal(run(lines)["found"], read(experiment, "digits-rotated", 8))
+
+
+def test_verdicts_of_the_paper_stand_above_their_table() -> None:
+    at, found = start(), read_experiment()
+    for rival in RIVALS:
+        [row] = [v for v in found["verdicts"] if v["question"] == f"{CLAIMED}-{rival}"]
+        assert f"**{row['verdict']}**. Of {row['cells']} cells" in text(at)
+    shown = next(frame.value for frame in at.dataframe if "verdict" in frame.value)
+    assert shown["verdict"].tolist() == [v["verdict"] for v in found["verdicts"]]
+    dropped = [name for name, task in found["tasks"].items() if not task["learnable"]]
+    for name in dropped:
+        assert name in text(at)
+        assert name not in at.selectbox(key="trained_task").options
+
+
+def test_one_task_closely() -> None:
+    found = read_experiment()
+    task, rank = next((c["task"], c["rank"]) for c in found["results"] if "planted" in c["task"])
+    at = start(trained_task=task, trained_rank=rank)
+    assert at.selectbox(key="trained_rank").value == rank
+    assert "made for nothing that it could forget" in text(at)
+    best = found["results"][0]
+    at = start(trained_task=best["task"], trained_rank=best["rank"])
+    lr = best["methods"]["localized"]["lr"]
+    assert f"localized {lr:g} (loss" in text(at)
+    assert "right on the new data, 0.969 on the old" in text(at)
+
+
+def test_charts_of_one_task_hold_every_point() -> None:
+    found = read_experiment()
+    curves, kept = (read(found, "digits-rotated", 8) for read in (sensitivity, retention))
+    drawn = checked(learning.rates_figure(curves)).data
+    assert [trace.name for trace in drawn] == list(dict.fromkeys(curves["method"]))
+    for trace in drawn:
+        rows = curves[curves["method"] == trace.name].sort_values("lr")
+        assert list(trace.x) == rows["lr"].tolist()
+        assert list(trace.y) == rows["loss"].tolist()
+        # The dot of the rate that was used.
+        assert trace.marker.size.index(max(trace.marker.size)) == rows["loss"].argmin()
+    drawn = checked(learning.retention_figure(kept)).data
+    for trace in drawn:
+        rows = kept[kept["method"] == trace.name]
+        assert (list(trace.x), list(trace.y)) == (
+            rows["metric"].tolist(),
+            rows["retained"].tolist(),
+        )
+
+
+def test_rates_that_diverged_are_said_and_not_drawn() -> None:
+    curves = pd.DataFrame(
+        {"method": ["full"] * 3, "lr": [0.1, 1.0, 10.0], "loss": [2.0, 1.0, float("nan")]}
     )
+    [line] = checked(learning.rates_figure(curves)).data
+    assert list(line.x) == [0.1, 1.0]
+    assert "Diverged: full at 10." in learning.rates_caption(curves)
+    # A wide range of losses is drawn by powers of ten.
+    wide = curves.assign(loss=[1.0, 1e-9, 1.0])
+    assert checked(learning.rates_figure(wide)).layout.yaxis.type == "log"
+    assert checked(learning.rates_figure(curves)).layout.yaxis.type is None
 
 
 def test_the_map_names_every_winner_by_a_letter_and_marks_what_is_not_fair(

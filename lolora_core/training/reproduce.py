@@ -212,9 +212,8 @@ def table(found: dict[str, Any]) -> str:
         "## Every method",
         "",
         "Test loss and metric as mean ± standard deviation over seeds. The optimum is the mean "
-        "relative error of the best ΔW by SVD (for hybrid the best that its search finds, which "
-        "training may undercut). A star marks a learning rate at the edge of the grid: a better "
-        "one may lie beyond.",
+        "relative error of the best ΔW by SVD, where that is known. A star marks a learning rate "
+        "at the edge of the grid: a better one may lie beyond.",
         "",
         "| task | r | method | parameters | learning rate | test loss | metric | optimum |",
         "| --- | ---: | --- | ---: | ---: | --- | --- | ---: |",

@@ -76,10 +76,18 @@ class Run:
             torch.manual_seed(seed)
             self.problem = self.task.build(seed).to(self.device)
             attached = self.method.attach(self.problem, seed)
-        self.model, self.parameters, self._deltas, self.size, self.share = attached
-        # AdamW refuses an empty list, and a frozen base without a head trains nothing.
-        trained: list[Tensor] = [*self.parameters] or [torch.zeros(0, device=self.device)]
-        self._optimizer = torch.optim.AdamW(trained, lr=self.lr, weight_decay=0.0, fused=True)
+        self.model, self.parameters, self._deltas, self.size, self.share, scales = attached
+        by_scale: dict[float, list[Tensor]] = {}
+        for parameter in self.parameters:
+            by_scale.setdefault(scales.get(parameter, 1.0), []).append(parameter)
+        # AdamW refuses to have no group, and a frozen base without a head trains nothing.
+        groups = by_scale or {1.0: [torch.zeros(0, device=self.device)]}
+        self._optimizer = torch.optim.AdamW(
+            [{"params": group, "lr_scale": scale} for scale, group in groups.items()],
+            lr=self.lr,
+            weight_decay=0.0,
+            fused=True,
+        )
         self._precision = torch.autocast(
             self.device.type,
             torch.bfloat16,
@@ -156,7 +164,8 @@ class Run:
             self._optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.parameters, CLIP)
-            self._optimizer.param_groups[0]["lr"] = self.lr * _schedule(step, self.steps)
+            for group in self._optimizer.param_groups:
+                group["lr"] = group["lr_scale"] * self.lr * _schedule(step, self.steps)
             self._optimizer.step()
         self._seconds += time.perf_counter() - began
         return value

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from lolora_core.adapters import (
-    AdapterConfig,
-    adapter_layers,
-    adapter_parameters,
-    add_adapters,
-    full_gradients,
-)
 from lolora_core.common.names import near_names
 from lolora_core.families import FAMILIES
+from lolora_core.training.attach import Attached, attach_family
 from lolora_core.training.peft_methods import PEFT_METHODS, attach_peft, fitted
-from lolora_core.training.tasks.base import Data, Problem
+from lolora_core.training.tasks.base import Problem
 
-__all__ = ["LEARNING_RATES", "METHODS", "Attached", "Kind", "Method", "resolve_method"]
+__all__ = ["LEARNING_RATES", "METHODS", "Kind", "Method", "resolve_method"]
 
 
 class Rates(NamedTuple):
@@ -49,29 +41,6 @@ LEARNING_RATES: dict[str, Rates] = {
     "image": Rates(3e-2, 3e-2),
     "docstrings": Rates(3e-3, 3e-4, 1e-2),
 }
-GRADIENT_BATCHES = 4
-GRADIENT_BATCH = 64
-
-
-class Attached(NamedTuple):
-    """A method attached to a model: what is trained, and how to read ΔW.
-
-    Attributes
-    ----------
-    model : nn.Module
-    parameters : list of Parameter
-    deltas : callable
-    size : str
-        What was chosen to fit the budget, where the method has another size than a rank.
-    share : float
-        Of the budget that is spent; NaN where the method keeps to none.
-    """
-
-    model: nn.Module
-    parameters: list[nn.Parameter]
-    deltas: Callable[[], dict[str, Float[Tensor, "m n"]]]
-    size: str = ""
-    share: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -216,34 +185,7 @@ def _frozen(problem: Problem, method: Method, seed: int) -> Attached:
 
 
 def _family(problem: Problem, method: Method, seed: int) -> Attached:
-    name = method.name
-    config = AdapterConfig(
-        family=name,
-        rank=method.rank,
-        grid=method.grid,
-        alpha=method.rank,
-        target_modules=problem.adapted,
-        init=FAMILIES[name].init,
-    )
-    gradients = None
-    if config.init == "gradient":
-        inputs, targets = problem.splits["train"]
-        size = GRADIENT_BATCH
-        cuts = [slice(at * size, (at + 1) * size) for at in range(GRADIENT_BATCHES)]
-        batches = [Data(inputs[cut], targets[cut]) for cut in cuts if len(inputs[cut])]
-        gradients = full_gradients(
-            problem.model,
-            lambda model, b: problem.loss(model(b.inputs), b.targets),
-            batches,
-            config,
-        )
-    model = add_adapters(problem.model, config, gradients=gradients)
-    layers = adapter_layers(model)
-
-    def deltas() -> dict[str, Tensor]:
-        return {name: layer.delta() for name, layer in layers.items()}
-
-    return Attached(model, list(adapter_parameters(model)), deltas)
+    return attach_family(problem, method.name, method.rank, method.grid)
 
 
 def _peft(problem: Problem, method: Method, seed: int) -> Attached:

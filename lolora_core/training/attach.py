@@ -20,8 +20,10 @@ from lolora_core.adapters import (
 from lolora_core.families import FAMILIES
 from lolora_core.training.tasks.base import Data, Problem
 
-__all__ = ["Attached", "attach_family"]
+__all__ = ["Attached", "GridSize", "attach_family"]
 
+#: Blocks a side, or blocks down and across.
+GridSize = int | tuple[int, int]
 GRADIENT_BATCHES = 4
 GRADIENT_BATCH = 64
 
@@ -54,7 +56,7 @@ def attach_family(
     problem: Problem,
     family: str,
     rank: int,
-    grid: int | tuple[int, int],
+    grid: GridSize,
     *,
     alpha: float | None = None,
     b_scale: float = 1.0,

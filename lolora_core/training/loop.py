@@ -34,17 +34,18 @@ class Run:
 
     AdamW without weight decay (it would pull full fine-tuning towards zero weights, but adapters
     towards the base), a linear warm-up over the first 5 % of the steps, then a cosine to 0;
-    gradients are clipped to norm 1. The order of the examples follows from the seed alone, so it
-    is the same for every method. On the CPU in one thread the same arguments give the same
-    numbers, bit for bit. Nothing here uses torch's global generator once the run has started, so
-    runs in several threads do not disturb each other. Call its methods between steps.
+    gradients are clipped to norm 1. LoRA+ has every B learn at a multiple of the rate. The order of
+    the examples follows from the seed alone, so it is the same for every method. On the CPU in one
+    thread the same arguments give the same numbers, bit for bit. Nothing here uses torch's global
+    generator once the run has started, so runs in several threads do not disturb each other. Call
+    its methods between steps.
 
     Attributes
     ----------
     model : nn.Module
         The model in training, adapters included.
     size : str
-        What a method of PEFT was given to fit the budget, as "r = 8"; else empty.
+        What a method was given to fit the budget where that is no rank of a family, as "b = 7".
     share : float
         Of the budget that such a method spends; else NaN.
     records : list of Record

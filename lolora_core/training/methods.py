@@ -1,4 +1,4 @@
-"""What can be trained: a family's adapter at one budget, full, frozen, PEFT's own layers."""
+"""What can be trained: families at one budget and their variants, full, frozen, PEFT's layers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from lolora_core.common.names import near_names
 from lolora_core.families import FAMILIES
-from lolora_core.training.attach import Attached, attach_family
+from lolora_core.training.attach import Attached, GridSize, attach_family
 from lolora_core.training.peft_methods import PEFT_METHODS, attach_peft, fitted
 from lolora_core.training.tasks.base import Problem
+from lolora_core.training.variants import VARIANTS
 
 __all__ = ["LEARNING_RATES", "METHODS", "Kind", "Method", "resolve_method"]
 
@@ -58,6 +59,10 @@ class Kind:
         What must be installed for it; empty where nothing is.
     cut : bool
         Whether it has blocks that no family describes.
+    has_budget : bool
+        Whether it keeps to a budget; what trains everything, or the head alone, does not.
+    rate : float
+        How many times the adapters' learning rate it has by default.
     """
 
     name: str
@@ -67,11 +72,8 @@ class Kind:
     family: str = ""
     package: str = ""
     cut: bool = False
-
-    @property
-    def has_budget(self) -> bool:
-        """Whether it keeps to a budget; what trains everything, or the head alone, does not."""
-        return bool(self.family or self.package)
+    has_budget: bool = True
+    rate: float = 1.0
 
     @property
     def has_grid(self) -> bool:
@@ -89,7 +91,7 @@ class Method:
         A name in `METHODS`.
     rank : int
         Equivalent rank r: each adapted m×n matrix gets r·(m + n) parameters. Scaling is
-        alpha/rank = 1.
+        alpha/rank = 1, but for the variants that fix alpha.
     grid : int or (int, int)
         Blocks down and across, for the families that have blocks.
 
@@ -109,14 +111,14 @@ class Method:
 
     Examples
     --------
-    >>> Method("localised")
+    >>> Method("hybird")
     Traceback (most recent call last):
-    ValueError: there is no method 'localised'; did you mean localized?
+    ValueError: there is no method 'hybird'; did you mean hybrid?
     """
 
     name: str
     rank: int = 16
-    grid: int | tuple[int, int] = 4
+    grid: GridSize = 4
 
     def __post_init__(self) -> None:
         if self.name not in METHODS:
@@ -150,9 +152,19 @@ class Method:
         return f"{self.name} r={self.rank}{blocks}"
 
     def learning_rate(self, task: str) -> float:
-        """Return the peak learning rate on the task of that name, from `LEARNING_RATES`."""
+        """Return the peak learning rate on the task of that name, from `LEARNING_RATES`.
+
+        That of LoRA+ is A's, a quarter of the others': B learns at 16 times of it, and the
+        geometric mean of both is that of the others.
+
+        Examples
+        --------
+        >>> [Method(name).learning_rate("image") for name in ("global", "global-lora-plus")]
+        [0.03, 0.0075]
+        """
         rates = LEARNING_RATES.get(task, Rates())
-        return {"full": rates.full, "frozen": rates.frozen}.get(self.name, rates.adapter)
+        adapter = self.kind.rate * rates.adapter
+        return {"full": rates.full, "frozen": rates.frozen}.get(self.name, adapter)
 
     def attach(self, problem: Problem, seed: int) -> Attached:
         """Freeze the base, add what the method trains, and train the head with it."""
@@ -188,6 +200,10 @@ def _family(problem: Problem, method: Method, seed: int) -> Attached:
     return attach_family(problem, method.name, method.rank, method.grid)
 
 
+def _variant(problem: Problem, method: Method, seed: int) -> Attached:
+    return VARIANTS[method.name].attach(problem, method.rank, method.grid, seed)
+
+
 def _peft(problem: Problem, method: Method, seed: int) -> Attached:
     blocks = method.grid if method.kind.has_grid else 1
     if not isinstance(blocks, int):
@@ -206,8 +222,12 @@ METHODS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
         *(Kind(f.name, f.summary, f.source, _family, f.name) for f in FAMILIES.values()),
-        Kind("full", "every parameter of the model", "full fine-tuning", _full),
-        Kind("frozen", "the head alone, ΔW = 0", "linear probe", _frozen),
+        *(
+            Kind(name, v.summary, v.source, _variant, v.family, cut=v.cut, rate=v.rate)
+            for name, v in VARIANTS.items()
+        ),
+        Kind("full", "every parameter of the model", "full fine-tuning", _full, has_budget=False),
+        Kind("frozen", "the head alone, ΔW = 0", "linear probe", _frozen, has_budget=False),
         *(
             Kind(name, peft.summary, peft.source, _peft, peft.family, "peft", peft.cut)
             for name, peft in PEFT_METHODS.items()

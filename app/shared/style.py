@@ -133,11 +133,18 @@ _KIN: Mapping[str, str] = {
     "#D55E00": "vera randlora",
     "#56B4E9": "fourierft waveft shira",
 }
-#: The families' lines, and those of the other methods; PEFT's own layers are thinner.
+#: The families' lines, and those of the other methods: variants in the colour of their family,
+#: thinner, and PEFT's own layers thinner still.
 METHOD_LINES: Mapping[str, Line] = {
     **FAMILY_LINES,
     "full": Line("#56B4E9", "solid"),
     "frozen": Line(GREY, "solid"),
+    "localized-permuted": Line("#009E73", "dot", 1.8),
+    "localized-fixed-alpha": Line("#009E73", "dashdot", 1.8),
+    "localized-rslora": Line("#009E73", "longdashdot", 1.8),
+    "localized-lora-plus": Line("#009E73", "longdash", 1.8),
+    "global-lora-plus": Line("#0072B2", "longdash", 1.8),
+    "blast": Line("#CC79A7", "solid", 1.8),
     **{
         f"peft-{name}": Line(colour, dash, 1.2)
         for colour, names in _KIN.items()

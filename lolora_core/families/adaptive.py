@@ -112,6 +112,10 @@ class Adaptive(RankedFamily):
         """Return `adaptive_ranks`."""
         return adaptive_ranks(grid, budget, spectra)
 
+    def is_best(self, grid: Grid) -> bool:
+        """Return whether all blocks cost the same: else the choice of ranks is a heuristic."""
+        return bool((grid.costs == grid.costs[0, 0]).all())
+
     def curve(self, spectra: Spectra) -> AdaptiveCurve:
         """Return what answers every budget, without a loop over budgets."""
         return AdaptiveCurve(spectra)

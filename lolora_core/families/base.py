@@ -249,6 +249,10 @@ class Family(ABC):
         """Return the parameters of the smallest approximation that is not zero."""
         return int(self.grid(grid).costs.min())
 
+    def is_best(self, grid: Grid) -> bool:
+        """Return whether its approximations on `grid` are proven to be the best it allows."""
+        return False
+
     @abstractmethod
     def fit(self, svd: Decomposed) -> Fit:
         """Return what answers every budget on a target."""

@@ -46,6 +46,10 @@ class RankedFamily(Family):
         """Return what answers every budget from the singular values of the family's own grid."""
         return RuleCurve(spectra, self.ranks)
 
+    def is_best(self, grid: Grid) -> bool:
+        """Return True: the budget alone sets the ranks, and for given ranks the SVD is best."""
+        return True
+
     def fit(self, svd: Decomposed) -> RankedFit:
         """Return what answers every budget on a target."""
         return RankedFit(self, svd.on(self.grid(svd.grid)), svd.target)

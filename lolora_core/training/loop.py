@@ -34,17 +34,18 @@ class Run:
 
     AdamW without weight decay (it would pull full fine-tuning towards zero weights, but adapters
     towards the base), a linear warm-up over the first 5 % of the steps, then a cosine to 0;
-    gradients are clipped to norm 1. The order of the examples follows from the seed alone, so it
-    is the same for every method. On the CPU in one thread the same arguments give the same
-    numbers, bit for bit. Nothing here uses torch's global generator once the run has started, so
-    runs in several threads do not disturb each other. Call its methods between steps.
+    gradients are clipped to norm 1. LoRA+ has every B learn at a multiple of the rate. The order of
+    the examples follows from the seed alone, so it is the same for every method. On the CPU in one
+    thread the same arguments give the same numbers, bit for bit. Nothing here uses torch's global
+    generator once the run has started, so runs in several threads do not disturb each other. Call
+    its methods between steps.
 
     Attributes
     ----------
     model : nn.Module
         The model in training, adapters included.
     size : str
-        What a method of PEFT was given to fit the budget, as "r = 8"; else empty.
+        What a method was given to fit the budget where that is no rank of a family, as "b = 7".
     share : float
         Of the budget that such a method spends; else NaN.
     records : list of Record
@@ -79,10 +80,18 @@ class Run:
             torch.manual_seed(seed)
             self.problem = self.task.build(seed).to(self.device)
             attached = self.method.attach(self.problem, seed)
-        self.model, self.parameters, self._deltas, self.size, self.share = attached
-        # AdamW refuses an empty list, and a frozen base without a head trains nothing.
-        trained: list[Tensor] = [*self.parameters] or [torch.zeros(0, device=self.device)]
-        self._optimizer = torch.optim.AdamW(trained, lr=self.lr, weight_decay=0.0, fused=True)
+        self.model, self.parameters, self._deltas, self.size, self.share, scales = attached
+        by_scale: dict[float, list[Tensor]] = {}
+        for parameter in self.parameters:
+            by_scale.setdefault(scales.get(parameter, 1.0), []).append(parameter)
+        # AdamW refuses to have no group, and a frozen base without a head trains nothing.
+        groups = by_scale or {1.0: [torch.zeros(0, device=self.device)]}
+        self._optimizer = torch.optim.AdamW(
+            [{"params": group, "lr_scale": scale} for scale, group in groups.items()],
+            lr=self.lr,
+            weight_decay=0.0,
+            fused=True,
+        )
         self._precision = torch.autocast(
             self.device.type,
             torch.bfloat16,
@@ -163,7 +172,8 @@ class Run:
             self._optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.parameters, CLIP)
-            self._optimizer.param_groups[0]["lr"] = self.lr * _schedule(step, self.steps)
+            for group in self._optimizer.param_groups:
+                group["lr"] = group["lr_scale"] * self.lr * _schedule(step, self.steps)
             self._optimizer.step()
         self._seconds += time.perf_counter() - began
         return value

@@ -1,30 +1,23 @@
-"""What can be trained: a family's adapter at one budget, full, frozen, PEFT's own layers."""
+"""What can be trained: families at one budget and their variants, full, frozen, PEFT's layers."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from lolora_core.adapters import (
-    AdapterConfig,
-    adapter_layers,
-    adapter_parameters,
-    add_adapters,
-    full_gradients,
-)
 from lolora_core.common.names import near_names
 from lolora_core.families import FAMILIES
+from lolora_core.training.attach import Attached, GridSize, attach_family
 from lolora_core.training.peft_methods import PEFT_METHODS, attach_peft, fitted
-from lolora_core.training.tasks.base import Data, Problem
+from lolora_core.training.tasks.base import Problem
+from lolora_core.training.variants import VARIANTS
 
-__all__ = ["LEARNING_RATES", "METHODS", "Attached", "Kind", "Method", "resolve_method"]
+__all__ = ["LEARNING_RATES", "METHODS", "Kind", "Method", "resolve_method"]
 
 
 class Rates(NamedTuple):
@@ -49,29 +42,6 @@ LEARNING_RATES: dict[str, Rates] = {
     "image": Rates(3e-2, 3e-2),
     "docstrings": Rates(3e-3, 3e-4, 1e-2),
 }
-GRADIENT_BATCHES = 4
-GRADIENT_BATCH = 64
-
-
-class Attached(NamedTuple):
-    """A method attached to a model: what is trained, and how to read ΔW.
-
-    Attributes
-    ----------
-    model : nn.Module
-    parameters : list of Parameter
-    deltas : callable
-    size : str
-        What was chosen to fit the budget, where the method has another size than a rank.
-    share : float
-        Of the budget that is spent; NaN where the method keeps to none.
-    """
-
-    model: nn.Module
-    parameters: list[nn.Parameter]
-    deltas: Callable[[], dict[str, Float[Tensor, "m n"]]]
-    size: str = ""
-    share: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -89,6 +59,10 @@ class Kind:
         What must be installed for it; empty where nothing is.
     cut : bool
         Whether it has blocks that no family describes.
+    has_budget : bool
+        Whether it keeps to a budget; what trains everything, or the head alone, does not.
+    rate : float
+        How many times the adapters' learning rate it has by default.
     """
 
     name: str
@@ -98,11 +72,8 @@ class Kind:
     family: str = ""
     package: str = ""
     cut: bool = False
-
-    @property
-    def has_budget(self) -> bool:
-        """Whether it keeps to a budget; what trains everything, or the head alone, does not."""
-        return bool(self.family or self.package)
+    has_budget: bool = True
+    rate: float = 1.0
 
     @property
     def has_grid(self) -> bool:
@@ -120,7 +91,7 @@ class Method:
         A name in `METHODS`.
     rank : int
         Equivalent rank r: each adapted m×n matrix gets r·(m + n) parameters. Scaling is
-        alpha/rank = 1.
+        alpha/rank = 1, but for the variants that fix alpha.
     grid : int or (int, int)
         Blocks down and across, for the families that have blocks.
 
@@ -140,14 +111,14 @@ class Method:
 
     Examples
     --------
-    >>> Method("localised")
+    >>> Method("hybird")
     Traceback (most recent call last):
-    ValueError: there is no method 'localised'; did you mean localized?
+    ValueError: there is no method 'hybird'; did you mean hybrid?
     """
 
     name: str
     rank: int = 16
-    grid: int | tuple[int, int] = 4
+    grid: GridSize = 4
 
     def __post_init__(self) -> None:
         if self.name not in METHODS:
@@ -181,9 +152,19 @@ class Method:
         return f"{self.name} r={self.rank}{blocks}"
 
     def learning_rate(self, task: str) -> float:
-        """Return the peak learning rate on the task of that name, from `LEARNING_RATES`."""
+        """Return the peak learning rate on the task of that name, from `LEARNING_RATES`.
+
+        That of LoRA+ is A's, a quarter of the others': B learns at 16 times of it, and the
+        geometric mean of both is that of the others.
+
+        Examples
+        --------
+        >>> [Method(name).learning_rate("image") for name in ("global", "global-lora-plus")]
+        [0.03, 0.0075]
+        """
         rates = LEARNING_RATES.get(task, Rates())
-        return {"full": rates.full, "frozen": rates.frozen}.get(self.name, rates.adapter)
+        adapter = self.kind.rate * rates.adapter
+        return {"full": rates.full, "frozen": rates.frozen}.get(self.name, adapter)
 
     def attach(self, problem: Problem, seed: int) -> Attached:
         """Freeze the base, add what the method trains, and train the head with it."""
@@ -216,34 +197,11 @@ def _frozen(problem: Problem, method: Method, seed: int) -> Attached:
 
 
 def _family(problem: Problem, method: Method, seed: int) -> Attached:
-    name = method.name
-    config = AdapterConfig(
-        family=name,
-        rank=method.rank,
-        grid=method.grid,
-        alpha=method.rank,
-        target_modules=problem.adapted,
-        init=FAMILIES[name].init,
-    )
-    gradients = None
-    if config.init == "gradient":
-        inputs, targets = problem.splits["train"]
-        size = GRADIENT_BATCH
-        cuts = [slice(at * size, (at + 1) * size) for at in range(GRADIENT_BATCHES)]
-        batches = [Data(inputs[cut], targets[cut]) for cut in cuts if len(inputs[cut])]
-        gradients = full_gradients(
-            problem.model,
-            lambda model, b: problem.loss(model(b.inputs), b.targets),
-            batches,
-            config,
-        )
-    model = add_adapters(problem.model, config, gradients=gradients)
-    layers = adapter_layers(model)
+    return attach_family(problem, method.name, method.rank, method.grid)
 
-    def deltas() -> dict[str, Tensor]:
-        return {name: layer.delta() for name, layer in layers.items()}
 
-    return Attached(model, list(adapter_parameters(model)), deltas)
+def _variant(problem: Problem, method: Method, seed: int) -> Attached:
+    return VARIANTS[method.name].attach(problem, method.rank, method.grid, seed)
 
 
 def _peft(problem: Problem, method: Method, seed: int) -> Attached:
@@ -264,8 +222,12 @@ METHODS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
         *(Kind(f.name, f.summary, f.source, _family, f.name) for f in FAMILIES.values()),
-        Kind("full", "every parameter of the model", "full fine-tuning", _full),
-        Kind("frozen", "the head alone, ΔW = 0", "linear probe", _frozen),
+        *(
+            Kind(name, v.summary, v.source, _variant, v.family, cut=v.cut, rate=v.rate)
+            for name, v in VARIANTS.items()
+        ),
+        Kind("full", "every parameter of the model", "full fine-tuning", _full, has_budget=False),
+        Kind("frozen", "the head alone, ΔW = 0", "linear probe", _frozen, has_budget=False),
         *(
             Kind(name, peft.summary, peft.source, _peft, peft.family, "peft", peft.cut)
             for name, peft in PEFT_METHODS.items()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lolora_core.approximate import approximate
-from lolora_core.blocks.grid import budget_for_rank
+from lolora_core.blocks.grid import Grid, budget_for_rank
+from lolora_core.families import FAMILIES
 from lolora_core.training.methods import Method, resolve_method
 from lolora_core.training.tasks import resolve_task
 from lolora_core.training.tasks.base import Task
@@ -14,8 +15,9 @@ __all__ = ["optimum"]
 def optimum(task: str | Task, method: str | Method, seed: int = 0) -> float | None:
     """Return the least relative error of ΔW that a method's structure allows, by its SVD.
 
-    None where no best ΔW is known, or the structure is that of no family. For `hybrid` it is the
-    best that its search finds, so training may get below it.
+    None where no best ΔW is known: the task has no known ΔW, the structure is that of no family,
+    or what the family finds is not proven to be the best (`hybrid`; `adaptive` on blocks of
+    several sizes), so that training may get below it.
 
     References
     ----------
@@ -25,6 +27,8 @@ def optimum(task: str | Task, method: str | Method, seed: int = 0) -> float | No
     --------
     >>> round(optimum("planted-blocks", Method("localized", rank=8)), 6)
     0.0
+    >>> optimum("planted-blocks", Method("hybrid", rank=8)) is None
+    True
     """
     chosen, target = resolve_method(method), resolve_task(task).target
     if target is None:
@@ -33,7 +37,9 @@ def optimum(task: str | Task, method: str | Method, seed: int = 0) -> float | No
         return float(chosen.name == "frozen")
     if not chosen.kind.family:
         return None
-    delta = target(seed).double()
+    delta, family = target(seed).double(), FAMILIES[chosen.kind.family]
+    if not family.is_best(family.grid(Grid.resolve(chosen.grid, delta.shape))):
+        return None
     budget = budget_for_rank(delta.shape, chosen.rank)
-    found = approximate(delta, chosen.kind.family, budget=budget, grid=chosen.grid)
+    found = approximate(delta, family.name, budget=budget, grid=chosen.grid)
     return found.relative_error

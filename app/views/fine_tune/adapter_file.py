@@ -12,8 +12,7 @@ from pathlib import Path
 from safetensors.torch import save
 
 from app.views.fine_tune.lanes import RacePlan
-from lolora_core import FAMILIES
-from lolora_core.adapters import save_adapters
+from lolora_core.adapters import AdapterLinear, save_adapters
 from lolora_core.training import Run
 
 __all__ = ["adapter_zip"]
@@ -22,13 +21,13 @@ __all__ = ["adapter_zip"]
 def adapter_zip(run: Run, plan: RacePlan) -> bytes:
     """Return a ZIP of what a run has trained, with the plan.
 
-    A family's adapter is the folder that `load_adapters` opens; of every other method, ΔW of each
-    module is in ``delta.safetensors``. A head that was trained besides is in
+    An adapter of this library is the folder that `load_adapters` opens; of every other method, ΔW
+    of each module is in ``delta.safetensors``. A head that was trained besides is in
     ``head.safetensors``.
     """
     out = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w") as archive:
-        if run.method.name in FAMILIES:
+        if any(isinstance(module, AdapterLinear) for module in run.model.modules()):
             save_adapters(run.model, folder)
             for path in sorted(Path(folder).iterdir()):
                 archive.write(path, path.name)

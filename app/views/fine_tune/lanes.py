@@ -66,7 +66,7 @@ class Lane:
     Attributes
     ----------
     size, share
-        Of a method of PEFT: what fits the budget, and how much of the budget that is.
+        Of blast or a method of PEFT: what fits the budget, and how much of the budget that is.
     problem : str
         A sentence on why it diverged or takes no part.
     adapter, deltas

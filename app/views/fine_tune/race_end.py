@@ -139,14 +139,14 @@ def table(race: Race) -> None:
             "method": text(help="How the base is adapted.", pinned=True),
             "what it trains": text(help="What of the base may change, and in which form."),
             "size": text(
-                help="Of a method of PEFT: the largest that fits the budget. Of the others the "
-                "settings say it.",
+                help="Of blast and the methods of PEFT: the largest that fits the budget. Of the "
+                "others the settings say it.",
                 width=150,
             ),
             "parameters": number(
                 help="Trainable parameters, those of the head included.", format="localized"
             ),
-            "learning rate": text(help="Peak rate of AdamW."),
+            "learning rate": text(help="Peak rate of AdamW; of lora-plus that of A."),
             "validation loss": text(help="At the last evaluation; the curves show it.", width=130),
             "test loss": text(
                 help="At the end, on examples that nothing was chosen on.", width=130
@@ -245,6 +245,7 @@ def downloads(race: Race) -> None:
             "application/zip", on_click="ignore", width="stretch", key="ft_adapter",
         )  # fmt: skip
     st.caption(
-        "The adapter of a family opens with load_adapters; of the other methods the ZIP holds ΔW. "
-        "A trained head lies beside it. The settings are under Share, as a link and as a file."
+        "The adapter of a family, whatever its scaling and rates, opens with load_adapters; of the "
+        "other methods the ZIP holds ΔW. A trained head lies beside it. The settings are under "
+        "Share, as a link and as a file."
     )

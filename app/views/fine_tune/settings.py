@@ -21,9 +21,9 @@ PICKED = Setting(
     "ft_methods",
     ["global", "diagonal", "localized", "full"],
     "Methods",
-    "All train on the same examples in the same order. The families' adapters share one budget; "
-    "full trains every weight, frozen only the head. Those that begin with peft- are layers of the "
-    "PEFT package, each as large as the budget allows.",
+    "All train on the same examples in the same order. The families' adapters and their variants "
+    "share one budget; full trains every weight, frozen only the head. Those that begin with peft- "
+    "are layers of the PEFT package. Those and blast are as large as the budget allows.",
     options=tuple(METHODS),
 )
 RANK = Setting(

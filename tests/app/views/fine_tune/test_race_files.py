@@ -87,7 +87,8 @@ def test_a_race_without_records_has_empty_files(make: Make) -> None:
 
 @pytest.mark.parametrize("task", ["planted-blocks", "digits-transformer"])
 def test_an_adapter_opens_on_a_fresh_base(make: Make, task: str, tmp_path: Path) -> None:
-    race = finished(make(plan("localized", "hybrid", task=task, grid=2, steps=2)))
+    methods = ("localized", "hybrid", "localized-rslora")
+    race = finished(make(plan(*methods, task=task, grid=2, steps=2)))
     for lane in race.lanes:
         assert lane.adapter is not None
         folder = tmp_path / lane.method
@@ -107,7 +108,8 @@ def test_an_adapter_opens_on_a_fresh_base(make: Make, task: str, tmp_path: Path)
 
 
 def test_of_other_methods_the_file_holds_the_update(make: Make) -> None:
-    race = finished(make(plan("full", "frozen", "peft-lora", task="digits-transformer", steps=2)))
+    methods = ("full", "frozen", "localized-permuted", "blast", "peft-lora")
+    race = finished(make(plan(*methods, task="digits-transformer", steps=2)))
     for lane in race.lanes:
         assert lane.adapter is not None
         with zipfile.ZipFile(io.BytesIO(lane.adapter)) as archive:

@@ -49,7 +49,7 @@ def test_the_curves(make: Make, field: str) -> None:
 
 
 def test_updates_and_spectra_at_any_step(make: Make) -> None:
-    race = finished(make(plan("global", "full", steps=4)))
+    race = finished(make(plan("global", "blast", "localized-lora-plus", "full", steps=4)))
     for step in (0, 2, 4):
         frame = race.film.at(step)
         assert frame is not None
@@ -74,7 +74,8 @@ def test_the_base(task: str) -> None:
         assert made["old"] == (found.known.loss, found.known.metric)
 
 
-def test_methods_of_peft_keep_their_budget() -> None:
-    code = snippets.table(plan("peft-oft", "full", rank=3))
-    assert 'Method("peft-oft", rank=3, grid=4)' in code
+def test_methods_without_a_family_keep_their_budget() -> None:
+    code = snippets.table(plan("peft-oft", "blast", "localized-permuted", "full", rank=3))
+    for name in ("peft-oft", "blast", "localized-permuted"):
+        assert f'Method("{name}", rank=3, grid=4)' in code
     assert 'Method("full")' in code

@@ -9,7 +9,8 @@ from lolora_core.families import FAMILIES
 from lolora_core.families.diagonal import Diagonal
 from lolora_core.families.global_ import Global
 from lolora_core.families.localized import Localized
-from lolora_core.training.methods import GRADIENT_BATCH, GRADIENT_BATCHES, Method
+from lolora_core.training.attach import GRADIENT_BATCH, GRADIENT_BATCHES
+from lolora_core.training.methods import Method
 from lolora_core.training.rates import RATES
 from lolora_core.training.tasks import resolve_task
 

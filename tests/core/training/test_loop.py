@@ -190,7 +190,7 @@ def test_a_closed_run_keeps_its_records() -> None:
 
 
 def test_the_best_snapshot_is_that_of_the_least_loss() -> None:
-    run = fine_tune("digits-noisy", "full", steps=60, lr=0.03, device="cpu", evaluate_every=6)
+    run = fine_tune("digits-noisy", "full", steps=200, lr=0.03, device="cpu", evaluate_every=20)
     losses = {}
     for record in run:
         if record.eval_loss is not None:
@@ -199,13 +199,13 @@ def test_the_best_snapshot_is_that_of_the_least_loss() -> None:
             assert run.best.step == min(losses, key=losses.__getitem__)
     assert run.best is not None
     at = run.best
-    assert 0 < at.step < 60
+    assert 0 < at.step < 200
     before = [parameter.detach().clone() for parameter in run.parameters]
     assert run.evaluate("validation", at)[0] == losses[at.step]
     assert run.evaluate(run.problem.splits["validation"], at)[0] == losses[at.step]
     # Nothing is changed by the look back.
     assert all(torch.equal(a, b) for a, b in zip(before, run.parameters, strict=True))
-    assert run.evaluate("validation")[0] == losses[60]
+    assert run.evaluate("validation")[0] == losses[200]
 
 
 def test_a_run_that_goes_back_forgets_what_was_best_later() -> None:

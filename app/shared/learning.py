@@ -10,7 +10,7 @@ from app.shared.style import METHOD_LINES
 __all__ = ["rates_caption", "rates_figure", "retention_caption", "retention_figure"]
 
 #: A chart whose largest loss is so many times the least is logarithmic.
-_WIDE = 30
+_WIDE = 5
 
 
 def rates_figure(curves: pd.DataFrame, height: int = 360) -> Figure:

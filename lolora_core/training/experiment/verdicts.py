@@ -100,7 +100,7 @@ _ALL, _SOME, _DEPENDS, _NONE, _WORSE = (
     "holds",
     "holds in part",
     "depends on the task",
-    "no difference shown",
+    "not clear in any cell",
     "does not hold",
 )
 

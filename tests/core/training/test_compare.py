@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import joblib
 import numpy as np
@@ -110,7 +111,19 @@ def timeless(end: TrialEnd) -> TrialEnd:
     return end._replace(seconds=0, took=0)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.getfixturevalue("backend") != "dask":
+        yield
+        return
+    from distributed import Client
+
+    with Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"):
+        yield
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("backend", ["loky", "threading", "dask"])
 def test_any_backend_gives_what_one_process_gives(backend: str) -> None:
     trials = [Trial("planted-blocks", "localized", None, s, 5, "test", "cpu") for s in range(3)]
     trials.append(Trial("digits-rotated", "global", None, 0, 5, "test", "cpu"))

@@ -71,10 +71,9 @@ def test_the_paragraph_says_what_the_library_says(rows: pd.DataFrame) -> None:
     won = int((found["outcome"] == "lower").sum())
     assert 0 < won < len(found)
     assert f"**{won:,} of {len(found):,} comparisons" in text(at)
-    assert "5 of 15 cells and with a clearly higher one in 4" in text(at)
-    for widget in (*at.button_group, *at.toggle):
+    for widget in (*at.button_group, *at.toggle, *at.selectbox):
         assert widget.proto.help, widget.label
-    assert len(at.get("plotly_chart")) == 3
+    assert len(at.get("plotly_chart")) == 5
 
 
 def test_the_filters_leave_what_they_say(rows: pd.DataFrame) -> None:

@@ -40,7 +40,7 @@ def verdict(found: dict[str, Any], question: str) -> dict[str, Any]:
         ((0.5, 1.0), "holds in part"),
         ((0.5, 1.5), "depends on the task"),
         ((1.5, 1.0), "does not hold"),
-        ((1.0, 1.0), "no difference shown"),
+        ((1.0, 1.0), "not clear in any cell"),
     ],
 )
 def test_the_word_of_a_verdict(localized: tuple[float, float], word: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = ["document", "paragraph"]
@@ -24,7 +24,9 @@ def paragraph(found: Mapping[str, Any]) -> str:
         f"At equal budgets and equal numbers of gradients, with {seeds} seeds and learning rates "
         "chosen on other data:"
     ]
-    sentences += [_sentence(verdict) for verdict in found["verdicts"] if _is_of_paper(verdict)]
+    sentences += [
+        _sentence(verdict, found) for verdict in found["verdicts"] if _is_of_paper(verdict)
+    ]
     dropped = _dropped(found)
     if dropped:
         sentences.append(
@@ -37,12 +39,27 @@ def _is_of_paper(verdict: Mapping[str, Any]) -> bool:
     return "2506.00236" in verdict["stated"]
 
 
-def _sentence(verdict: Mapping[str, Any]) -> str:
-    counts = ", ".join(f"{verdict[name]} {name}" for name in _OUTCOMES if verdict[name])
+def _sentence(verdict: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    own = [row for row in found["comparisons"] if row["question"] == verdict["question"]]
+    clear = [
+        f"clearly {outcome} {_listed([row for row in own if row['outcome'] == outcome])}"
+        for outcome in ("better", "worse")
+        if verdict[outcome]
+    ]
+    rest = f"{verdict['even']} cells even, {verdict['unclear']} unclear"
+    claim = verdict["claim"]
     return (
-        f"“{verdict['claim'][0].upper()}{verdict['claim'][1:]}”: **{verdict['verdict']}** "
-        f"(of {verdict['cells']} cells {counts}; mean difference {_interval(verdict)})."
+        f"“{claim[0].upper()}{claim[1:]}”: **{verdict['verdict']}**: {'; '.join([*clear, rest])}; "
+        f"mean difference over all {verdict['cells']} cells {_interval(verdict)}."
     )
+
+
+def _listed(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return tasks with their budgets, as "on image (r = 4, 8)"."""
+    ranks: dict[str, list[str]] = {}
+    for row in rows:
+        ranks.setdefault(row["task"], []).append(str(row["rank"]))
+    return "on " + ", ".join(f"{task} (r = {', '.join(r)})" for task, r in ranks.items())
 
 
 def _dropped(found: Mapping[str, Any]) -> str:
@@ -105,7 +122,8 @@ def _verdicts(found: Mapping[str, Any]) -> list[str]:
         "A claim is that the first method does better than the second at the same budget. Cells "
         "are pairs of a task and a budget; better, worse, even and unclear are those of the "
         "protocol. The difference is the mean over the cells, with its 95 % interval over the "
-        "seeds: negative is better for a loss, positive for accuracy that was kept.",
+        "seeds: negative is better for a loss, positive for accuracy that was kept. A command that "
+        "runs a part corrects for fewer comparisons, so a verdict of it may be bolder.",
         "",
         "| claim | where stated | verdict | better / worse / even / unclear | difference | run |",
         "| --- | --- | --- | --- | --- | --- |",

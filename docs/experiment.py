@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from PIL import Image
@@ -18,6 +18,7 @@ from plotly.offline import get_plotlyjs
 
 from app.shared.charts import Figure
 from app.shared.learning import rates_figure, retention_figure
+from app.shared.style import METHOD_LINES
 from docs.screenshots import FOLDER, fewer_colours
 from lolora_core.training.experiment.findings import read_experiment, retention, sensitivity
 from lolora_core.training.experiment.report import paragraph
@@ -25,8 +26,13 @@ from tests.browser.install_chromium import system_chromium
 from tests.browser.serving import QUIET, ROOT
 
 README = ROOT / "README.md"
-#: Of one picture in CSS pixels; all budgets of a task stand side by side.
-WIDTH, HEIGHT = 1440, 420
+#: Of one picture in CSS pixels: all budgets of a task side by side, one legend below.
+WIDTH, HEIGHT, LEGEND = 1440, 340, 52
+#: Dashes of plotly as those of SVG.
+DASHES = {
+    "solid": "", "dot": "2 3", "dash": "7 4", "dashdot": "7 3 2 3", "longdash": "11 5",
+    "longdashdot": "11 4 2 4",
+}  # fmt: skip
 
 
 def readme(found: Mapping[str, Any], text: str) -> str:
@@ -58,23 +64,46 @@ def pictures(found: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Figure]]
             )
 
 
+def _legend(names: Iterable[str]) -> str:
+    """Return the lines of the methods, each before its name."""
+    keys = []
+    for name in names:
+        line = METHOD_LINES[name]
+        dash = DASHES.get(line.dash, line.dash.replace("px,", " ").replace("px", ""))
+        keys.append(
+            f'<span style="white-space:nowrap"><svg width="42" height="10"><path d="M2 5H40" '
+            f'stroke="{line.colour}" stroke-width="{line.width}" stroke-dasharray="{dash}"/></svg> '
+            f"{name}</span>"
+        )
+    return " ".join(keys)
+
+
 def _draw(page: Page, figures: Mapping[str, Figure]) -> Image.Image:
     template = templates["plotly_white"].to_plotly_json()
     sent = []
     for title, figure in figures.items():
-        figure.update_layout(title={"text": title, "font": {"size": 15}}, margin={"t": 36})
+        figure.update_layout(
+            title={"text": title, "font": {"size": 15}},
+            margin={"t": 36},
+            height=HEIGHT,
+            showlegend=False,
+        )
         sent.append(figure.sent(template))
-    page.set_content('<body style="margin:0;display:flex;width:100%"></body>')
+    names = dict.fromkeys(str(trace["name"]) for part in figures.values() for trace in part.data)
+    page.set_content(
+        '<body style="margin:0"><div id="charts" style="display:flex"></div><p style="margin:4px '
+        f'16px;font:13px sans-serif;line-height:20px">{_legend(names)}</p></body>'
+    )
     page.add_script_tag(content=get_plotlyjs())
     page.evaluate(
         """async (figures) => {
           for (const figure of figures) {
             const place = document.createElement('div');
             place.style.flex = '1 1 0';
-            document.body.append(place);
+            charts.append(place);
           }
           for (const [at, figure] of figures.entries()) {
-            await Plotly.newPlot(document.body.children[at], figure.data, figure.layout,
+            await Plotly.newPlot(charts.children[at], figure.data, figure.layout,
               { staticPlot: true, responsive: true });
           }
         }""",
@@ -89,7 +118,7 @@ def main() -> None:
     README.write_text(readme(found, README.read_text(encoding="utf-8")), encoding="utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=system_chromium(), args=QUIET)
-        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT + LEGEND})
         for name, figures in pictures(found):
             fewer_colours(_draw(page, figures)).save(FOLDER / f"{name}.png", optimize=True)
         browser.close()

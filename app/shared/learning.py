@@ -44,7 +44,12 @@ def rates_figure(curves: pd.DataFrame, height: int = 360) -> Figure:
     figure.update_yaxes(title="validation loss")
     if len(known) and known["loss"].max() > _WIDE * known["loss"].min():
         figure.update_yaxes(type="log", exponentformat="power")
-    return finish(figure, height)
+    return _finished(figure, height)
+
+
+def _finished(figure: Figure, height: int) -> Figure:
+    """Give a figure the look of all, with room for a long legend."""
+    return finish(figure, height + 16 * max(0, len(figure.data) - 8))
 
 
 def rates_caption(curves: pd.DataFrame) -> str:
@@ -97,7 +102,7 @@ def retention_figure(kept: pd.DataFrame, height: int = 360) -> Figure:
         )
     figure.update_xaxes(title="accuracy on the new data")
     figure.update_yaxes(title="accuracy on the old data")
-    finish(figure, height)
+    _finished(figure, height)
     figure.update_layout(hovermode="closest")
     return figure
 

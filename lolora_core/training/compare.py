@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Lead", "MethodComparison", "Paired", "compare_methods", "paired_interval"]
 
 LEVEL = 0.95
+_STOPPED = "Every run was stopped where its validation loss was lowest."
 
 
 class Paired(NamedTuple):
@@ -37,7 +38,10 @@ class Paired(NamedTuple):
 
 
 class Lead(NamedTuple):
-    """The best method and the second, their mean test losses, and second − best over the seeds."""
+    """The best method and the second, their mean test losses, and second − best over the seeds.
+
+    The losses are those where early stopping stopped.
+    """
 
     best: str
     second: str
@@ -77,6 +81,9 @@ def paired_interval(first: Sequence[float], second: Sequence[float]) -> Paired:
 class MethodComparison:
     """What every method reached on the test split, seed by seed.
 
+    Methods are compared where early stopping stopped them: at the least validation loss. What they
+    had after the last step stands beside it.
+
     Attributes
     ----------
     task : Task
@@ -89,17 +96,22 @@ class MethodComparison:
     task: Task
     runs: pd.DataFrame
 
-    def paired(self, first: str, second: str, column: str = "test_loss") -> Paired:
-        """Return first − second over the seeds; the names are those of `runs.method`."""
+    def paired(self, first: str, second: str, column: str = "stopped_loss") -> Paired:
+        """Return first − second over the seeds; the names are those of `runs.method`.
+
+        With ``column="test_loss"`` of the losses after the last step.
+        """
         table = self.runs.pivot(index="seed", columns="method", values=column)
         return paired_interval(table[first].tolist(), table[second].tolist())
 
     def frame(self, reference: str | None = None) -> pd.DataFrame:
         """Return one row a method, lowest mean test loss first.
 
-        Columns: method, num_parameters, lr, seeds, loss_mean, loss_sd, metric_mean, metric_sd,
-        seconds, and the paired difference of the test loss to `reference` (the first method by
-        default): difference, difference_low, difference_high.
+        Columns: method, num_parameters, lr, seeds; loss_mean, loss_sd, metric_mean, metric_sd on
+        test data where early stopping stopped, on average at step stopped_at; final_loss_mean,
+        final_metric_mean after the last step; seconds; and the paired difference of the stopped
+        loss to `reference` (the first method by default): difference, difference_low,
+        difference_high.
         """
         reference = self.runs["method"].iloc[0] if reference is None else reference
         groups = self.runs.groupby("method", sort=False)
@@ -107,10 +119,13 @@ class MethodComparison:
             num_parameters=("num_parameters", "first"),
             lr=("lr", "first"),
             seeds=("seed", "count"),
-            loss_mean=("test_loss", "mean"),
-            loss_sd=("test_loss", "std"),
-            metric_mean=("test_metric", "mean"),
-            metric_sd=("test_metric", "std"),
+            loss_mean=("stopped_loss", "mean"),
+            loss_sd=("stopped_loss", "std"),
+            metric_mean=("stopped_metric", "mean"),
+            metric_sd=("stopped_metric", "std"),
+            stopped_at=("stopped_step", "mean"),
+            final_loss_mean=("test_loss", "mean"),
+            final_metric_mean=("test_metric", "mean"),
             seconds=("seconds", "mean"),
         ).reset_index()
         pairs = [self.paired(name, reference) for name in table["method"]]
@@ -134,14 +149,14 @@ class MethodComparison:
                 f"{best['method']} and {second['method']} tie with the lowest mean test loss, "
                 f"{best['loss_mean']:.3g}. Their difference is not larger than the spread over "
                 f"{best['seeds']} seeds allows for: {pair.mean:.3g}, 95 % interval {pair.low:.3g} "
-                f"to {pair.high:.3g}."
+                f"to {pair.high:.3g}. {_STOPPED}"
             )
         verdict = "larger than" if pair.is_clear else "not larger than"
         return (
             f"{best['method']} has the lowest mean test loss, {best['loss_mean']:.3g}; "
             f"{second['method']} follows with {second['loss_mean']:.3g}. The difference is "
             f"{verdict} the spread over {best['seeds']} seeds allows for: "
-            f"{pair.mean:.3g}, 95 % interval {pair.low:.3g} to {pair.high:.3g}."
+            f"{pair.mean:.3g}, 95 % interval {pair.low:.3g} to {pair.high:.3g}. {_STOPPED}"
         )
 
 

@@ -51,7 +51,7 @@ def test_comparison_holds_what_single_runs_give(compared: MethodComparison) -> N
 def test_frame_has_mean_deviation_and_paired_interval(compared: MethodComparison) -> None:
     rows = compared.frame(reference="frozen").to_dict("records")
     losses = {
-        str(name): part["test_loss"].tolist() for name, part in compared.runs.groupby("method")
+        str(name): part["stopped_loss"].tolist() for name, part in compared.runs.groupby("method")
     }
     means = [row["loss_mean"] for row in rows]
     assert means == sorted(means)
@@ -64,6 +64,23 @@ def test_frame_has_mean_deviation_and_paired_interval(compared: MethodComparison
         found = [row[key] for key in ("difference", "difference_low", "difference_high")]
         assert found == pytest.approx([pair.mean, pair.low, pair.high])
         assert (found == [0, 0, 0]) == (row["method"] == "frozen")
+
+
+def test_what_leads_is_where_early_stopping_stopped(compared: MethodComparison) -> None:
+    runs = compared.runs.copy()
+    # A method that is best when it stops, and worst when it goes on.
+    runs.loc[runs.method == "localized r=8 K=4", ["stopped_loss", "test_loss"]] = [0.0, 9.0]
+    found = MethodComparison(compared.task, runs)
+    row = found.frame().iloc[0]
+    assert row["method"] == found.lead().best == "localized r=8 K=4"
+    assert (row["loss_mean"], row["final_loss_mean"]) == (0.0, 9.0)
+    own = runs[runs.method == row["method"]]
+    assert row["stopped_at"] == pytest.approx(own["stopped_step"].mean())
+    assert row["metric_mean"] == pytest.approx(own["stopped_metric"].mean())
+    assert row["final_metric_mean"] == pytest.approx(own["test_metric"].mean())
+    assert found.paired("localized r=8 K=4", "frozen").mean < 0
+    assert found.paired("localized r=8 K=4", "frozen", "test_loss").mean > 0
+    assert found.sentence().endswith("Every run was stopped where its validation loss was lowest.")
 
 
 def test_sentence_says_who_is_ahead_and_whether_it_is_clear() -> None:

@@ -41,22 +41,30 @@ class RacePlan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a whole run reached.
+    """What a whole run reached, and where early stopping would have stopped it.
 
     Attributes
     ----------
     loss, metric : float
-        On the test split.
+        On the test split, after the last step.
     ranks : tuple of int
-        Numerical rank of ΔW of each module.
+        Numerical rank of ΔW of each module, after the last step.
     distance : float or None
-        ‖ΔW − ΔW_full‖/‖ΔW_full‖ over all modules, where full fine-tuning took part.
+        ‖ΔW − ΔW_full‖/‖ΔW_full‖ over all modules after the last step, where full fine-tuning took
+        part.
+    stopped_step : int
+        Of the evaluation with the least validation loss.
+    stopped_loss, stopped_metric : float
+        On the test split, at that step.
     """
 
     loss: float
     metric: float
     ranks: tuple[int, ...]
     distance: float | None
+    stopped_step: int
+    stopped_loss: float
+    stopped_metric: float
 
 
 @dataclass(eq=False)

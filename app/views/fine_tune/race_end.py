@@ -45,6 +45,9 @@ def _runs(lanes: list[Lane]) -> pd.DataFrame:
             "lr": lane.lr,
             "test_loss": lane.outcome.loss,
             "test_metric": lane.outcome.metric,
+            "stopped_step": lane.outcome.stopped_step,
+            "stopped_loss": lane.outcome.stopped_loss,
+            "stopped_metric": lane.outcome.stopped_metric,
             "delta_norm": lane.records[-1].delta_norm,
             "seconds": lane.records[-1].seconds,
         }
@@ -54,18 +57,23 @@ def _runs(lanes: list[Lane]) -> pd.DataFrame:
 
 
 def verdict(race: Race, *, ended: bool) -> Verdict:
-    """Say who is ahead, and whether that is more than luck."""
+    """Say who is ahead where early stopping stops each, and whether that is more than luck."""
     lanes = _whole(race)
     if not lanes:
         return verdict_words.open_race(race.plan.methods, ended=ended)
+    stopped, last = (_means(lanes, column) for column in ("stopped_loss", "test_loss"))
     lead = _lead(race, lanes)
     if lead is not None:
-        return verdict_words.of_seeds(lead, len({lane.seed for lane in lanes}))
-    losses = {lane.method: lane.outcome.loss for lane in lanes if lane.outcome}
-    if len(losses) == 1 and len(race.plan.methods) == 1:
-        loss = float(np.mean([lane.outcome.loss for lane in lanes if lane.outcome]))
-        return verdict_words.of_one(race.plan.methods[0], loss)
-    return verdict_words.of_one_seed(losses, len(race.plan.seeds))
+        return verdict_words.of_seeds(lead, len({lane.seed for lane in lanes}), last)
+    if len(race.plan.methods) == 1:
+        return verdict_words.of_one(race.plan.methods[0], *stopped.values())
+    return verdict_words.of_one_seed(stopped, len(race.plan.seeds), last)
+
+
+def _means(lanes: list[Lane], column: str) -> dict[str, float]:
+    """Return the mean over the seeds by method."""
+    means = _runs(lanes).groupby("method", sort=False)[column].mean()
+    return {str(method): float(mean) for method, mean in means.items()}
 
 
 def interval(race: Race) -> str | None:
@@ -109,10 +117,14 @@ def _row(race: Race, method: str) -> dict[str, object]:
     ends = [lane.records[-1] for lane in lanes if lane.records]
     distances = [outcome.distance for outcome in done if outcome.distance is not None]
     ranks = [rank for outcome in done for rank in outcome.ranks]
+    metric = TASKS[race.plan.task].metric_name
     return {
         "method": method,
-        "test loss": _spread([outcome.loss for outcome in done]),
-        f"test {TASKS[race.plan.task].metric_name}": _spread([o.metric for o in done]),
+        "test loss": _spread([outcome.stopped_loss for outcome in done]),
+        f"test {metric}": _spread([outcome.stopped_metric for outcome in done]),
+        "stopped at": words.span([outcome.stopped_step for outcome in done]) if done else "–",
+        "loss, last step": _spread([outcome.loss for outcome in done]),
+        f"{metric}, last step": _spread([outcome.metric for outcome in done]),
         "parameters": lanes[0].num_parameters if lanes and lanes[0].lr > 0 else None,
         "what it trains": METHODS[method].summary,
         "size": lanes[0].size if lanes else "",
@@ -122,7 +134,7 @@ def _row(race: Race, method: str) -> dict[str, object]:
         if ends and ends[-1].seconds
         else "–",
         "samples/s": round(ends[-1].samples_per_second) if ends else None,
-        "rank of ΔW": words.rank_range(ranks) if ranks else "–",
+        "rank of ΔW": words.span(ranks) if ranks else "–",
         "distance to full": _spread(distances),
     }
 
@@ -130,7 +142,7 @@ def _row(race: Race, method: str) -> dict[str, object]:
 def table(race: Race) -> None:
     """Show what every method costs and reaches."""
     st.header("All figures", anchor=False)
-    task = TASKS[race.plan.task]
+    metric = TASKS[race.plan.task].metric_name
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     answers.table(
         pd.DataFrame([_row(race, method) for method in race.plan.methods]),
@@ -149,19 +161,35 @@ def table(race: Race) -> None:
             "learning rate": text(help="Peak rate of AdamW; of lora-plus that of A."),
             "validation loss": text(help="At the last evaluation; the curves show it.", width=130),
             "test loss": text(
-                help="At the end, on examples that nothing was chosen on.", width=130
+                help="On examples that nothing was chosen on, with the weights of the step where "
+                "the validation loss was lowest. The verdict compares these.",
+                width=130,
             ),
-            f"test {task.metric_name}": text(
-                help=f"{task.metric_name} at the end, on test data.", width=140
+            f"test {metric}": text(
+                help=f"{metric} on the same examples, at the same step.", width=140
+            ),
+            "stopped at": text(
+                help="The step where the validation loss was lowest, of all that were evaluated: "
+                "early stopping keeps its weights. Over several seeds, the first and the last."
+            ),
+            "loss, last step": text(
+                help="Test loss after the last step. Higher than where it was stopped: the method "
+                "went on to learn what holds for the training examples alone.",
+                width=130,
+            ),
+            f"{metric}, last step": text(
+                help=f"{metric} on test examples after the last step.", width=140
             ),
             "time": text(help="Spent in the method's own steps, evaluations left out."),
             "samples/s": number(
                 help="Training examples a second of the method's own time.", format="localized"
             ),
-            "rank of ΔW": text(help="Numerical rank, lowest to highest over the matrices."),
+            "rank of ΔW": text(
+                help="Numerical rank after the last step, lowest to highest over the matrices."
+            ),
             "distance to full": text(
-                help="‖ΔW − ΔW_full‖/‖ΔW_full‖ over all adapted matrices, no unit; 1 is as far as "
-                "no update at all. Needs full among the methods."
+                help="‖ΔW − ΔW_full‖/‖ΔW_full‖ over all adapted matrices after the last step, no "
+                "unit; 1 is as far as no update at all. Needs full among the methods."
             ),
         },
     )
@@ -201,7 +229,8 @@ def open_in_compare(race: Race) -> None:
     names = list(usable)
     name = st.selectbox(
         "Method", names, index=names.index("full") if "full" in names else 0, key="ft_open_method",
-        help="Whose ΔW Compare is to look at; that of full is the full update.",
+        help="Whose ΔW Compare is to look at, as it is after the last step; that of full is the "
+        "full update.",
     )  # fmt: skip
     lane = usable[name]
     module = st.selectbox(
@@ -238,8 +267,9 @@ def downloads(race: Race) -> None:
     kept = {lane.method: lane.adapter for lane in race.lanes if lane.adapter}
     if kept:
         name = st.selectbox(
-            "Method", list(kept), key="ft_adapter_method", help="Whose adapter the file holds."
-        )
+            "Method", list(kept), key="ft_adapter_method",
+            help="Whose adapter the file holds, as it is after the last step.",
+        )  # fmt: skip
         st.download_button(
             "Adapter, ZIP of safetensors", lambda: kept[name], f"{stem}-{name}.zip",
             "application/zip", on_click="ignore", width="stretch", key="ft_adapter",

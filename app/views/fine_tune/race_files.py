@@ -17,15 +17,24 @@ __all__ = ["records_csv", "records_frame", "records_json"]
 
 def _rows(race: Race) -> list[dict[str, Any]]:
     return [
-        {"method": lane.method, "seed": lane.seed, "lr": lane.lr, **asdict(record)}
+        {
+            "method": lane.method,
+            "seed": lane.seed,
+            "lr": lane.lr,
+            **asdict(record),
+            "stopped": lane.outcome is not None and record.step == lane.outcome.stopped_step,
+        }
         for lane in race.lanes
         for record in list(lane.records)
     ]
 
 
 def records_frame(race: Race) -> pd.DataFrame:
-    """Return one row a record: method, seed, learning rate, then the fields of `Record`."""
-    names = ["method", "seed", "lr", *(field.name for field in fields(Record))]
+    """Return one row a record: method, seed, learning rate, the fields of `Record`, stopped.
+
+    The last says whether early stopping would have stopped the run at this step.
+    """
+    names = ["method", "seed", "lr", *(field.name for field in fields(Record)), "stopped"]
     return pd.DataFrame(_rows(race), columns=names)
 
 

@@ -24,8 +24,8 @@ __all__ = [
     "far_below",
     "picture_facts",
     "problems",
-    "rank_range",
     "short_state",
+    "span",
     "spectrum_facts",
     "state",
     "what_methods_train",
@@ -129,16 +129,16 @@ def what_methods_train(summaries: Mapping[str, str]) -> str:
     return "\n".join(f"- **{name}**: {summary}" for name, summary in summaries.items())
 
 
-def rank_range(ranks: Sequence[int]) -> str:
-    """Return the ranks of all modules, lowest to highest.
+def span(counts: Sequence[int]) -> str:
+    """Return counts of several modules or seeds, lowest to highest.
 
     Examples
     --------
-    >>> rank_range((8, 8)), rank_range((0, 31, 24))
-    ('8', '0–31')
+    >>> span((8, 8)), span((0, 31, 24)), span((1200, 1000))
+    ('8', '0–31', '1,000–1,200')
     """
-    low, high = min(ranks), max(ranks)
-    return str(low) if low == high else f"{low}–{high}"
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
 def far_below(methods: Mapping[str, tuple[str, float]]) -> str:

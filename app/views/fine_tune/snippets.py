@@ -55,7 +55,7 @@ runs = {{
 
 
 def table(plan: RacePlan) -> str:
-    """Return lines that make `found`: test loss and metric by method and seed.
+    """Return lines that make `found`: test loss and metric by method and seed, stopped and last.
 
     Examples
     --------
@@ -85,7 +85,11 @@ print(compared.sentence())"""
 found = {{}}
 for key, run in runs.items():
     list(run)  # trains it
-    found[key] = run.evaluate("test")
+    found[key] = {{
+        "stopped at": run.best.step,  # the least validation loss
+        "stopped": run.evaluate("test", run.best),
+        "last step": run.evaluate("test"),
+    }}
 print(found)"""
 
 

@@ -58,6 +58,7 @@ class _Standing:
     records: list[Record]
     now: Snapshot | None
     good: Snapshot | None
+    best: Snapshot | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +157,7 @@ class _Trainer:
             self._tell(Entered(entry.at, run.num_parameters, float(run.lr), run.size, run.share))
         elif standing.now is not None:
             run.records, run.last_good = list(standing.records), standing.good
+            run.best = standing.best
             run.restore(standing.now)
             entry.problem = standing.problem
 
@@ -209,10 +211,16 @@ class _Trainer:
         deltas = {name: run.deltas() for name, (_, run) in whole.items()}
         full = _flat(deltas["full"]) if "full" in deltas else None
         for name, (at, run) in whole.items():
-            loss, metric = run.evaluate("test")
+            best = run.best
+            assert best is not None
             ranks = tuple(numerical_rank(delta) for delta in deltas[name].values())
             distance = None if full is None else relative_error(full, _flat(deltas[name]))
-            self._tell(Concluded(at, Outcome(loss, metric, ranks, distance)))
+            loss, metric = run.evaluate("test")
+            stopped_loss, stopped_metric = run.evaluate("test", best)
+            outcome = Outcome(
+                loss, metric, ranks, distance, best.step, stopped_loss, stopped_metric
+            )
+            self._tell(Concluded(at, outcome))
 
     def _keep(self) -> None:
         """Hand out what the page offers afterwards, of the first seed."""
@@ -239,6 +247,7 @@ class _Trainer:
                 entry.run.records if entry.run else [],
                 entry.run.snapshot() if entry.run else None,
                 entry.run.last_good if entry.run else None,
+                entry.run.best if entry.run else None,
             )
             for entry in self._entries
         )

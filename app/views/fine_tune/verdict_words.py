@@ -28,6 +28,8 @@ class Verdict(NamedTuple):
 
 
 _UNKNOWN = "Spread not known"
+_STOP = "Each is stopped where its validation loss was lowest."
+_ITS_STOP = "It is stopped where its validation loss was lowest."
 
 
 def open_race(methods: Sequence[str], *, ended: bool) -> Verdict:
@@ -51,22 +53,41 @@ def of_one(method: str, loss: float) -> Verdict:
     Examples
     --------
     >>> of_one("full", 0.4).answer
-    'full reached a test loss of 0.400.'
+    'full reached a test loss of 0.400. It is stopped where its validation loss was lowest.'
     """
-    answer = f"{method} reached a test loss of {format_error(loss)}."
+    answer = f"{method} reached a test loss of {format_error(loss)}. {_ITS_STOP}"
     return Verdict(answer, "Nothing to compare", "Choose a second method to compare it with.")
 
 
-def of_one_seed(losses: Mapping[str, float], planned: int = 1) -> Verdict:
+def _after_the_last_step(best: str, last: Mapping[str, float]) -> str:
+    """Say how runs were compared, and whether the last step has another order."""
+    first = min(last, key=last.__getitem__)
+    loss, other = format_error(last[first]), format_error(last[best])
+    if loss == other:
+        return _STOP
+    return f"{_STOP} After the last step {first} would be ahead with {loss}; {best} has {other}."
+
+
+def of_one_seed(losses: Mapping[str, float], planned: int, last: Mapping[str, float]) -> Verdict:
     """Say which of several methods has the lowest test loss of one seed, of `planned` ones.
+
+    Parameters
+    ----------
+    losses, last : mapping of str to float
+        By method: the loss where early stopping stopped, and after the last step.
+    planned : int
 
     Examples
     --------
-    >>> verdict = of_one_seed({"global": 0.5, "localized": 0.4})
+    >>> losses = {"global": 0.5, "localized": 0.4}
+    >>> verdict = of_one_seed(losses, 1, losses)
     >>> verdict.answer
-    '**localized** is ahead with a test loss of 0.400; global has 0.500.'
+    '**localized** is ahead with a test loss of 0.400; global has 0.500. Each is stopped where its \
+validation loss was lowest.'
     >>> verdict.stamp
     'Spread not known'
+    >>> of_one_seed(losses, 1, {"global": 0.6, "localized": 0.9}).answer[-74:]
+    'After the last step global would be ahead with 0.600; localized has 0.900.'
     """
     ranking = sorted(losses, key=losses.__getitem__)
     best = ranking[0]
@@ -79,22 +100,33 @@ def of_one_seed(losses: Mapping[str, float], planned: int = 1) -> Verdict:
     if len(tied) < len(ranking):
         runner = ranking[len(tied)]
         answer += f"; {runner} has {format_error(losses[runner])}"
+    answer = f"{answer}. {_after_the_last_step(best, last)}"
     if planned > 1:
-        return Verdict(f"{answer}.", _UNKNOWN, f"One seed of {planned} is done; wait for the next.")
+        return Verdict(answer, _UNKNOWN, f"One seed of {planned} is done; wait for the next.")
     meaning = "One seed may be luck. Choose two or more seeds, and Start again."
-    return Verdict(f"{answer}.", _UNKNOWN, meaning)
+    return Verdict(answer, _UNKNOWN, meaning)
 
 
-def of_seeds(lead: Lead, seeds: int) -> Verdict:
+def of_seeds(lead: Lead, seeds: int, last: Mapping[str, float]) -> Verdict:
     """Say which method is ahead over several seeds, and whether that is more than the spread.
+
+    Parameters
+    ----------
+    lead : Lead
+        Where early stopping stopped.
+    seeds : int
+    last : mapping of str to float
+        By method: the mean loss after the last step.
 
     Examples
     --------
     >>> from lolora_core.training.compare import Paired
-    >>> clear = of_seeds(Lead("a", "b", 0.1, 0.3, Paired(0.2, 0.01, 0.1, 0.3)), 3)
+    >>> last = {"a": 0.1, "b": 0.3}
+    >>> clear = of_seeds(Lead("a", "b", 0.1, 0.3, Paired(0.2, 0.01, 0.1, 0.3)), 3, last)
     >>> clear.answer
-    '**a** is ahead with a mean test loss of 0.100 over 3 seeds; b follows with 0.300.'
-    >>> clear.stamp, of_seeds(Lead("a", "b", 0.1, 0.1, Paired(0.0, 1.0, -1.0, 1.0)), 3).stamp
+    '**a** is ahead with a mean test loss of 0.100 over 3 seeds; b follows with 0.300. Each is \
+stopped where its validation loss was lowest.'
+    >>> clear.stamp, of_seeds(Lead("a", "b", 0.1, 0.1, Paired(0.0, 1.0, -1.0, 1.0)), 3, last).stamp
     ('Larger than the spread', 'Not larger than the spread')
     """
     pair, first, second = lead.pair, format_error(lead.best_loss), format_error(lead.second_loss)
@@ -107,11 +139,12 @@ def of_seeds(lead: Lead, seeds: int) -> Verdict:
             f"**{lead.best}** is ahead with a mean test loss of {first} over {seeds} seeds; "
             f"{lead.second} follows with {second}"
         )
+    answer = f"{answer}. {_after_the_last_step(lead.best, last)}"
     if pair.is_clear:
         meaning = "With other random draws the same method would very likely be ahead again."
-        return Verdict(f"{answer}.", "Larger than the spread", meaning)
+        return Verdict(answer, "Larger than the spread", meaning)
     meaning = "The gap is no larger than what other random draws change: it may be luck."
-    return Verdict(f"{answer}.", "Not larger than the spread", meaning)
+    return Verdict(answer, "Not larger than the spread", meaning)
 
 
 def interval(lead: Lead) -> str:
@@ -121,14 +154,14 @@ def interval(lead: Lead) -> str:
     --------
     >>> from lolora_core.training.compare import Paired
     >>> interval(Lead("a", "b", 0.1, 0.3, Paired(0.2, 0.01, 0.1, 0.3)))
-    'Test loss of b minus that of a, seed by seed: mean 0.200, 95 % t-interval 0.100 to 0.300. \
-Larger than the spread means that the interval leaves out 0.'
+    'Test loss of b minus that of a, each where its validation loss was lowest, seed by seed: mean \
+0.200, 95 % t-interval 0.100 to 0.300. Larger than the spread means that the interval leaves out 0.'
     """
     low, high = format_error(lead.pair.low), format_error(lead.pair.high)
     return (
-        f"Test loss of {lead.second} minus that of {lead.best}, seed by seed: mean "
-        f"{format_error(lead.pair.mean)}, 95 % t-interval {low} to {high}. Larger than the spread "
-        "means that the interval leaves out 0."
+        f"Test loss of {lead.second} minus that of {lead.best}, each where its validation loss was "
+        f"lowest, seed by seed: mean {format_error(lead.pair.mean)}, 95 % t-interval {low} to "
+        f"{high}. Larger than the spread means that the interval leaves out 0."
     )
 
 
@@ -145,11 +178,11 @@ def reached(rank: int, rows: Mapping[str, tuple[int, float, float]]) -> str:
     Examples
     --------
     >>> reached(32, {"global": (8, 0.71, 0.707), "localized": (32, 0.0, 0.0)})
-    'The change to learn has rank 32. global learned one of rank 8 and stays 0.710 away; its form \
-cannot come nearer than 0.707. localized learned one of rank 32 and stays 0 away; its form can \
-come as near as 0.'
+    'The change to learn has rank 32. After the last step: global learned one of rank 8 and stays \
+0.710 away; its form cannot come nearer than 0.707. localized learned one of rank 32 and stays 0 \
+away; its form can come as near as 0.'
     """
-    text = [f"The change to learn has rank {rank}."]
+    text = [f"The change to learn has rank {rank}. After the last step:"]
     for method, (own, error, least) in rows.items():
         limit = (
             f"cannot come nearer than {format_error(least)}"

@@ -41,6 +41,8 @@ from tests.app.views.fine_tune.race_tools import (
 __all__ = ["make"]
 
 Step = Callable[[Run], Record]
+#: At so high a rate the last step is not the best.
+WILD = plan("full", task="digits-rotated", steps=40, rates=(0.3,))
 
 
 def state(race: Race) -> str:
@@ -69,6 +71,21 @@ def test_a_race_trains_what_the_library_trains(make: Make, task: str) -> None:
     norm = np.linalg.norm(joined[0])
     assert localized.records[-1].delta_norm == pytest.approx(norm, rel=1e-5)
     assert [frame.step for frame in race.film.frames] == [0, 1, 2, 3]
+
+
+def test_an_outcome_is_also_that_of_early_stopping(make: Make) -> None:
+    (lane,) = finished(make(WILD)).lanes
+    assert lane.outcome is not None
+    validation = {record.step: record.eval_loss or 0.0 for record in lane.evaluated}
+    best = min(validation, key=validation.__getitem__)
+    assert lane.outcome.stopped_step == best < 40
+    run = fine_tune("digits-rotated", "full", steps=40, lr=0.3)
+    while run.step < best:
+        next(run)
+    assert run.evaluate("test") == (lane.outcome.stopped_loss, lane.outcome.stopped_metric)
+    list(run)
+    assert run.evaluate("test") == (lane.outcome.loss, lane.outcome.metric)
+    assert lane.outcome.loss != lane.outcome.stopped_loss
 
 
 def test_equal_plans_give_equal_numbers(make: Make) -> None:
@@ -431,6 +448,25 @@ def test_progress_does_not_jump_while_a_seed_is_prepared(
     race = finished(make(plan("global", "frozen", seeds=(0, 1, 2))))
     assert seen == pytest.approx([0, 0, 1 / 3, 1 / 3, 2 / 3, 2 / 3])
     assert race.progress == (1.0, 0.0)
+
+
+def test_what_is_handed_over_knows_where_it_would_have_stopped(make: Make) -> None:
+    whole, line = finished(make(WILD)), Line(1)
+    (lane,) = whole.lanes
+    assert lane.outcome is not None
+    best = lane.outcome.stopped_step
+    race = make(WILD, line)
+    race.pause()
+    race.start()
+    # Past its best evaluation, which no later one can make again.
+    made = best + 3
+    for _ in range(made):
+        race.step()
+    wait(lambda: race.lanes and len(race.lanes[0].records) >= made and race._halted)
+    assert finished(make(plan("global"), line)).state == "finished"
+    race.resume()
+    assert race.join(60)
+    assert numbers(race.lanes) == numbers(whole.lanes)
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])

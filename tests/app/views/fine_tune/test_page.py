@@ -239,6 +239,25 @@ def test_a_race_on_the_page(open_page: Start) -> None:
         assert f"{near}{format_error(lane.outcome.metric)} away" in said
 
 
+def test_a_race_is_judged_where_it_would_have_stopped(open_page: Start) -> None:
+    at = trained(
+        open_page(ft_task="digits-rotated", ft_methods=["full"], ft_steps=40, **{"ft_lr.full": 0.3})
+    )
+    (lane,) = race_of(at).lanes
+    assert lane.outcome is not None
+    stopped, last = lane.outcome.stopped_loss, lane.outcome.loss
+    assert at.main.markdown[0].value == (
+        f"full reached a test loss of {format_error(stopped)}. It is stopped where its validation "
+        "loss was lowest."
+    )
+    row = table(at)["full"]
+    assert row["test loss"] == format_error(stopped) != format_error(last)
+    assert row["loss, last step"] == format_error(last)
+    assert row["test accuracy"] == format_error(lane.outcome.stopped_metric)
+    assert row["accuracy, last step"] == format_error(lane.outcome.metric)
+    assert row["stopped at"] == str(lane.outcome.stopped_step)
+
+
 def test_rewinding_shows_the_snapshot(open_page: Start) -> None:
     at = trained(open_page(ft_methods=["full"]))
     assert "seed 0, after step 3." in text(at)

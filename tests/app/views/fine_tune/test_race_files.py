@@ -77,6 +77,13 @@ def test_records_lose_nothing(make: Make) -> None:
     assert [row["method"] for row in rows] == ["global"] * 2 + ["localized"] * 41
     assert [{k: float(r[k]) if r[k] else None for k in expected[0]} for r in rows] == expected
 
+    # Where early stopping would have stopped: nowhere in a run that diverged.
+    outcome = race.lanes[1].outcome
+    assert outcome is not None
+    at = [(row["method"], int(row["step"])) for row in rows if row["stopped"] == "True"]
+    assert at == [("localized", outcome.stopped_step)]
+    assert found["runs"][1]["test"]["stopped_loss"] == outcome.stopped_loss
+
 
 def test_a_race_without_records_has_empty_files(make: Make) -> None:
     race = make(plan())

@@ -15,7 +15,7 @@ from lolora_core.training.compare import Lead
 from tests.app.drawn import checked
 from tests.app.views.fine_tune.race_tools import Clock, plan
 
-DONE = Outcome(0.5, 0.5, (4,), None)
+DONE = Outcome(0.5, 0.5, (4,), None, 3, 0.4, 0.6)
 
 
 def record(step: int, rate: float = 100.0) -> Record:
@@ -79,11 +79,15 @@ def test_problems_are_said_once_with_their_seed() -> None:
 
 
 def test_who_is_ahead() -> None:
-    tied = verdict_words.of_one_seed({"a": 0.25, "b": 0.25, "c": 1.0})
-    assert tied.answer == "a and b have the same test loss, 0.250; c has 1.00."
-    all_tied = verdict_words.of_one_seed({"a": 0.25, "b": 0.25})
-    assert all_tied.answer == "a and b have the same test loss, 0.250."
-    early = verdict_words.of_one_seed({"a": 1.0, "b": 2.0}, planned=3)
+    stopped = " Each is stopped where its validation loss was lowest."
+    losses = {"a": 0.25, "b": 0.25, "c": 1.0}
+    tied = verdict_words.of_one_seed(losses, 1, losses)
+    assert tied.answer == f"a and b have the same test loss, 0.250; c has 1.00.{stopped}"
+    losses = {"a": 0.25, "b": 0.25}
+    all_tied = verdict_words.of_one_seed(losses, 1, losses)
+    assert all_tied.answer == f"a and b have the same test loss, 0.250.{stopped}"
+    losses = {"a": 1.0, "b": 2.0}
+    early = verdict_words.of_one_seed(losses, 3, losses)
     assert early.meaning == "One seed of 3 is done; wait for the next."
     alone = verdict_words.open_race(["full"], ended=False)
     assert alone.answer.startswith("Training full. ")
@@ -92,9 +96,28 @@ def test_who_is_ahead() -> None:
 
 def test_a_tie_over_seeds_is_called_one() -> None:
     tie = Lead("a", "b", 0.1, 0.1, Paired(0.0, 0.1, -0.1, 0.1))
-    said = verdict_words.of_seeds(tie, 3)
-    assert said.answer == "a and b tie with a mean test loss of 0.100 over 3 seeds."
+    said = verdict_words.of_seeds(tie, 3, {"a": 0.1, "b": 0.1})
+    assert said.answer == (
+        "a and b tie with a mean test loss of 0.100 over 3 seeds. Each is stopped where its "
+        "validation loss was lowest."
+    )
     assert said.stamp == "Not larger than the spread"
+
+
+def test_another_order_after_the_last_step_is_said() -> None:
+    last = {"a": 0.5, "b": 0.3}
+    clear = Lead("a", "b", 0.1, 0.2, Paired(0.1, 0.0, 0.1, 0.1))
+    for said in (
+        verdict_words.of_one_seed({"a": 0.1, "b": 0.2}, 1, last),
+        verdict_words.of_seeds(clear, 3, last),
+    ):
+        assert said.answer.startswith("**a** is ahead with a ")
+        assert said.answer.endswith(
+            " After the last step b would be ahead with 0.300; a has 0.500."
+        )
+    # What prints as equal is no other order.
+    near = {"a": 0.50001, "b": 0.5}
+    assert "last step" not in verdict_words.of_one_seed({"a": 0.1, "b": 0.2}, 1, near).answer
 
 
 def test_facts_of_spectra() -> None:
@@ -106,7 +129,8 @@ def test_facts_of_spectra() -> None:
 
 
 def test_losses_that_print_as_equal_are_a_tie() -> None:
-    said = verdict_words.of_one_seed({"localized": 0.67901, "adaptive": 0.67914, "global": 0.7})
+    losses = {"localized": 0.67901, "adaptive": 0.67914, "global": 0.7}
+    said = verdict_words.of_one_seed(losses, 1, losses)
     assert said.answer.startswith(
         "localized and adaptive have the same test loss, 0.679; global has 0.700."
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -11,8 +14,19 @@ from torch import Tensor
 from lolora_core.blocks.grid import budget_for_rank
 from lolora_core.common.metrics import numerical_rank
 from lolora_core.training import TASKS, Data, Method, Task, optimum
+from lolora_core.training.experiment.findings import read_experiment
 
-__all__ = ["Before", "Example", "Score", "before", "nearest", "parameters", "target_rank"]
+__all__ = [
+    "Before",
+    "Example",
+    "Score",
+    "before",
+    "experiment",
+    "measured_rank",
+    "nearest",
+    "parameters",
+    "target_rank",
+]
 
 
 @dataclass(frozen=True)
@@ -127,3 +141,25 @@ def parameters(task: str, rank: int) -> int:
     target = TASKS[task].target
     assert target is not None
     return budget_for_rank(target(0).shape, rank)
+
+
+@st.cache_resource(show_spinner=False)
+def experiment() -> dict[str, Any] | None:
+    """Return what the committed experiment found; None where its file is not installed."""
+    try:
+        return read_experiment()
+    except FileNotFoundError:
+        return None
+
+
+def measured_rank(found: Mapping[str, Any], task: str, rank: int) -> int | None:
+    """Return the measured budget of a task that is nearest by its factor; None where none was.
+
+    Examples
+    --------
+    >>> cells = [{"task": "image", "rank": rank} for rank in (4, 8, 16)]
+    >>> [measured_rank({"results": cells}, "image", rank) for rank in (1, 6, 11, 64)]
+    [4, 8, 8, 16]
+    """
+    ranks = [cell["rank"] for cell in found["results"] if cell["task"] == task]
+    return min(ranks, key=lambda own: abs(math.log(own / rank)), default=None)

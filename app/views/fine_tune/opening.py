@@ -1,4 +1,4 @@
-"""A task before it is trained: its examples, what the base makes of them, the first story."""
+"""A task before it is trained: its examples, what the base makes of them, what is known of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.shared import answers
 from app.views.fine_tune import before_words as words
-from app.views.fine_tune import buttons, compute, figures, snippets
+from app.views.fine_tune import buttons, committed, compute, figures, snippets
 from app.views.fine_tune.settings import GRID, PICKED, RANK, SEED, STORY, TASK
 from lolora_core.training import TASKS
 
@@ -18,13 +18,15 @@ _PICTURE = 240
 def draw(*, folded: bool) -> None:
     """Draw the task that is set; `folded` where a race takes the page."""
     if folded:
-        with st.expander("The task, its examples and the first story"):
+        with st.expander("The task, its examples, the experiment and the first story"):
             _story()
             _task()
+            committed.draw()
         return
     _story()
     st.header("What must be learnt", anchor=False)
     _task()
+    committed.draw()
 
 
 def _story() -> None:

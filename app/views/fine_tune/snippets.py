@@ -5,7 +5,17 @@ from __future__ import annotations
 from app.views.fine_tune.lanes import RacePlan
 from lolora_core.training import METHODS
 
-__all__ = ["base", "curves", "spectra", "table", "target", "update"]
+__all__ = [
+    "base",
+    "curves",
+    "experiment_rates",
+    "experiment_table",
+    "search",
+    "spectra",
+    "table",
+    "target",
+    "update",
+]
 
 
 def _method(name: str, plan: RacePlan) -> str:
@@ -157,3 +167,54 @@ def base(task: str, seed: int, *, known: bool) -> str:
 task = TASKS["{task}"]
 problem = task.build({seed})
 new = problem.score(problem.splits["test"]){old}"""
+
+
+def experiment_table(task: str, rank: int) -> str:
+    """Return lines that make `table`: what the committed experiment found for a cell.
+
+    Examples
+    --------
+    >>> print(experiment_table("image", 8))
+    from lolora_core.training.experiment.findings import methods_table, read_experiment
+    <BLANKLINE>
+    table = methods_table(read_experiment(), "image", 8)
+    """
+    return f"""from lolora_core.training.experiment.findings import methods_table, read_experiment
+
+table = methods_table(read_experiment(), "{task}", {rank})"""
+
+
+def experiment_rates(task: str, rank: int) -> str:
+    """Return lines that make `curves`: the searches for learning rates of the experiment."""
+    return f"""from lolora_core.training.experiment.findings import read_experiment, sensitivity
+
+curves = sensitivity(read_experiment(), "{task}", {rank})"""
+
+
+def search(plan: RacePlan) -> str:
+    """Return lines that make `losses`: least validation loss by method and learning rate.
+
+    Examples
+    --------
+    >>> print(search(RacePlan("image", ("global",), (None,), 8, 4, (0,), steps=9)))
+    from lolora_core.training import Method, search_lr
+    <BLANKLINE>
+    methods = [
+        Method("global", rank=8, grid=4),
+    ]
+    losses = {
+        method.name: search_lr("image", method, seeds=[0], steps=9, device="cpu").losses
+        for method in methods
+    }
+    """
+    methods = "\n".join(f"    {_method(name, plan)}," for name in plan.methods)
+    asked = f'"{plan.task}", method, seeds={list(plan.seeds)}{_options(plan)}'
+    return f"""from lolora_core.training import Method, search_lr
+
+methods = [
+{methods}
+]
+losses = {{
+    method.name: search_lr({asked}).losses
+    for method in methods
+}}"""

@@ -1,0 +1,119 @@
+"""What the committed experiment found for a task, in plain words. No streamlit here."""
+
+from __future__ import annotations
+
+from app.shared.words import format_error, three_digits
+
+__all__ = ["HOW", "NOT_ASKED", "NO_FILE", "dropped", "lowest", "nearest", "other_grid", "outcome"]
+
+NO_FILE = (
+    "The results of the experiment lie in the repository, in docs/; they are not part of the "
+    "installed package."
+)
+NOT_ASKED = "The experiment did not train on this task."
+HOW = (
+    "Every method had its learning rate searched on validation data, and was stopped where its "
+    "validation loss was lowest. Better and worse: the paired difference over the seeds is larger "
+    "than chance, corrected for all comparisons of the experiment, and larger than a hundredth of "
+    "the frozen base's loss. Even: the whole 95 % interval lies within that hundredth."
+)
+_OUTCOMES = {
+    "better": "Here {0} trains **better** than {1}",
+    "worse": "Here {0} trains **worse** than {1}",
+    "even": "Here {0} and {1} come out **even**",
+    "unclear": "Here it is **unclear** whether {0} trains better than {1}",
+}
+
+
+def dropped(mean: float, low: float, high: float) -> str:
+    """Say why the experiment dropped a task.
+
+    Parameters
+    ----------
+    mean, low, high : float
+        Test loss of full fine-tuning less that of the frozen base, with its 95 % interval.
+
+    Examples
+    --------
+    >>> dropped(-0.01, -0.04, 0.02)
+    'The experiment dropped this task: training every weight is not clearly better here than \
+training the head alone, so no structure of ΔW can show what it is worth. The test losses differ \
+by −0.0100, 95 % interval −0.0400 to 0.0200.'
+    """
+    return (
+        "The experiment dropped this task: training every weight is not clearly better here than "
+        "training the head alone, so no structure of ΔW can show what it is worth. The test losses "
+        f"differ by {three_digits(mean)}, 95 % interval {three_digits(low)} to "
+        f"{three_digits(high)}."
+    )
+
+
+def nearest(asked: int, measured: int) -> str:
+    """Say which budget stands for one that was not measured.
+
+    Examples
+    --------
+    >>> nearest(6, 8)
+    'Of r = 8, the nearest to your r = 6 that was measured.'
+    """
+    return f"Of r = {measured}, the nearest to your r = {asked} that was measured."
+
+
+def other_grid(own: int, asked: int) -> str:
+    """Say that the experiment had another grid.
+
+    Examples
+    --------
+    >>> other_grid(4, 8)
+    'On a grid of 4×4 blocks; yours has 8×8.'
+    """
+    return f"On a grid of {own}×{own} blocks; yours has {asked}×{asked}."
+
+
+def lowest(rank: int, first: tuple[str, float], second: tuple[str, float], seeds: int) -> str:
+    """Say which structure had the lowest test loss, and which followed.
+
+    Parameters
+    ----------
+    rank : int
+        The budget.
+    first, second : (str, float)
+        Method and mean test loss.
+    seeds : int
+
+    Examples
+    --------
+    >>> lowest(8, ("localized", 0.28), ("global", 0.291), 10)
+    'At r = 8, **localized** has the lowest mean test loss of all structures, 0.280 over 10 \
+seeds; global follows with 0.291.'
+    """
+    return (
+        f"At r = {rank}, **{first[0]}** has the lowest mean test loss of all structures, "
+        f"{format_error(first[1])} over {seeds} seeds; {second[0]} follows with "
+        f"{format_error(second[1])}."
+    )
+
+
+def outcome(first: str, second: str, word: str, mean: float, low: float, high: float) -> str:
+    """Say whether one structure trains better than another.
+
+    Parameters
+    ----------
+    first, second : str
+    word : {"better", "worse", "even", "unclear"}
+    mean, low, high : float
+        Test loss of the first less that of the second, in units of the frozen base's loss.
+
+    Examples
+    --------
+    >>> outcome("localized", "global", "unclear", -0.0265, -0.0543, 0.00124)
+    "Here it is **unclear** whether localized trains better than global: the difference of their \
+test losses, localized − global, is −2.65 % of the frozen base's loss, 95 % interval −5.43 to \
+0.124."
+    """
+    share, least, most = (three_digits(100 * value) for value in (mean, low, high))
+    return (
+        f"{_OUTCOMES[word].format(first, second)}: the difference of their test losses, "
+        f"{first} − {second}, is {share} % of the frozen base's loss, 95 % interval {least} to "
+        f"{most}."
+    )

@@ -1,4 +1,4 @@
-"""What the host allows a race: steps and seconds, said before it starts."""
+"""What the host allows a race or a search: steps and seconds, said before it starts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from time import perf_counter
 from app.shared.host import host
 from app.views.fine_tune.lanes import RacePlan
 from lolora_core.training import Method, fine_tune, resolve_task
+from lolora_core.training.rates import RATES
 
-__all__ = ["ended", "refused", "seconds_a_step"]
+__all__ = ["ended", "refused", "search_ended", "search_steps", "seconds_a_step"]
 
+_NO_METHOD = "Choose at least one method."
 #: No step of a task takes more seconds, whatever the machine: short races are not timed.
 _SLOWEST = 0.05
 _TIMED = 3
+#: A search for learning rates is to be done in about so many seconds, with fewer steps if need be,
+SEARCH_SECONDS = 60.0
+#: but with no fewer than these: so short a run says nothing.
+_FEWEST = 20
+#: Of a search and one method: those that it begins with, and one further out.
+_RATES = len(RATES) + 1
 
 
 @cache
@@ -33,7 +41,7 @@ def refused(plan: RacePlan) -> str:
     """Return why a race cannot be run here, and what to change; empty where it can."""
     limits = host()
     if not plan.methods:
-        return "Choose at least one method."
+        return _NO_METHOD
     if plan.num_steps > limits.max_steps:
         return (
             f"This race has {plan.num_steps:,} steps; this server runs at most "
@@ -50,6 +58,40 @@ def refused(plan: RacePlan) -> str:
         f"{len(plan.seeds)} seeds × {plan.num_steps:,} steps. This server runs a race for at most "
         f"{_minutes(limits.max_race_seconds)}. Choose fewer methods or seeds, or at most "
         f"{int(plan.num_steps * limits.max_race_seconds / seconds):,} steps."
+    )
+
+
+def search_steps(plan: RacePlan) -> int:
+    """Return how many steps a search for the learning rates of a plan makes with each rate.
+
+    Raises
+    ------
+    ValueError
+        No methods, or more than the host has time for.
+    """
+    if not plan.methods:
+        raise ValueError(_NO_METHOD)
+    limits, runs = host(), len(plan.methods) * _RATES
+    steps = min(plan.num_steps, limits.max_steps)
+    seconds = min(SEARCH_SECONDS, limits.max_race_seconds)
+    if runs * steps * _SLOWEST <= seconds:
+        return steps
+    each = runs * seconds_a_step(resolve_task(plan.task).name)
+    steps = min(steps, max(_FEWEST, int(seconds / each)))
+    if steps * each > limits.max_race_seconds:
+        raise ValueError(
+            f"This search would take about {_minutes(steps * each)}: {len(plan.methods)} methods × "
+            f"{_RATES} rates × {steps} steps. This server trains for at most "
+            f"{_minutes(limits.max_race_seconds)}. Choose fewer methods."
+        )
+    return steps
+
+
+def search_ended() -> str:
+    """Return why a search is ended that has trained for too long."""
+    return (
+        f"The search ended after {_minutes(host().max_race_seconds)} of training, the most that "
+        "this server runs. What was found until then is kept."
     )
 
 

@@ -11,6 +11,7 @@ from app.views.fine_tune import (
     opening,
     parts,
     race_end,
+    rates_part,
     updates,
 )
 from app.views.fine_tune.jobs import Race
@@ -81,11 +82,17 @@ def page() -> None:
     # Asked once, before it is drawn: whatever changes meanwhile is seen by the next look.
     moment = None if race is None else race.moment
     moves = moment is not None and not moment.waits and not moment.ended
-    st.fragment(_live, run_every=heartbeat.POLL if moves else None)(race, moves)
+    searching = rates_part.searches(race)
+    # Below, a search holds up this run of the page; a click in a fragment would wait for its end.
+    if searching:
+        _live(race, polled=False)
+    else:
+        st.fragment(_live, run_every=heartbeat.POLL if moves else None)(race, moves)
     if race is not None and moment is not None and moment.waits:
         heartbeat.watch(race, moment)
     glossary.words("adapter", "LoRA", "ΔW", "learning rate", "seed", "spread")
     opening.draw(folded=race is not None)
+    rates_part.draw(searching=searching, racing=race is not None and not race.ended)
 
 
 page()

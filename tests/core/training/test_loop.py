@@ -361,6 +361,9 @@ def test_the_rate_warms_up_and_falls() -> None:
 @pytest.mark.parametrize("method", PRESENT)
 @pytest.mark.parametrize("task", ["digits-transformer", "planted-blocks"])
 def test_trains_on_cuda(task: str, method: str) -> None:
-    records = list(fine_tune(task, method, steps=5, device="cuda"))
+    run = fine_tune(task, method, steps=5, device="cuda")
+    records = list(run)
     assert all(math.isfinite(record.train_loss or 0) for record in records)
+    trained = [*run.parameters, *run.deltas().values()]
+    assert {(tensor.device.type, tensor.dtype) for tensor in trained} == {("cuda", torch.float32)}
     assert records[-1].memory_bytes > 0

@@ -22,11 +22,8 @@ from app.views.fine_tune import buttons, heartbeat, race_end
 from app.views.fine_tune import compute as compute_task
 from app.views.fine_tune.jobs import Race
 from app.views.fine_tune.moment import Moment
-from lolora_core.training import (
-    METHODS,
-    TASKS,
-    MethodComparison,
-)
+from lolora_core.common.threads import one_thread
+from lolora_core.training import METHODS, TASKS, Method, MethodComparison, fine_tune
 from tests.app.test_pages import MAIN, text
 from tests.app.views.fine_tune.race_tools import LONG, Make, make, plan, wait
 
@@ -288,6 +285,21 @@ def test_a_learned_update_opens_in_compare(open_page: Start, method: str) -> Non
     at.switch_page("views/fine_tune/page.py").run()
     assert not at.exception
     assert list(table(at)) == ["localized", "full"]
+
+
+def test_an_update_of_peft_opens_in_compare_as_the_library_makes_it(open_page: Start) -> None:
+    at = trained(open_page(ft_methods=["localized", "peft-lokr"], ft_steps=5))
+    at.selectbox(key="ft_open_method").set_value("peft-lokr").run()
+    at.button(key="ft_open").click().run()
+    assert not at.exception
+    assert [title.value for title in at.title] == ["Compare"]
+    assert "ΔW of layer that peft-lokr learned in 5 steps of" in text(at)
+    with one_thread():
+        run = fine_tune("planted-blocks", Method("peft-lokr", rank=8, grid=4), steps=5)
+        list(run)
+    shown = compute.recall(at.session_state["last_good"]).array
+    assert shown.any()
+    np.testing.assert_array_equal(shown, run.deltas()["layer"].numpy(force=True))
 
 
 def test_two_seeds_give_an_interval(open_page: Start) -> None:

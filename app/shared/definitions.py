@@ -123,6 +123,10 @@ WORDS: dict[str, Definition] = {
     "spread": Definition(
         "How much a result differs from seed to seed. A difference smaller than that may be chance."
     ),
+    "early stopping": Definition(
+        "Keep the weights of the step where the loss on validation data, which is not trained on, "
+        "was lowest: what is learnt after it holds for the training examples alone."
+    ),
     "learning rate": Definition(
         "How far each step of training moves the parameters. Too small learns slowly, too large "
         "never settles; each method needs its own.",

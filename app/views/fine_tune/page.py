@@ -90,7 +90,7 @@ def page() -> None:
         st.fragment(_live, run_every=heartbeat.POLL if moves else None)(race, moves)
     if race is not None and moment is not None and moment.waits:
         heartbeat.watch(race, moment)
-    glossary.words("adapter", "LoRA", "ΔW", "learning rate", "seed", "spread")
+    glossary.words("adapter", "LoRA", "ΔW", "learning rate", "early stopping", "seed", "spread")
     opening.draw(folded=race is not None)
     rates_part.draw(searching=searching, racing=race is not None and not race.ended)
 

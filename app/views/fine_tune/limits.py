@@ -7,6 +7,7 @@ from time import perf_counter
 
 from app.shared.host import host
 from app.views.fine_tune.lanes import RacePlan
+from lolora_core.common.threads import one_thread
 from lolora_core.training import Method, fine_tune, resolve_task
 from lolora_core.training.rates import RATES
 
@@ -15,7 +16,10 @@ __all__ = ["ended", "refused", "search_ended", "search_steps", "seconds_a_step"]
 _NO_METHOD = "Choose at least one method."
 #: No step of a task takes more seconds, whatever the machine: short races are not timed.
 _SLOWEST = 0.05
-_TIMED = 3
+#: Steps that are timed: at least, and at most where they are quick, which the first are not.
+_TIMED = (3, 30)
+#: Seconds after which no further step is timed.
+_ENOUGH = 0.3
 #: A search for learning rates is to be done in about so many seconds, with fewer steps if need be,
 SEARCH_SECONDS = 60.0
 #: but with no fewer than these: so short a run says nothing.
@@ -27,13 +31,18 @@ _RATES = len(RATES) + 1
 @cache
 def seconds_a_step(task: str) -> float:
     """Return about how long a step takes on this machine, from the fastest of a few."""
-    run = fine_tune(task, Method("global"), steps=_TIMED, device="cpu")
-    next(run)  # step 0 is an evaluation alone
-    taken = []
-    for _ in range(_TIMED):
-        began = perf_counter()
+    least, most = _TIMED
+    taken: list[float] = []
+    # As the process does that trains.
+    with one_thread():
+        # Only the first and the last are evaluated.
+        run = fine_tune(task, Method("global"), steps=most + 1, evaluate_every=most + 1,
+                        device="cpu")  # fmt: skip
         next(run)
-        taken.append(perf_counter() - began)
+        while len(taken) < least or (len(taken) < most and sum(taken) < _ENOUGH):
+            began = perf_counter()
+            next(run)
+            taken.append(perf_counter() - began)
     return min(taken)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from app.views.fine_tune import jobs, limits
 from app.views.fine_tune.settings import STEPS
+from lolora_core.training import Record, Run
 from tests.app.test_pages import opened
 from tests.app.views.fine_tune.race_tools import Make, finished, make, plan
 
@@ -38,6 +40,26 @@ def test_a_race_that_would_take_too_long_says_how_to_get_below(
 def test_a_step_is_timed_on_this_machine() -> None:
     assert 0 < limits.seconds_a_step("planted-blocks") < 10
     assert limits.seconds_a_step.cache_info().currsize >= 1
+
+
+def test_a_step_is_timed_as_a_race_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    advance = Run.__next__
+
+    def noted(run: Run) -> Record:
+        threads.append(torch.get_num_threads())
+        return advance(run)
+
+    monkeypatch.setattr(Run, "__next__", noted)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        limits.seconds_a_step.__wrapped__("planted-blocks")
+    finally:
+        torch.set_num_threads(before)
+    # Step 0 is an evaluation alone; two threads took many times as long on a busy machine.
+    assert 3 < len(threads) <= 31
+    assert set(threads) == {1}
 
 
 def test_a_race_is_ended_by_the_clock(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

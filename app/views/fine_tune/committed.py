@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from app.shared import answers
+from app.shared.words import format_error
 from app.views.fine_tune import committed_words as words
 from app.views.fine_tune import compute, snippets
 from app.views.fine_tune.settings import GRID, RANK, TASK
@@ -45,50 +47,55 @@ def _cell(found: Mapping[str, Any], task: Mapping[str, Any], rank: int) -> None:
     if notes:
         st.caption(" ".join(notes))
     metric = f"test {task['metric']}"
-    shown = table[
-        ["method", "loss", "loss_sd", "metric", "stopped_at", "final_loss", "retained", "lr",
-         "num_parameters"]
-    ].rename(
-        columns={
-            "loss": "test loss", "loss_sd": "±", "metric": metric, "stopped_at": "stopped at",
-            "final_loss": "loss, last step", "retained": "old data", "lr": "learning rate",
-            "num_parameters": "parameters",
-        }
-    )  # fmt: skip
-    number = st.column_config.NumberColumn
+    rows = [_row(row, metric, forgets=task["forgets"]) for row in table.to_dict("records")]
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     answers.table(
-        # Where the base was made for nothing, there is nothing to keep.
-        shown if task["forgets"] else shown.drop(columns="old data"),
+        pd.DataFrame(rows),
         key="ft_experiment",
         columns={
-            "method": st.column_config.TextColumn(
+            "method": text(
                 help="full trains every weight, frozen the head alone: whatever the budget.",
                 pinned=True,
             ),
-            "test loss": number(
-                format="%.3g",
-                help="Mean over the seeds, each where its validation loss was lowest.",
+            "test loss": text(
+                help="Where the validation loss was lowest: mean ± standard deviation over the "
+                "seeds."
             ),
-            "±": number(format="%.2g", help="Standard deviation of the test loss over the seeds."),
-            metric: number(format="%.3g", help="At the same steps, mean over the seeds."),
+            metric: text(help="At the same steps, mean over the seeds."),
             "stopped at": number(
-                format="%.0f",
                 help="Step where the validation loss was lowest, mean over the seeds.",
+                format="localized",
             ),
-            "loss, last step": number(format="%.3g", help="Test loss after the last step."),
-            "old data": number(
-                format="%.3g",
-                help="Accuracy that is left on what the base was made for: what was not forgotten.",
+            "loss, last step": text(help="Test loss after the last step, mean over the seeds."),
+            "old data": text(
+                help="Accuracy that is left on what the base was made for: what was not forgotten."
             ),
-            "learning rate": number(
-                format="%.3g", help="The best of a search on validation data, with other seeds."
-            ),
+            "learning rate": text(help="The best of a search on validation data, other seeds."),
             "parameters": number(
-                format="localized", help="Trainable parameters, those of the head included."
+                help="Trainable parameters, those of the head included.", format="localized"
             ),
         },
         code=snippets.experiment_table(TASK.value, rank),
     )
+
+
+def _row(row: Mapping[Hashable, Any], metric: str, *, forgets: bool) -> dict[str, object]:
+    return {
+        "method": row["method"],
+        "test loss": f"{_said(row['loss'])} ± {_said(row['loss_sd'])}",
+        metric: _said(row["metric"]),
+        "stopped at": round(row["stopped_at"]),
+        "loss, last step": _said(row["final_loss"]),
+        # Where the base was made for nothing, there is nothing to keep.
+        **({"old data": _said(row["retained"])} if forgets else {}),
+        "learning rate": "–" if math.isnan(row["lr"]) else f"{row['lr']:g}",
+        "parameters": row["num_parameters"],
+    }
+
+
+def _said(value: float) -> str:
+    # A run that diverged has no number.
+    return "–" if math.isnan(value) else format_error(value)
 
 
 def _answer(found: Mapping[str, Any], structures: pd.DataFrame, rank: int) -> str:

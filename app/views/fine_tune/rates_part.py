@@ -104,11 +104,11 @@ def _own(*, searching: bool, racing: bool) -> None:
             st.info(words.WAITS)
         elif not rate_search.is_done(plan):
             progress.stopped(_NAME, plan, words.STOPPED)
+        if rate_search.is_done(plan):
+            _found(plan)
     say_warnings(rate_search.problems(plan))
     with curves.container():
         _curves(plan, "ft_rates", with_code=True)
-    if rate_search.is_done(plan):
-        _found(plan)
 
 
 def _search(plan: RacePlan, curves: DeltaGenerator) -> None:
@@ -133,7 +133,8 @@ def _curves(plan: RacePlan, key: str, *, with_code: bool = False) -> None:
         return
     names = tuple(found["method"].unique())
     code = snippets.search(replace(plan, methods=names, rates=(None,) * len(names)))
-    caption = f"{learning.rates_caption(found)} {words.ONE_SEED}"
+    begun = "" if rate_search.is_done(plan) else f"{words.BEGUN} "
+    caption = f"{begun}{learning.rates_caption(found)} {words.ONE_SEED}"
     answers.chart(learning.rates_figure(found), key=key, caption=caption,
                   code=code if with_code else "")  # fmt: skip
 

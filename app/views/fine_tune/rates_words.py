@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from app.shared.words import join_words
 
 __all__ = [
+    "BEGUN",
     "IN_USE",
     "KNOWN",
     "ONE_SEED",
@@ -24,6 +25,7 @@ WHY = (
     "Where a curve is lowest lies the best rate; a wide valley forgives a poor choice. A race is "
     "fair where each method runs at its best."
 )
+BEGUN = "Not all rates are tried yet."
 STOPPED = "Stopped. What was found until then is shown."
 WAITS = "The search waits until the race has ended."
 ONE_SEED = (

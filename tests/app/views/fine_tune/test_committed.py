@@ -51,9 +51,11 @@ def test_the_result_of_the_cell_that_is_set(
     assert "old data" not in table
     rows = table.set_index("method")
     for name, method in cell.items():
-        assert rows.loc[name, "test loss"] == method["loss_mean"]
-        assert rows.loc[name, "stopped at"] == method["stopped_at"]
-        assert rows.loc[name, "learning rate"] == method["lr"]
+        mean, spread = (format_error(method[key]) for key in ("loss_mean", "loss_sd"))
+        assert rows.loc[name, "test loss"] == f"{mean} ± {spread}"
+        assert rows.loc[name, "stopped at"] == round(method["stopped_at"])
+        assert rows.loc[name, "learning rate"] == f"{method['lr']:g}"
+    assert rows.loc["frozen", "learning rate"] == "–"
 
 
 def test_the_nearest_budget_and_another_grid_are_said(

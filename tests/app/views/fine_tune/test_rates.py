@@ -230,11 +230,12 @@ def test_a_search_that_was_stopped_goes_on_when_asked() -> None:
     assert words.STOPPED in text(at)
     # What is known is shown, and nothing was searched.
     assert len(rate_search.curves(asked)) == 1
-    assert "localized 0.001 (loss " in text(at)
+    assert f"{words.BEGUN} Best rate: localized 0.001 (loss " in text(at)
     assert "ft_rates_use" not in {button.key for button in at.button}
     at.button(key="continue_rates").click().run()
     assert not at.exception
     assert rate_search.is_done(asked)
+    assert words.BEGUN not in text(at)
     assert at.button(key="ft_rates_use")
 
 

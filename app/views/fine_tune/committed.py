@@ -99,10 +99,8 @@ def _said(value: float) -> str:
 
 
 def _answer(found: Mapping[str, Any], structures: pd.DataFrame, rank: int) -> str:
-    first, second = (
-        (str(row["method"]), float(row["loss"])) for _, row in structures.head(2).iterrows()
-    )
-    answer = words.lowest(rank, first, second, len(found["seeds"]))
+    losses = {str(row["method"]): float(row["loss"]) for _, row in structures.iterrows()}
+    answer = words.lowest(rank, losses, len(found["seeds"]))
     rows = compared(found, f"{ASKED}-{RIVALS[0]}")
     for row in rows[(rows["task"] == TASK.value) & (rows["rank"] == rank)].itertuples():
         said = words.outcome(row.first, row.second, row.outcome, row.mean, row.low, row.high)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from app.shared.words import format_error, three_digits
+from collections.abc import Mapping
+
+from app.shared.words import format_error, join_words, three_digits
 
 __all__ = ["HOW", "NOT_ASKED", "NO_FILE", "dropped", "lowest", "nearest", "other_grid", "outcome"]
 
@@ -37,14 +39,14 @@ def dropped(mean: float, low: float, high: float) -> str:
     --------
     >>> dropped(-0.01, -0.04, 0.02)
     'The experiment dropped this task: training every weight is not clearly better here than \
-training the head alone, so no structure of ΔW can show what it is worth. The test losses differ \
-by −0.0100, 95 % interval −0.0400 to 0.0200.'
+training the head alone, so no structure of ΔW can show what it is worth. The difference of their \
+test losses, full − frozen, is −0.0100, 95 % interval −0.0400 to 0.0200.'
     """
     return (
         "The experiment dropped this task: training every weight is not clearly better here than "
-        "training the head alone, so no structure of ΔW can show what it is worth. The test losses "
-        f"differ by {three_digits(mean)}, 95 % interval {three_digits(low)} to "
-        f"{three_digits(high)}."
+        "training the head alone, so no structure of ΔW can show what it is worth. The difference "
+        f"of their test losses, full − frozen, is {three_digits(mean)}, 95 % interval "
+        f"{three_digits(low)} to {three_digits(high)}."
     )
 
 
@@ -70,28 +72,38 @@ def other_grid(own: int, asked: int) -> str:
     return f"On a grid of {own}×{own} blocks; yours has {asked}×{asked}."
 
 
-def lowest(rank: int, first: tuple[str, float], second: tuple[str, float], seeds: int) -> str:
-    """Say which structure had the lowest test loss, and which followed.
+def lowest(rank: int, losses: Mapping[str, float], seeds: int) -> str:
+    """Say which method had the lowest test loss, and which followed.
 
     Parameters
     ----------
     rank : int
         The budget.
-    first, second : (str, float)
-        Method and mean test loss.
+    losses : mapping of str to float
+        Mean test loss by method.
     seeds : int
 
     Examples
     --------
-    >>> lowest(8, ("localized", 0.28), ("global", 0.291), 10)
-    'At r = 8, **localized** has the lowest mean test loss of all structures, 0.280 over 10 \
-seeds; global follows with 0.291.'
+    >>> lowest(8, {"localized": 0.28, "global": 0.291}, 10)
+    'At r = 8, **localized** has the lowest mean test loss of all methods with this budget, 0.280 \
+over 10 seeds; global follows with 0.291.'
+    >>> lowest(8, {"adaptive": 0.0, "hybrid": 0.0, "global": 0.1}, 10)[:73]
+    'At r = 8, **adaptive** and **hybrid** have the lowest mean test loss of a'
     """
-    return (
-        f"At r = {rank}, **{first[0]}** has the lowest mean test loss of all structures, "
-        f"{format_error(first[1])} over {seeds} seeds; {second[0]} follows with "
-        f"{format_error(second[1])}."
+    ranking = sorted(losses, key=losses.__getitem__)
+    least = format_error(losses[ranking[0]])
+    # Equal as printed is a tie.
+    first = [name for name in ranking if format_error(losses[name]) == least]
+    text = (
+        f"At r = {rank}, {join_words([f'**{name}**' for name in first])} "
+        f"{'has' if len(first) == 1 else 'have'} the lowest mean test loss of all methods with "
+        f"this budget, {least} over {seeds} seeds"
     )
+    if len(first) < len(ranking):
+        second = ranking[len(first)]
+        text += f"; {second} follows with {format_error(losses[second])}"
+    return f"{text}."
 
 
 def outcome(first: str, second: str, word: str, mean: float, low: float, high: float) -> str:

@@ -36,8 +36,8 @@ def test_the_result_of_the_cell_that_is_set(
     losses = [format_error(cell[name]["loss_mean"]) for name in (best, other)]
     said = text(at)
     assert (
-        f"At r = 16, **{best}** has the lowest mean test loss of all structures, {losses[0]} over "
-        f"3 seeds; {other} follows with {losses[1]}."
+        f"At r = 16, **{best}** has the lowest mean test loss of all methods with this budget, "
+        f"{losses[0]} over 3 seeds; {other} follows with {losses[1]}."
     ) in said
     (row,) = (row for row in measured["comparisons"] if row["rank"] == 16)
     assert row["outcome"] == "better"
@@ -75,7 +75,7 @@ def test_why_there_is_no_result(monkeypatch: pytest.MonkeyPatch, measured: Found
     dropped = {**measured, "tasks": {"planted-blocks": task}, "results": [], "comparisons": []}
     said = text(page(monkeypatch, dropped))
     assert "The experiment dropped this task: training every weight is not clearly better" in said
-    assert "The test losses differ by 0.0100, 95 % interval −0.0200 to 0.0400." in said
+    assert "full − frozen, is 0.0100, 95 % interval −0.0200 to 0.0400." in said
 
 
 def test_what_is_copied_makes_the_table_and_the_curves(

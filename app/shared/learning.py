@@ -65,7 +65,7 @@ def rates_caption(curves: pd.DataFrame) -> str:
     for method, rows in curves.groupby("method", sort=False):
         known = rows.dropna(subset="loss")
         if len(known):
-            row = known.loc[known["loss"].idxmin()]
+            row = known.sort_values("loss", kind="stable").iloc[0]
             best.append(f"{method} {row['lr']:g} (loss {row['loss']:.3g})")
         out = rows[rows["loss"].isna()]["lr"]
         lost += [f"{method} at {', '.join(f'{rate:g}' for rate in sorted(out))}"] * bool(len(out))

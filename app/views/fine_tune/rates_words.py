@@ -49,7 +49,7 @@ def asked(methods: Sequence[str], low: float, high: float, steps: int, seed: int
 and further out until the best lies inside. Each run makes 400 steps, or fewer where all would \
 take more than about a minute.'
     """
-    named = join_words(methods) or "the methods that are picked"
+    named = join_words(methods) if methods else "the methods that are picked"
     return (
         f"Trains {named} with seed {seed} at rates from {low:g} to {high:g}, each about 3 times "
         f"the last, and further out until the best lies inside. Each run makes {steps:,} steps, "

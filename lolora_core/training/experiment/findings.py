@@ -111,8 +111,8 @@ def best_trained(found: Mapping[str, Any]) -> pd.DataFrame:
     Examples
     --------
     >>> best = best_trained(read_experiment())
-    >>> best[["task", "rank"]].iloc[0].tolist()
-    ['digits-rotated', 4]
+    >>> best["task"].iloc[0], sorted(set(best["rank"]))
+    ('digits-rotated', [4, 8, 16, 32])
     """
     import pandas as pd
 
@@ -193,7 +193,7 @@ def sensitivity(found: Mapping[str, Any], task: str, rank: int) -> pd.DataFrame:
     Examples
     --------
     >>> curve = sensitivity(read_experiment(), "digits-rotated", 8)
-    >>> (curve[curve["method"] == "localized"]["lr"].nunique() >= 5).item()
+    >>> curve[curve["method"] == "localized"]["lr"].nunique() >= 5
     True
     """
     import pandas as pd

@@ -82,6 +82,7 @@ SHOTS = {
     "lesson": Shot("lessons?lesson=strips", 1200),
     "theory": Shot("theory", 1100),
     "scoreboard": Shot("scoreboard", 1200),
+    "scoreboard-task": Shot("scoreboard", 760, _below("One task closely")),
 }
 
 

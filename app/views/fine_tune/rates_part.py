@@ -82,7 +82,7 @@ def draw(*, searching: bool, racing: bool) -> None:
 
 
 def _own(*, searching: bool, racing: bool) -> None:
-    st.subheader("With these settings", anchor=False)
+    st.markdown("**With these settings**")
     wanted, plan = _of_settings(), _asked()
     if plan is None:
         asked = wanted.methods, RATES[0], RATES[-1], wanted.num_steps, wanted.seeds[0]
@@ -159,7 +159,7 @@ def _known() -> None:
     curves = curves[curves["method"].isin(PICKED.value)]
     if curves.empty:
         return
-    st.subheader(f"In the experiment, at r = {rank}", anchor=False)
+    st.markdown(f"**In the experiment, at r = {rank}**")
     answers.chart(
         learning.rates_figure(curves),
         key="ft_rates_known",

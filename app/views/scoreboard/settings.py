@@ -70,6 +70,14 @@ TRAINED_RANK = Setting(
     options=tuple(sorted({cell.rank for cell in CELLS})),
 )
 
+TRAINED_VARIANTS = Setting(
+    "trained_variants",
+    False,
+    "With variants",
+    "Also what the experiment trained to answer questions: blocks on shuffled rows and columns, "
+    "blocks that share factors, another scaling, two learning rates.",
+)
+
 SETTINGS = (
     BOARD_KINDS,
     BOARD_FAMILIES,
@@ -78,4 +86,5 @@ SETTINGS = (
     BOARD_EXACT,
     TRAINED_TASK,
     TRAINED_RANK,
+    TRAINED_VARIANTS,
 )

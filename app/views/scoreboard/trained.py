@@ -10,7 +10,7 @@ import streamlit as st
 from app.shared import answers, learning
 from app.shared import widgets as controls
 from app.views.scoreboard import figures, sentences, snippets
-from app.views.scoreboard.settings import TRAINED_RANK, TRAINED_TASK
+from app.views.scoreboard.settings import TRAINED_RANK, TRAINED_TASK, TRAINED_VARIANTS
 from lolora_core.training.experiment.findings import (
     best_trained,
     read_experiment,
@@ -18,6 +18,7 @@ from lolora_core.training.experiment.findings import (
     sensitivity,
     verdicts,
 )
+from lolora_core.training.variants import VARIANTS
 
 __all__ = ["draw"]
 
@@ -117,15 +118,19 @@ def _winners(found: Mapping[str, Any]) -> None:
 
 
 def _one_task(found: Mapping[str, Any]) -> None:
-    st.subheader("One task closely", anchor=False)
+    st.header("One task closely", anchor=False)
     cells = [(cell["task"], cell["rank"]) for cell in found["results"]]
     left, right = st.columns(2, gap="large")
     with left:
         task = controls.choice(TRAINED_TASK, list(dict.fromkeys(name for name, _ in cells)))
     with right:
         rank = controls.choice(TRAINED_RANK, sorted({r for name, r in cells if name == task}))
+    variants = controls.toggle(TRAINED_VARIANTS)
     left, right = st.columns(2, gap="large")
-    curves, kept = sensitivity(found, task, rank), retention(found, task, rank)
+    curves, kept = (
+        rows if variants else rows[~rows["method"].isin(list(VARIANTS))]
+        for rows in (sensitivity(found, task, rank), retention(found, task, rank))
+    )
     with left:
         answers.chart(
             learning.rates_figure(curves),

@@ -325,9 +325,7 @@ def test_the_experiments_curves_stand_beside(
 ) -> None:
     monkeypatch.setattr(compute, "experiment", lambda: measured)
     at = page(ft_rank=6)
-    assert [head.value for head in at.subheader if "experiment" in head.value] == [
-        "In the experiment, at r = 4"
-    ]
+    assert "**In the experiment, at r = 4**" in [said.value for said in at.markdown]
     assert len(at.get("plotly_chart")) == 1
     (caption,) = (c.value for c in at.caption if words.KNOWN in c.value)
     rate = measured["results"][0]["methods"]["localized"]["lr"]

@@ -206,6 +206,10 @@ def test_one_task_closely() -> None:
     lr = best["methods"]["localized"]["lr"]
     assert f"localized {lr:g} (loss" in text(at)
     assert "right on the new data, 0.969 on the old" in text(at)
+    # The variants stand there when they are asked for.
+    assert "blast" not in "".join(caption.value for caption in at.caption)
+    at = start(trained_task=best["task"], trained_rank=8, trained_variants=True)
+    assert "blast" in "".join(caption.value for caption in at.caption)
 
 
 def test_charts_of_one_task_hold_every_point() -> None:

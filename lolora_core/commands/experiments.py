@@ -86,13 +86,20 @@ def _write(found: dict[str, Any], output: Path) -> None:
 
 
 def _print_verdicts(found: dict[str, Any]) -> None:
-    """Print each comparison beside what the committed experiment says of the same one."""
+    """Print each comparison beside what the committed experiment says of the same one.
+
+    It is corrected with all others of that experiment, as there.
+    """
     from lolora_core.training.experiment.findings import read_experiment
+    from lolora_core.training.experiment.verdicts import judged
 
     try:
         committed = read_experiment()["comparisons"]
     except FileNotFoundError:
         committed = []
+    own = {_comparison(row) for row in found["comparisons"]}
+    others = [row["p"] for row in committed if _comparison(row) not in own]
+    found = {**found, **judged(found, others)}
     before = {_comparison(row): row["outcome"] for row in committed}
     rows = [
         {

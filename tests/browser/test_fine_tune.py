@@ -17,6 +17,8 @@ from lolora_core.training import Method, fine_tune
 from tests.browser.conftest import App
 
 STEPS = 150
+#: Of a race of many methods.
+FEW = 40
 #: A race whose end no test sees: ten seeds with as many steps as the page allows.
 ENDLESS = "?ft_steps=5000&ft_seeds=10&ft_methods=global&ft_methods=localized"
 #: One whose first seed takes minutes.
@@ -100,8 +102,16 @@ def test_a_race_is_paused_stepped_left_and_found_again(app: App) -> None:
     expect(app.main.get_by_text(re.compile("[Ss]topped")).first).to_be_visible()
 
 
+#: A race of ten: families, variants, and methods of PEFT of every kind.
+TEN = (
+    "global", "localized", "blast", "full", "frozen",
+    "peft-pissa", "peft-gralora", "peft-lokr", "peft-oft", "peft-shira",
+)  # fmt: skip
+
+
 def test_the_same_seed_gives_the_same_numbers_and_the_librarys(app: App) -> None:
-    open_page(app, f"?ft_steps={STEPS}&ft_methods=peft-oft&ft_methods=localized")
+    picked = "".join(f"&ft_methods={name}" for name in TEN)
+    open_page(app, f"?ft_steps={FEW}{picked}")
     press(app, "Start")
     expect_end(app)
     expect(app.main).to_contain_text("is ahead with a test loss")
@@ -113,13 +123,15 @@ def test_the_same_seed_gives_the_same_numbers_and_the_librarys(app: App) -> None
     same = ["method", "seed", "step", "train_loss", "eval_loss", "metric", "delta_norm"]
     pd.testing.assert_frame_equal(first[same], again[same], check_exact=True)
     assert first["seconds"].tolist() != again["seconds"].tolist()
-    assert len(first) == 2 * (STEPS + 1)
+    assert len(first) == len(TEN) * (FEW + 1)
     # The page's numbers are the library's.
-    for name in ("localized", "peft-oft"):
+    for name in TEN:
         mine = first[first.method == name].set_index("step")
-        run = fine_tune("digits-rotated", Method(name, 8, 4), steps=STEPS, device="cpu")
+        run = fine_tune("digits-rotated", Method(name, 8, 4), steps=FEW, device="cpu")
         losses = [record.train_loss for record in run][1:]
         assert mine["train_loss"].tolist()[1:] == pytest.approx(losses, rel=1e-3)
+        assert run.best is not None
+        assert mine.index[mine["stopped"]].tolist() == [run.best.step]
 
 
 def test_stop_keeps_what_was_trained_and_it_opens_in_compare(app: App) -> None:

@@ -123,7 +123,7 @@ def _verdicts(found: Mapping[str, Any]) -> list[str]:
         "are pairs of a task and a budget; better, worse, even and unclear are those of the "
         "protocol. The difference is the mean over the cells, with its 95 % interval over the "
         "seeds: negative is better for a loss, positive for accuracy that was kept. A command that "
-        "runs a part corrects for fewer comparisons, so a verdict of it may be bolder.",
+        "runs a part corrects its comparisons with all the others that are committed.",
         "",
         "| claim | where stated | verdict | better / worse / even / unclear | difference | run |",
         "| --- | --- | --- | --- | --- | --- |",

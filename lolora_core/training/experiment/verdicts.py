@@ -121,13 +121,16 @@ def is_learnable(
     return clear, found._asdict()
 
 
-def judged(found: Mapping[str, Any]) -> dict[str, Any]:
+def judged(found: Mapping[str, Any], beside: Sequence[float] = ()) -> dict[str, Any]:
     """Return every comparison, corrected together, and the verdict on every question.
 
     Parameters
     ----------
     found : mapping
         ``tasks`` and ``results`` as `reproduce` makes them.
+    beside : sequence of float
+        p-values of other comparisons that are corrected with these: those of the whole experiment,
+        where this is a part of it.
 
     Returns
     -------
@@ -140,7 +143,8 @@ def judged(found: Mapping[str, Any]) -> dict[str, Any]:
         for cell in found["results"]
         for row in _rows(question, cell, found["tasks"][cell["task"]])
     ]
-    for row, p in zip(rows, holm([row["p"] for row in rows]) if rows else (), strict=True):
+    corrected = holm([*(row["p"] for row in rows), *beside])
+    for row, p in zip(rows, corrected[: len(rows)], strict=True):
         row["p_holm"] = p
         row["outcome"] = _outcome(row)
     return {"comparisons": rows, "verdicts": [v for q in QUESTIONS if (v := _verdict(q, rows))]}

@@ -10,12 +10,19 @@ import pytest
 from lolora_core.training.experiment.verdicts import QUESTIONS, is_learnable, judged
 from lolora_core.training.methods import METHODS
 
-RNG = np.random.default_rng(0)
+_DRAWN: list[np.random.Generator] = []
+
+
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    """Let each test draw the same, whatever ran before it."""
+    _DRAWN[:] = [np.random.default_rng(0)]
 
 
 def row(mean: float, kept: float | None = None, spread: float = 0.01) -> dict[str, Any]:
-    losses = (mean + spread * RNG.standard_normal(10)).tolist()
-    retained = None if kept is None else (kept + spread * RNG.standard_normal(10)).tolist()
+    [rng] = _DRAWN
+    losses = (mean + spread * rng.standard_normal(10)).tolist()
+    retained = None if kept is None else (kept + spread * rng.standard_normal(10)).tolist()
     return {"test_losses": losses, "loss_mean": float(np.mean(losses)), "retained": retained}
 
 
@@ -95,6 +102,20 @@ def test_p_values_are_corrected_over_all_questions_together() -> None:
     ]
     assert among["p"] == alone["p"]
     assert among["p_holm"] > alone["p_holm"]
+
+
+def test_a_part_is_corrected_with_the_rest_of_the_whole() -> None:
+    whole = experiment(
+        {
+            f"b{at}": {"localized": row(1.0 - 0.001 * (9 - at)), "global": row(1.0)}
+            for at in range(9)
+        }
+    )
+    rows = judged(whole)["comparisons"]
+    part = {"tasks": whole["tasks"], "results": whole["results"][:3]}
+    beside = [other["p"] for other in rows if other["task"] not in ("b0", "b1", "b2")]
+    assert judged(part, beside)["comparisons"] == rows[:3]
+    assert judged(part)["comparisons"] != rows[:3]
 
 
 def test_accuracy_that_is_kept_is_better_when_higher() -> None:

@@ -107,7 +107,7 @@ _ALL, _SOME, _DEPENDS, _NONE, _WORSE = (
 
 def is_learnable(
     full: Mapping[str, Any], frozen: Mapping[str, Any]
-) -> tuple[bool, dict[str, float]]:
+) -> tuple[bool, dict[str, float | None]]:
     """Say whether full fine-tuning is clearly better than the frozen base, and by how much.
 
     Returns
@@ -118,7 +118,7 @@ def is_learnable(
     """
     found = difference(full["test_losses"], frozen["test_losses"])
     clear = found.high < 0 and found.mean < -MARGIN * frozen["loss_mean"]
-    return clear, found._asdict()
+    return clear, _finite(found)
 
 
 def judged(found: Mapping[str, Any], beside: Sequence[float] = ()) -> dict[str, Any]:

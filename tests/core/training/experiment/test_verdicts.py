@@ -138,6 +138,7 @@ def test_a_task_is_learnable_where_full_is_clearly_better_than_frozen() -> None:
     # Sure, and smaller than the margin.
     clear, lead = is_learnable(row(0.995, spread=1e-5), row(1.0, spread=1e-5))
     assert not clear
+    assert lead["high"] is not None
     assert lead["high"] < 0
 
 

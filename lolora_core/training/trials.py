@@ -14,7 +14,7 @@ from lolora_core.training.records import DivergedError, Snapshot
 from lolora_core.training.tasks import resolve_task
 from lolora_core.training.tasks.base import Data, Split, Task
 
-__all__ = ["Point", "Progress", "Reading", "Trial", "TrialEnd", "run_trials", "trials_as_made"]
+__all__ = ["Progress", "Reading", "Trial", "TrialEnd", "run_trials", "trials_as_made"]
 
 Progress = Callable[[int, int], None]
 
@@ -60,15 +60,6 @@ class Reading(NamedTuple):
     retained: float | None
 
 
-class Point(NamedTuple):
-    """An evaluation on the way: loss and metric on validation data, metric on the source domain."""
-
-    step: int
-    loss: float
-    metric: float
-    retained: float | None
-
-
 class TrialEnd(NamedTuple):
     """How a run ended.
 
@@ -85,7 +76,8 @@ class TrialEnd(NamedTuple):
         Spent in steps, and in all: with what was built and evaluated.
     lr : float
     delta_norm : float
-    curve : tuple of Point
+    curve : tuple of Reading
+        Evaluations of validation data on the way.
     """
 
     stopped: Reading
@@ -96,13 +88,12 @@ class TrialEnd(NamedTuple):
     took: float
     lr: float
     delta_norm: float
-    curve: tuple[Point, ...]
+    curve: tuple[Reading, ...]
 
 
 def _source(task: Task, trial: Trial, run: Run) -> Data | None:
     """Return examples of what the base was made for, where forgetting has a meaning."""
-    # A planted ΔW replaces what the base did: there is nothing to keep.
-    if trial.split != "test" or task.known is None or not task.classes:
+    if trial.split != "test" or task.known is None or not task.can_forget:
         return None
     return Data(*(part.to(run.device) for part in task.known(trial.seed)))
 
@@ -130,14 +121,14 @@ def _run(trial: Trial) -> TrialEnd:
     try:
         for record in run:
             if record.eval_loss is not None and record.metric is not None:
-                curve.append(Point(record.step, record.eval_loss, record.metric, retained()))
+                curve.append(Reading(record.step, record.eval_loss, record.metric, retained()))
         final = Reading(run.step, *run.evaluate(trial.split), retained())
         least = min(point.loss for point in curve)
     except DivergedError:
         final = Reading(run.step, math.inf, math.nan, None)
     stopped = final
-    if run.best is not None:
-        at = run.best
+    at = run.best
+    if at is not None:
         stopped = Reading(at.step, *run.evaluate(trial.split, at), retained(at))
     seconds = run.records[-1].seconds if run.records else 0.0
     norm = run.delta_norm()

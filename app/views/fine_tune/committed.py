@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.shared import answers
+from app.shared import answers, experiment
 from app.shared.words import format_error
 from app.views.fine_tune import committed_words as words
 from app.views.fine_tune import compute, snippets
@@ -23,9 +23,9 @@ __all__ = ["draw"]
 def draw() -> None:
     """Draw the committed result, or say why there is none."""
     st.header("What the experiment found", anchor=False)
-    found = compute.experiment()
+    found = experiment.committed()
     if found is None:
-        st.caption(words.NO_FILE)
+        st.caption(experiment.MISSING)
         return
     task = found["tasks"].get(TASK.value)
     rank = compute.measured_rank(found, TASK.value, RANK.value)
@@ -40,7 +40,9 @@ def draw() -> None:
 
 def _cell(found: Mapping[str, Any], task: Mapping[str, Any], rank: int) -> None:
     table = methods_table(found, TASK.value, rank)
-    st.markdown(_answer(found, table[~table["method"].isin(task["methods"])], rank), help=words.HOW)
+    st.markdown(
+        _answer(found, table[~table["method"].isin(task["methods"])], rank), help=experiment.HOW
+    )
     notes = [words.nearest(RANK.value, rank)] if rank != RANK.value else []
     if found["grid"] != GRID.value:
         notes.append(words.other_grid(found["grid"], GRID.value))

@@ -6,19 +6,9 @@ from collections.abc import Mapping
 
 from app.shared.words import format_error, join_words, three_digits
 
-__all__ = ["HOW", "NOT_ASKED", "NO_FILE", "dropped", "lowest", "nearest", "other_grid", "outcome"]
+__all__ = ["NOT_ASKED", "dropped", "lowest", "nearest", "other_grid", "outcome"]
 
-NO_FILE = (
-    "The results of the experiment lie in the repository, in docs/; they are not part of the "
-    "installed package."
-)
 NOT_ASKED = "The experiment did not train on this task."
-HOW = (
-    "Every method had its learning rate searched on validation data, and was stopped where its "
-    "validation loss was lowest. Better and worse: the paired difference over the seeds is larger "
-    "than chance, corrected for all comparisons of the experiment, and larger than a hundredth of "
-    "the frozen base's loss. Even: the whole 95 % interval lies within that hundredth."
-)
 _OUTCOMES = {
     "better": "Here {0} trains **better** than {1}",
     "worse": "Here {0} trains **worse** than {1}",

@@ -14,14 +14,12 @@ from torch import Tensor
 from lolora_core.blocks.grid import budget_for_rank
 from lolora_core.common.metrics import numerical_rank
 from lolora_core.training import TASKS, Data, Method, Task, optimum
-from lolora_core.training.experiment.findings import read_experiment
 
 __all__ = [
     "Before",
     "Example",
     "Score",
     "before",
-    "experiment",
     "measured_rank",
     "nearest",
     "parameters",
@@ -141,15 +139,6 @@ def parameters(task: str, rank: int) -> int:
     target = TASKS[task].target
     assert target is not None
     return budget_for_rank(target(0).shape, rank)
-
-
-@st.cache_resource(show_spinner=False)
-def experiment() -> dict[str, Any] | None:
-    """Return what the committed experiment found; None where its file is not installed."""
-    try:
-        return read_experiment()
-    except FileNotFoundError:
-        return None
 
 
 def measured_rank(found: Mapping[str, Any], task: str, rank: int) -> int | None:

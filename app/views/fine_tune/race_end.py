@@ -17,12 +17,9 @@ from app.views.fine_tune.verdict_words import Verdict
 from lolora_core.targets import Target
 from lolora_core.training import METHODS, TASKS
 from lolora_core.training.compare import Lead, MethodComparison
+from lolora_core.training.experiment.protocol import SPENDS
 
 __all__ = ["downloads", "facts", "interval", "open_in_compare", "table", "verdict"]
-
-
-#: A method that spends less of the budget is not compared at equal budgets.
-_NEAR = 0.9
 
 
 def _whole(race: Race) -> list[Lane]:
@@ -193,7 +190,7 @@ def table(race: Race) -> None:
             ),
         },
     )
-    if small := {lane.method: lane for lane in race.lanes if lane.share < _NEAR}:
+    if small := {lane.method: lane for lane in race.lanes if lane.share < SPENDS}:
         st.caption(words.far_below({m: (lane.size, lane.share) for m, lane in small.items()}))
     several = "Mean ± standard deviation over the seeds. " if len(race.plan.seeds) > 1 else ""
     st.caption(f"{several}Test values and ranks appear when a seed is done; – is not known.")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.shared import answers, learning, progress
+from app.shared import answers, experiment, learning, progress
 from app.shared.notices import say_error, say_warnings
 from app.shared.settings import Slot
 from app.views.fine_tune import compute, limits, rate_search, snippets
@@ -151,7 +151,7 @@ def _found(plan: RacePlan) -> None:
 
 
 def _known() -> None:
-    found = compute.experiment()
+    found = experiment.committed()
     rank = None if found is None else compute.measured_rank(found, TASK.value, RANK.value)
     if found is None or rank is None:
         return

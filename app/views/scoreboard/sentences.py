@@ -18,7 +18,6 @@ __all__ = [
     "NOTHING",
     "NOTHING_DONE",
     "NOTHING_OLD",
-    "NO_EXPERIMENT",
     "ONE_TASK",
     "RETAINED",
     "TABLE",
@@ -47,10 +46,6 @@ PAPER = "[paper](https://arxiv.org/abs/2506.00236)"
 
 NOTHING = "No cell is left: choose more in the sidebar."
 NOTHING_DONE = "No matrix is done yet: press Continue."
-NO_EXPERIMENT = (
-    "The results of the training experiment lie in the repository, in docs/; they are not part of "
-    "the installed package."
-)
 CLAIM_HELP = (
     "The error is $\\|W-\\hat W\\|_F\\,/\\,\\|W\\|_F$: 0 is a perfect copy, 1 is no copy at all. A "
     "match is one matrix, one grid and one budget. It counts only where both families spend the "

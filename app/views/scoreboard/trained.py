@@ -7,13 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from app.shared import answers, learning
+from app.shared import answers, experiment, learning
 from app.shared import widgets as controls
 from app.views.scoreboard import figures, sentences, snippets
 from app.views.scoreboard.settings import TRAINED_RANK, TRAINED_TASK, TRAINED_VARIANTS
 from lolora_core.training.experiment.findings import (
     best_trained,
-    read_experiment,
     retention,
     sensitivity,
     verdicts,
@@ -22,23 +21,15 @@ from lolora_core.training.variants import VARIANTS
 
 __all__ = ["draw"]
 
-_HELP = (
-    "Every method was trained with the same examples in the same order, at a learning rate chosen "
-    "on other data, and stopped where its validation loss was lowest. Better and worse: the "
-    "paired difference over the seeds is larger than chance, corrected for all comparisons of the "
-    "experiment, and larger than a hundredth of the frozen base's loss. Even: the whole 95 % "
-    "t-interval lies within that hundredth."
-)
 _NUMBER = st.column_config.NumberColumn
 
 
 def draw() -> None:
     """Draw the same question for fine-tuning."""
     st.header("And when it is trained?", anchor=False)
-    try:
-        found = read_experiment()
-    except FileNotFoundError:
-        st.info(sentences.NO_EXPERIMENT)
+    found = experiment.committed()
+    if found is None:
+        st.info(experiment.MISSING)
         return
     _verdicts(found)
     _winners(found)
@@ -49,7 +40,7 @@ def _verdicts(found: Mapping[str, Any]) -> None:
     table = verdicts(found)
     for row in table[table["stated"].str.contains("2506.00236")].to_dict("records"):
         said = {str(name): value for name, value in row.items()}
-        st.markdown(sentences.trained_claim(said, len(found["seeds"])), help=_HELP)
+        st.markdown(sentences.trained_claim(said, len(found["seeds"])), help=experiment.HOW)
     lost = [name for name, task in found["tasks"].items() if not task["learnable"]]
     if lost:
         st.caption(sentences.dropped(lost))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lolora_core.families import FAMILIES
-from lolora_core.training.significance import difference
+from lolora_core.training.compare import paired_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +121,7 @@ def best_trained(found: Mapping[str, Any]) -> pd.DataFrame:
         methods = {name: row for name, row in cell["methods"].items() if name in FAMILIES}
         # sorted keeps the order of the registry where two are equal.
         best, second, *_ = sorted(methods, key=lambda name: methods[name]["loss_mean"])
-        pair = difference(methods[second]["test_losses"], methods[best]["test_losses"])
+        pair = paired_interval(methods[second]["test_losses"], methods[best]["test_losses"])
         rows.append(
             {
                 "task": cell["task"],
@@ -134,7 +134,7 @@ def best_trained(found: Mapping[str, Any]) -> pd.DataFrame:
                 "difference": pair.mean,
                 "low": pair.low,
                 "high": pair.high,
-                "clear": pair.low > 0 or pair.high < 0,
+                "clear": pair.is_clear,
             }
         )
     return pd.DataFrame(rows)

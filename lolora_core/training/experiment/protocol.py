@@ -25,6 +25,7 @@ __all__ = [
     "RIVALS",
     "SEARCH_SEEDS",
     "SEEDS",
+    "SPENDS",
     "Cell",
     "chooses_ranks",
     "methods_of",
@@ -39,6 +40,8 @@ REFERENCES = ("full", "frozen")
 GRID = 4
 SEEDS = tuple(range(10))
 SEARCH_SEEDS = (100, 101)
+#: A method that spends less of the budget is not compared at that budget.
+SPENDS = 0.9
 #: A difference below this share of the frozen base's loss does not matter, however sure it is.
 MARGIN = 0.01
 

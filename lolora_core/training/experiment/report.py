@@ -46,7 +46,7 @@ def _sentence(verdict: Mapping[str, Any], found: Mapping[str, Any]) -> str:
         for outcome in ("better", "worse")
         if verdict[outcome]
     ]
-    rest = f"{verdict['even']} cells even, {verdict['unclear']} unclear"
+    rest = f"even in {verdict['even']} cells and unclear in {verdict['unclear']}"
     claim = verdict["claim"]
     return (
         f"“{claim[0].upper()}{claim[1:]}”: **{verdict['verdict']}**: {'; '.join([*clear, rest])}; "

@@ -14,6 +14,7 @@ from lolora_core.training.experiment.protocol import (
     REFERENCES,
     SEARCH_SEEDS,
     SEEDS,
+    SPENDS,
     Cell,
     chooses_ranks,
     methods_of,
@@ -34,8 +35,6 @@ __all__ = ["reproduce"]
 #: ``(what is being made, runs made) -> None``
 Told = Callable[[str, int], None]
 _Pair = tuple[Cell, Method]
-#: A method that can spend less of the budget is not compared at that budget.
-_SPENDS = 0.9
 
 
 class _Runs:
@@ -141,7 +140,7 @@ def reproduce(
         tasks[name] = {
             "metric": task.metric_name,
             "higher_is_better": task.higher_is_better,
-            "forgets": rows["full"]["retained"] is not None,
+            "forgets": task.can_forget,
             "base": _base(name),
             "full_minus_frozen": lead,
             "learnable": learnable,
@@ -210,7 +209,7 @@ def _base(task: str) -> dict[str, float | None]:
     """Return what the base reads before any step, on the new data and on the old."""
     run = fine_tune(task, "frozen", steps=1, lr=1e-3, device="cpu")
     source = run.task.known
-    old = None if source is None or not run.task.classes else run.evaluate(source(0))[1]
+    old = None if source is None or not run.task.can_forget else run.evaluate(source(0))[1]
     return {"metric": run.evaluate("test")[1], "retained": old}
 
 
@@ -226,7 +225,7 @@ def _left_out(cell: Cell, method: Method) -> str:
     budget = method.rank * sum(sum(weight.shape) for weight in run.problem.weights().values())
     heads = [run.model.get_submodule(name) for name in run.problem.head]
     spent = run.num_parameters - sum(p.numel() for head in heads for p in head.parameters())
-    if spent < _SPENDS * budget:
+    if spent < SPENDS * budget:
         return f"its largest size has {spent:,} of the budget's {budget:,} parameters"
     return ""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lolora_core.training.methods import resolve_method
 from lolora_core.training.tasks import resolve_task
-from lolora_core.training.trials import Point, Reading, Trial, TrialEnd
+from lolora_core.training.trials import Reading, Trial, TrialEnd
 
 __all__ = ["Store", "machine"]
 
@@ -101,5 +101,5 @@ class Store:
 
 def _end(values: list[Any]) -> TrialEnd:
     end = TrialEnd(*values)
-    curve = tuple(Point(*point) for point in end.curve)
+    curve = tuple(Reading(*point) for point in end.curve)
     return end._replace(stopped=Reading(*end.stopped), final=Reading(*end.final), curve=curve)

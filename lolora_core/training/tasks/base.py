@@ -136,3 +136,11 @@ class Task:
     classes: tuple[str, ...] = ()
     text: Callable[[Tensor], list[str]] | None = None
     downloads: bool = False
+
+    @property
+    def can_forget(self) -> bool:
+        """Whether the base was made for something that training may spoil.
+
+        A planted ΔW replaces what the base did: there is nothing to keep.
+        """
+        return self.known is not None and bool(self.classes)

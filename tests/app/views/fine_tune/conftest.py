@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.shared import pool
+from app.shared import experiment, pool
 from app.shared.line import Line
 from app.shared.pool import Pool
-from app.views.fine_tune import compute
 from lolora_core.training.experiment.protocol import Cell
 from lolora_core.training.experiment.reproduce import reproduce
 from tests.app.views.fine_tune.race_tools import ThreadPlace, Threads
@@ -25,7 +24,7 @@ def _in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _no_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages know of no committed result but what a test gives them."""
-    monkeypatch.setattr(compute, "experiment", lambda: None)
+    monkeypatch.setattr(experiment, "committed", lambda: None)
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from app.shared import experiment
 from app.shared.words import format_error, three_digits
 from app.views.fine_tune import committed_words as words
-from app.views.fine_tune import compute, snippets
+from app.views.fine_tune import snippets
 from lolora_core.training.experiment import findings
 from tests.app.test_pages import opened, text
 
@@ -18,7 +19,7 @@ Found = dict[str, Any]
 
 
 def page(monkeypatch: pytest.MonkeyPatch, found: Found | None, **query: Any) -> Any:
-    monkeypatch.setattr(compute, "experiment", lambda: found)
+    monkeypatch.setattr(experiment, "committed", lambda: found)
     at = opened("fine_tune")
     for key, value in {"ft_task": "planted-blocks", **query}.items():
         at.query_params[key] = str(value)
@@ -68,7 +69,7 @@ def test_the_nearest_budget_and_another_grid_are_said(
 
 
 def test_why_there_is_no_result(monkeypatch: pytest.MonkeyPatch, measured: Found) -> None:
-    assert words.NO_FILE in text(page(monkeypatch, None))
+    assert experiment.MISSING in text(page(monkeypatch, None))
     assert words.NOT_ASKED in text(page(monkeypatch, measured, ft_task="digits-rotated"))
     lead = {"mean": 0.01, "low": -0.02, "high": 0.04}
     task = {**measured["tasks"]["planted-blocks"], "learnable": False, "full_minus_frozen": lead}
@@ -97,13 +98,13 @@ def test_the_committed_file_is_read_once_and_may_be_missing(
     monkeypatch: pytest.MonkeyPatch, measured: Found, tmp_path: Path
 ) -> None:
     monkeypatch.undo()
-    compute.experiment.clear()
+    experiment.committed.clear()
     file = tmp_path / "found.json"
-    monkeypatch.setattr(compute, "read_experiment", lambda: findings.read_experiment(file))
-    assert compute.experiment() is None
-    compute.experiment.clear()
+    monkeypatch.setattr(experiment, "read_experiment", lambda: findings.read_experiment(file))
+    assert experiment.committed() is None
+    experiment.committed.clear()
     file.write_text(json.dumps(measured))
-    assert compute.experiment() == json.loads(json.dumps(measured))
+    assert experiment.committed() == json.loads(json.dumps(measured))
     file.unlink()
-    assert compute.experiment() is not None
-    compute.experiment.clear()
+    assert experiment.committed() is not None
+    experiment.committed.clear()

@@ -11,12 +11,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app.shared import pool
+from app.shared import experiment, pool
 from app.shared.common import DEVICE
 from app.shared.line import Line
 from app.shared.pool import LostError, Pool
 from app.shared.words import as_text
-from app.views.fine_tune import compute, limits, rate_search, snippets
+from app.views.fine_tune import limits, rate_search, snippets
 from app.views.fine_tune import rates_words as words
 from app.views.fine_tune.jobs import Race
 from app.views.fine_tune.lanes import RacePlan
@@ -323,7 +323,7 @@ def test_clicks_reach_the_page_while_it_searches(monkeypatch: pytest.MonkeyPatch
 def test_the_experiments_curves_stand_beside(
     monkeypatch: pytest.MonkeyPatch, measured: Found
 ) -> None:
-    monkeypatch.setattr(compute, "experiment", lambda: measured)
+    monkeypatch.setattr(experiment, "committed", lambda: measured)
     at = page(ft_rank=6)
     assert "**In the experiment, at r = 4**" in [said.value for said in at.markdown]
     assert len(at.get("plotly_chart")) == 1

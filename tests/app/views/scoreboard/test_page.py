@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.shared import learning
-from app.views.scoreboard import compute, figures, parts, snippets, trained
+from app.shared import experiment, learning
+from app.views.scoreboard import compute, figures, parts, snippets
 from lolora_core.explore.scoreboard import CLAIMED, RIVALS, duels, scoreboard, shares, winners
 from lolora_core.families import ranked_families
 from lolora_core.targets import catalogue, load
@@ -148,8 +147,8 @@ def test_a_stop_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "No matrix is done yet" in text(start(stopped_scoreboard=len(ENTRIES)))
 
 
-def test_without_the_experiment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(trained, "read_experiment", lambda: read_experiment(tmp_path / "none"))
+def test_without_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "committed", lambda: None)
     at = start()
     assert not at.exception
     assert "not part of the installed package" in text(at)
